@@ -1,0 +1,133 @@
+package bpffs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+)
+
+// Allocate returns the endpoint ID of the attachment and records that the local
+// maps names are its pins, whoever creates them. The first call for an
+// attachment finds a free ID, and says that it is new: an ID none of whose paths
+// is occupied. A later call gives the same ID and adds the names that are new;
+// one whose path is occupied by something unrecorded is [ErrOccupied].
+//
+// [ErrFull] if there is no ID left.
+func (e *Endpoints) Allocate(a Attachment, names ...string) (id uint16, isNew bool, err error) {
+	if err := a.Check(); err != nil {
+		return 0, false, err
+	}
+	id, err = e.ID(a)
+	if err == nil {
+		return id, false, e.addPins(id, names)
+	}
+	if !errors.Is(err, ErrNoEndpoint) {
+		return 0, false, err
+	}
+	if id, err = e.search(a, names); err != nil {
+		return 0, false, err
+	}
+	if err := e.insert(a, id, names); err != nil {
+		return 0, false, errors.Join(fmt.Errorf("recording endpoint %d: %w", id, err), e.Release(a))
+	}
+	return id, true, nil
+}
+
+// search returns the first ID in the order of the attachment that has no record
+// and whose paths are not occupied.
+func (e *Endpoints) search(a Attachment, names []string) (uint16, error) {
+	maps, err := e.root.OpenRoot(e.dir.Prefix())
+	if err != nil {
+		return 0, err
+	}
+	defer maps.Close()
+	for id := range a.candidates() {
+		if taken, err := exists(e.cni, path.Join(endpointsDir, formatID(id))); err != nil {
+			return 0, err
+		} else if taken {
+			continue
+		}
+		if occupied, err := anyExists(maps, names, id); err != nil {
+			return 0, err
+		} else if !occupied {
+			return id, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: all %d at %s are in use or their paths are occupied", ErrFull, MaxEndpoints, e.cni.Name())
+}
+
+// insert records that the attachment has id. The entry in the index comes first
+// and is believed only together with the record, which appears whole or not at
+// all: nothing that a kill leaves here misleads, and a DEL of the attachment
+// finds it.
+func (e *Endpoints) insert(a Attachment, id uint16, names []string) error {
+	index := path.Join(attachmentsDir, a.path())
+	if err := e.cni.RemoveAll(index); err != nil {
+		return err
+	}
+	if err := e.cni.MkdirAll(path.Join(index, formatID(id)), 0o700); err != nil {
+		return err
+	}
+	if err := e.cni.MkdirAll(path.Join(scratchDir, "owner", a.path()), 0o700); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := e.cni.MkdirAll(path.Join(scratchDir, "pins", e.pin(name, id)), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := e.cni.MkdirAll(endpointsDir, 0o700); err != nil {
+		return err
+	}
+	return e.cni.Rename(scratchDir, path.Join(endpointsDir, formatID(id)))
+}
+
+// addPins records the local maps names as pins of the endpoint id.
+func (e *Endpoints) addPins(id uint16, names []string) error {
+	pins := path.Join(endpointsDir, formatID(id), "pins")
+	for _, name := range names {
+		pin := e.pin(name, id)
+		record := path.Join(pins, pin)
+		if ours, err := exists(e.cni, record); err != nil {
+			return err
+		} else if ours {
+			continue
+		}
+		if occupied, err := exists(e.root, pin); err != nil {
+			return err
+		} else if occupied {
+			return fmt.Errorf("%s: %w by something that endpoint %d does not own: remove it or declare another name",
+				path.Join(e.dir.Root(), pin), ErrOccupied, id)
+		}
+		if err := e.cni.MkdirAll(record, 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pin returns the path below the root of the local map name of the endpoint id.
+func (e *Endpoints) pin(name string, id uint16) string {
+	return path.Join(e.dir.Prefix(), LocalMapName(name, id))
+}
+
+// anyExists reports whether one of the local maps names of id is in dir.
+func anyExists(dir *os.Root, names []string, id uint16) (bool, error) {
+	for _, name := range names {
+		if found, err := exists(dir, LocalMapName(name, id)); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// exists reports whether anything is at name below root, links not followed.
+func exists(root *os.Root, name string) (bool, error) {
+	_, err := root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,223 @@
+package bpffs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+)
+
+// MaxEndpoints is how many endpoints a node can have: the IDs 1 to 65535.
+const MaxEndpoints = 65535
+
+// Errors of [Endpoints].
+var (
+	// ErrNoEndpoint: the attachment or the ID has no record.
+	ErrNoEndpoint = errors.New("no endpoint")
+	// ErrFull: all IDs, or all whose paths are not occupied, are in use.
+	ErrFull = errors.New("no endpoint ID is free")
+	// ErrOccupied: something that belongs to nobody's record is at a path.
+	ErrOccupied = errors.New("the path is occupied")
+	// ErrLayout: the records were written by a version that this one does not know.
+	ErrLayout = errors.New("unknown layout of the endpoint records")
+)
+
+// The directories below the root that hold the records. docs/design.md says what
+// each is for and in which order they change.
+const (
+	recordsDir     = "cni"
+	layoutDir      = "layout-1"    // says which version of this layout it is
+	endpointsDir   = "endpoints"   // endpoints/<id>/owner/<attachment>, endpoints/<id>/pins/<path below the root>
+	attachmentsDir = "attachments" // attachments/<attachment>/<id>
+	scratchDir     = "scratch"     // an endpoint's record while it is made or removed
+)
+
+// Endpoints are the records of which attachment has which endpoint ID and pins.
+// An open Endpoints has them to itself: no other process can open them until
+// Close. It is not safe for use by several goroutines.
+type Endpoints struct {
+	dir  MapDir
+	root *os.Root
+	cni  *os.Root
+	lock *os.File
+}
+
+// CreateEndpoints opens the records in the bpffs mounted at dir's root, after
+// making what is missing: the records and the map directory. It waits for
+// another process that has them open until ctx is done: [ErrLocked].
+//
+// [ErrUnsafe] if one of these directories is not a directory of this process's
+// user that only it can write to, [ErrNotFound] if the root is not on a bpffs,
+// [ErrLayout] if a later version made the records.
+func CreateEndpoints(ctx context.Context, dir MapDir) (*Endpoints, error) {
+	return openEndpoints(ctx, dir, makeOwned)
+}
+
+// OpenEndpoints is like [CreateEndpoints], but makes nothing: without records
+// the error is [fs.ErrNotExist].
+func OpenEndpoints(ctx context.Context, dir MapDir) (*Endpoints, error) {
+	return openEndpoints(ctx, dir, nil)
+}
+
+func openEndpoints(ctx context.Context, dir MapDir, create func(*os.Root, string) error) (*Endpoints, error) {
+	if ok, err := isBPF(dir.Root()); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, fmt.Errorf("%s: %w there", dir.Root(), ErrNotFound)
+	}
+	root, err := os.OpenRoot(dir.Root())
+	if err != nil {
+		return nil, err
+	}
+	e := &Endpoints{dir: dir, root: root}
+	if err := e.open(ctx, create); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+func (e *Endpoints) open(ctx context.Context, create func(*os.Root, string) error) error {
+	if err := checkRootDir(e.root); err != nil {
+		return err
+	}
+	if create != nil {
+		if err := create(e.root, recordsDir); err != nil {
+			return err
+		}
+		if err := walkOwned(e.root, e.dir.Prefix(), create); err != nil {
+			return err
+		}
+	} else if err := checkOwned(e.root, recordsDir); err != nil {
+		return err
+	}
+	var err error
+	if e.cni, err = e.root.OpenRoot(recordsDir); err != nil {
+		return err
+	}
+	if err := e.takeLock(ctx); err != nil {
+		return err
+	}
+	if err := e.checkLayout(); err != nil {
+		return err
+	}
+	return e.cni.RemoveAll(scratchDir)
+}
+
+// takeLock locks the directory of the records. While this process waited, the
+// bpffs may have been unmounted and another mounted in its place.
+func (e *Endpoints) takeLock(ctx context.Context) error {
+	lock, err := e.cni.Open(".")
+	if err != nil {
+		return err
+	}
+	if err := lockFile(ctx, lock); err != nil {
+		return err
+	}
+	e.lock = lock
+	records := path.Join(e.dir.Root(), recordsDir)
+	if ok, err := isAt(lock, records); err != nil || ok {
+		return err
+	}
+	return fmt.Errorf("%s: %w: the bpffs was mounted anew in the meantime", records, ErrLocked)
+}
+
+// checkLayout makes the mark of this layout in new records and refuses records
+// without it.
+func (e *Endpoints) checkLayout() error {
+	_, err := e.cni.Lstat(layoutDir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	names, err := list(e.cni, ".")
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("%w: %s holds %q but no %s; use the version of bpffs that made it",
+			ErrLayout, e.cni.Name(), names, layoutDir)
+	}
+	return e.cni.Mkdir(layoutDir, 0o700)
+}
+
+// Close lets others open the records.
+func (e *Endpoints) Close() error {
+	var errs []error
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+	}
+	if e.cni != nil {
+		errs = append(errs, e.cni.Close())
+	}
+	return errors.Join(append(errs, e.root.Close())...)
+}
+
+// ID returns the endpoint ID of the attachment, [ErrNoEndpoint] if it has none.
+func (e *Endpoints) ID(a Attachment) (uint16, error) {
+	if err := a.Check(); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
+	}
+	names, err := list(e.cni, path.Join(attachmentsDir, a.path()))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	for _, name := range names {
+		id, err := parseID(name)
+		if err != nil {
+			return 0, fmt.Errorf("record of %v: %w", a, err)
+		}
+		_, err = e.cni.Lstat(path.Join(endpointsDir, name, "owner", a.path()))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return id, err
+		}
+	}
+	return 0, fmt.Errorf("%w: %v", ErrNoEndpoint, a)
+}
+
+// Owner returns the attachment that has the endpoint ID, [ErrNoEndpoint] if none
+// has it.
+func (e *Endpoints) Owner(id uint16) (Attachment, error) {
+	var parts [3]string
+	dir := path.Join(endpointsDir, formatID(id), "owner")
+	for i := range parts {
+		names, err := list(e.cni, dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return Attachment{}, fmt.Errorf("%w: ID %d", ErrNoEndpoint, id)
+		}
+		if err != nil {
+			return Attachment{}, err
+		}
+		if len(names) != 1 {
+			return Attachment{}, fmt.Errorf("record of endpoint %d: %s holds %q, wanted one name", id, dir, names)
+		}
+		if parts[i], err = unescape(names[0]); err != nil {
+			return Attachment{}, fmt.Errorf("record of endpoint %d: %w", id, err)
+		}
+		dir = path.Join(dir, names[0])
+	}
+	return Attachment{parts[0], parts[1], parts[2]}, nil
+}
+
+// Free returns how many endpoint IDs have no owner.
+func (e *Endpoints) Free() (int, error) {
+	fi, err := e.cni.Lstat(endpointsDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return MaxEndpoints, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	_, links := ownerAndLinks(fi)
+	return MaxEndpoints - int(links-2), nil
+}
+
+// list returns the names in the directory name below root.
+func list(root *os.Root, name string) ([]string, error) {
+	d, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Readdirnames(-1)
+}

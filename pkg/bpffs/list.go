@@ -1,0 +1,89 @@
+package bpffs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"path"
+	"slices"
+)
+
+// An Endpoint is one record.
+type Endpoint struct {
+	ID         uint16
+	Attachment Attachment
+	Pins       []string // absolute paths, whether there is something at them or not
+}
+
+// All returns every endpoint in the order of their IDs. A record that cannot be
+// read is an error with the ID it stands under, and does not end the sequence.
+func (e *Endpoints) All() iter.Seq2[Endpoint, error] {
+	return func(yield func(Endpoint, error) bool) {
+		names, err := list(e.cni, endpointsDir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			yield(Endpoint{}, err)
+			return
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			if !yield(e.read(name)) {
+				return
+			}
+		}
+	}
+}
+
+func (e *Endpoints) read(name string) (ep Endpoint, err error) {
+	if ep.ID, err = parseID(name); err != nil {
+		return ep, err
+	}
+	if ep.Attachment, err = e.Owner(ep.ID); err != nil {
+		return ep, err
+	}
+	ep.Pins, err = e.Pins(ep.ID)
+	slices.Sort(ep.Pins)
+	return ep, err
+}
+
+// Attachments returns the attachments to the network that have a record, or are
+// left in the index by a process that was killed. Names that this package did
+// not write are reported in the error, beside the attachments that are whole.
+func (e *Endpoints) Attachments(network string) ([]Attachment, error) {
+	var all []Attachment
+	var errs []error
+	dir := path.Join(attachmentsDir, escape(network))
+	containers, err := listUnescaped(e, dir)
+	errs = append(errs, err)
+	for _, container := range containers {
+		names, err := listUnescaped(e, path.Join(dir, escape(container)))
+		errs = append(errs, err)
+		for _, name := range names {
+			all = append(all, Attachment{network, container, name})
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+// listUnescaped returns the original strings of the names in dir; none if it is
+// missing.
+func listUnescaped(e *Endpoints, dir string) ([]string, error) {
+	names, err := list(e.cni, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	var errs []error
+	for _, name := range names {
+		s, err := unescape(name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("in the index of endpoints, %s: %w", dir, err))
+			continue
+		}
+		found = append(found, s)
+	}
+	return found, errors.Join(errs...)
+}

@@ -1,0 +1,115 @@
+package bpffs
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// Where the maps are unless something else is configured. The values are those
+// that Cilium and iproute2 use.
+const (
+	DefaultRoot      = "/sys/fs/bpf"
+	DefaultFallback  = "/run/cilium/bpffs"
+	DefaultMapPrefix = "tc/globals"
+)
+
+// The variables that tell child processes the root: the first is Cilium's, the
+// second iproute2's.
+const (
+	EnvCiliumRoot = "CILIUM_BPF_MNT"
+	EnvTCRoot     = "TC_BPF_MNT"
+)
+
+// MapDir is the directory that holds pinned maps: a prefix below the root of a
+// bpffs. It is an immutable value; its zero value is /sys/fs/bpf/tc/globals.
+type MapDir struct {
+	root, prefix string
+}
+
+// NewMapDir returns the map directory prefix below the bpffs mounted at root,
+// an absolute path. An empty root or prefix means the default. The error says
+// which part cannot be one: a root that is relative, a prefix that is absolute,
+// leads upwards or has a dot in it (bpffs reserves dots in names). It does not
+// look at the file system.
+func NewMapDir(root, prefix string) (MapDir, error) {
+	if root != "" && !filepath.IsAbs(root) {
+		return MapDir{}, fmt.Errorf("bpffs root %q is not an absolute path", root)
+	}
+	if prefix != "" {
+		if err := checkPrefix(prefix); err != nil {
+			return MapDir{}, err
+		}
+	}
+	return MapDir{root, prefix}, nil
+}
+
+func checkPrefix(prefix string) error {
+	for name := range strings.SplitSeq(prefix, "/") {
+		if err := checkName(name); err != nil {
+			return fmt.Errorf("map prefix %q: %w", prefix, err)
+		}
+	}
+	if top, _, _ := strings.Cut(prefix, "/"); top == recordsDir {
+		return fmt.Errorf("map prefix %q: %q below the root is kept for the records of endpoints", prefix, recordsDir)
+	}
+	return nil
+}
+
+// Root returns the mount point of the bpffs.
+func (d MapDir) Root() string {
+	if d.root == "" {
+		return DefaultRoot
+	}
+	return filepath.Clean(d.root)
+}
+
+// Prefix returns the path of the map directory below the root.
+func (d MapDir) Prefix() string {
+	if d.prefix == "" {
+		return DefaultMapPrefix
+	}
+	return d.prefix
+}
+
+// Path returns the path of the map directory itself.
+func (d MapDir) Path() string {
+	return path.Join(d.Root(), d.Prefix())
+}
+
+// MapPath returns the path of the map name.
+func (d MapDir) MapPath(name string) string {
+	return path.Join(d.Path(), name)
+}
+
+// LocalMapPath returns the path of the map name that belongs to the endpoint id.
+func (d MapDir) LocalMapPath(name string, id uint16) string {
+	return d.MapPath(LocalMapName(name, id))
+}
+
+// Environ returns the environment of this process with CILIUM_BPF_MNT and
+// TC_BPF_MNT set to the root, for child processes such as tc.
+func (d MapDir) Environ() []string {
+	return append(os.Environ(), EnvCiliumRoot+"="+d.Root(), EnvTCRoot+"="+d.Root())
+}
+
+// LocalMapName returns the file name of the map name that belongs to the
+// endpoint id: the name followed by exactly five digits.
+func LocalMapName(name string, id uint16) string {
+	return fmt.Sprintf("%s%05d", name, id)
+}
+
+// CheckMapName reports why name cannot be declared as the name of a local map:
+// it is empty, has a dot or a slash in it, or is too long to be a file name once
+// the digits of the endpoint ID follow it.
+func CheckMapName(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if limit := maxName - len(idDigits); len(name) > limit {
+		return fmt.Errorf("%d bytes are too long, %d are the limit", len(name), limit)
+	}
+	return nil
+}

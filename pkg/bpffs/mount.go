@@ -1,0 +1,221 @@
+package bpffs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Why a path cannot be the root of a bpffs.
+var (
+	// ErrOtherFileSystem: another file system is mounted there.
+	ErrOtherFileSystem = errors.New("another file system is mounted there")
+	// ErrStacked: several file systems are mounted on top of each other there.
+	ErrStacked = errors.New("mounts are stacked there")
+)
+
+// Roots says where a bpffs may be. The zero value means /sys/fs/bpf, and
+// /run/cilium/bpffs if another file system is mounted there.
+type Roots struct {
+	// Root is the only place to use. Empty: the default, then Fallback.
+	Root string
+	// Fallback is used where Root is empty and another file system is mounted at
+	// /sys/fs/bpf. Empty: /run/cilium/bpffs.
+	Fallback string
+}
+
+func (r Roots) fallback() string {
+	if r.Fallback == "" {
+		return DefaultFallback
+	}
+	return r.Fallback
+}
+
+// All returns every place where this package may have left records: the custom
+// root, the default and the fallback.
+func (r Roots) All() []string {
+	roots := []string{DefaultRoot, r.fallback()}
+	if r.Root != "" {
+		roots = append([]string{r.Root}, roots...)
+	}
+	return roots
+}
+
+// A MountPoint is where a bpffs is mounted.
+type MountPoint struct {
+	Path     string // without symbolic links
+	New      bool   // this call mounted it
+	Fallback bool   // the default was taken by another file system
+}
+
+// Mount makes sure that exactly one bpffs is mounted at the root that r names
+// and returns where. It mounts with nosuid, nodev, noexec and mode 0700, only
+// where nothing is mounted, and creates the directory if it is missing. Any
+// number of processes may call it at once, any number of times.
+//
+// It waits for another process that is mounting until ctx is done: [ErrLocked].
+// Further errors: [ErrOtherFileSystem], [ErrStacked], the path is not a
+// directory, or what mount(2) answers. Mounting needs CAP_SYS_ADMIN.
+func Mount(ctx context.Context, r Roots) (MountPoint, error) {
+	if r.Root != "" {
+		return mountRoot(ctx, r.Root)
+	}
+	m, err := mountRoot(ctx, DefaultRoot)
+	if !errors.Is(err, ErrOtherFileSystem) {
+		return m, err
+	}
+	m, ferr := mountRoot(ctx, r.fallback())
+	if ferr != nil {
+		return MountPoint{}, fmt.Errorf("%w; using the fallback instead: %w", err, ferr)
+	}
+	m.Fallback = true
+	return m, nil
+}
+
+func mountRoot(ctx context.Context, root string) (MountPoint, error) {
+	path, err := makeDir(root)
+	if err != nil {
+		return MountPoint{}, err
+	}
+	m := MountPoint{Path: path}
+	if ok, err := isMounted(path); ok || err != nil {
+		return m, err
+	}
+	unlock, err := lockDir(ctx, path)
+	if err != nil {
+		return MountPoint{}, err
+	}
+	defer unlock()
+	if ok, err := isMounted(path); ok || err != nil {
+		return m, err
+	}
+	m.New = true
+	return m, mountNew(path)
+}
+
+// mountNew mounts a bpffs at path and looks at what came of it: a process that
+// does not take the lock may have mounted at the same time, and the kernel
+// ignores mount options of bpffs that it does not know.
+func mountNew(path string) error {
+	if err := mountBPF(path); err != nil {
+		return fmt.Errorf("%w (%s)", err, whyNotMounted(err))
+	}
+	ok, err := isMounted(path)
+	if err == nil && !ok {
+		err = fmt.Errorf("%s is unmounted again just after a bpffs was mounted there", path)
+	}
+	if err != nil {
+		return err
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if fi.Mode().Perm() == 0o700 {
+		return nil
+	}
+	return os.Chmod(path, 0o700)
+}
+
+func whyNotMounted(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "mounting needs CAP_SYS_ADMIN in the mount namespace of the container runtime"
+	case errors.Is(err, syscall.ENODEV):
+		return "the kernel has no BPF file system: it needs CONFIG_BPF_SYSCALL"
+	}
+	return "see the kernel log"
+}
+
+// isMounted reports whether a bpffs is all that is mounted at path. Anything
+// else but nothing is an error.
+func isMounted(path string) (bool, error) {
+	layers, err := look(path)
+	if err != nil {
+		return false, err
+	}
+	switch stateOf(layers) {
+	case stacked:
+		return false, fmt.Errorf("%s: %w: %s; unmount all but one (umount %s)",
+			path, ErrStacked, describe(layers), path)
+	case foreign:
+		return false, fmt.Errorf("%s: %w: %s, wanted bpf", path, ErrOtherFileSystem, describe(layers))
+	case mounted:
+		return true, nil
+	}
+	return false, nil
+}
+
+// makeDir creates the directory path if it is missing and returns its path
+// without symbolic links, as mount tables show it.
+func makeDir(path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		return "", fmt.Errorf("bpffs root %q is not an absolute path", path)
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return "", fmt.Errorf("creating the mount point: %w", err)
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// CheckMount returns the path at which [Mount] would find or mount the bpffs, or
+// why it could not. It changes nothing, creates no directory and mounts nothing.
+func CheckMount(r Roots) (string, error) {
+	if r.Root != "" {
+		return checkRoot(r.Root)
+	}
+	path, err := checkRoot(DefaultRoot)
+	if !errors.Is(err, ErrOtherFileSystem) {
+		return path, err
+	}
+	path, ferr := checkRoot(r.fallback())
+	if ferr != nil {
+		return "", fmt.Errorf("%w; using the fallback instead: %w", err, ferr)
+	}
+	return path, nil
+}
+
+func checkRoot(root string) (string, error) {
+	path, err := filepath.EvalSymlinks(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return root, checkMountable(root)
+	}
+	if err != nil {
+		return "", err
+	}
+	if fi, err := os.Stat(path); err != nil {
+		return "", err
+	} else if !fi.IsDir() {
+		return "", &os.PathError{Op: "mount", Path: path, Err: syscall.ENOTDIR}
+	}
+	if ok, err := isMounted(path); ok || err != nil {
+		return path, err
+	}
+	return path, checkMountable(path)
+}
+
+func checkMountable(path string) error {
+	if err := canMountBPF(); err != nil {
+		return fmt.Errorf("mounting a bpffs at %s: %w (%s)", path, err, whyNotMounted(err))
+	}
+	return nil
+}
+
+// InHostMountNamespace reports whether this process shares the mount namespace
+// of process 1. In another one a mount made by [Mount] dies with the namespace.
+// The error says that /proc does not tell.
+func InHostMountNamespace() (bool, error) {
+	mine, err := os.Stat("/proc/self/ns/mnt")
+	if err != nil {
+		return false, err
+	}
+	host, err := os.Stat("/proc/1/ns/mnt")
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(mine, host), nil
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// Add mounts bpffs where it is missing, gives the attachment its endpoint ID and
+// prints prevResult with the paths of its local maps. If it fails it takes back
+// what this call recorded; the mount stays, for others may use it already.
+func (p plugin) Add(args *skel.CmdArgs) error {
+	c, err := p.parseAdd(args)
+	if err != nil {
+		return err
+	}
+	a := attachment(c, args)
+	if err := a.Check(); err != nil {
+		return fmt.Errorf("%w: CNI_CONTAINERID, CNI_IFNAME: %w", errEnvironment, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	dir, err := p.mount(ctx, c)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRoot, err)
+	}
+	endpoints, err := bpffs.CreateEndpoints(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer endpoints.Close()
+	id, isNew, err := endpoints.Allocate(a, c.names()...)
+	if err != nil {
+		return err
+	}
+	err = p.printResult(c, dir, id)
+	if err != nil && isNew {
+		return errors.Join(err, endpoints.Release(a))
+	}
+	return err
+}
+
+// parseAdd reads the configuration and refuses one that ADD could not finish
+// with, before anything on the node is touched.
+func (p plugin) parseAdd(args *skel.CmdArgs) (*config, error) {
+	c, err := parseConfig(args.StdinData)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range c.unknownKeys() {
+		p.warn("the network configuration has the key %q, which is not known and does nothing", key)
+	}
+	if c.keys["prevResult"] == nil {
+		return nil, badValue("prevResult", nil, errors.New(
+			"bpffs is a chained plugin: put it after the one that creates the interface"))
+	}
+	if _, err := bpffs.AppendPaths(c.keys["prevResult"], c.cniVersion, nil); err != nil {
+		return nil, badValue("prevResult", c.keys["prevResult"], err)
+	}
+	return c, nil
+}
+
+// mount makes sure that there is a bpffs and returns the map directory in it.
+func (p plugin) mount(ctx context.Context, c *config) (bpffs.MapDir, error) {
+	m, err := bpffs.Mount(ctx, c.roots)
+	if err != nil {
+		return bpffs.MapDir{}, err
+	}
+	if m.Fallback {
+		p.warn("another file system is mounted at %s; using the bpffs at %s", bpffs.DefaultRoot, m.Path)
+	}
+	if m.New {
+		if host, err := bpffs.InHostMountNamespace(); err == nil && !host {
+			p.warn("mounted a bpffs at %s in a mount namespace other than that of process 1; "+
+				"all pins die with the namespace", m.Path)
+		}
+	}
+	return bpffs.NewMapDir(m.Path, c.mapPrefix)
+}
+
+func (p plugin) printResult(c *config, dir bpffs.MapDir, id uint16) error {
+	result, err := bpffs.AppendPaths(c.keys["prevResult"], c.cniVersion, c.paths(dir, id))
+	if err != nil {
+		return err
+	}
+	if _, err := p.stdout.Write(append(result, '\n')); err != nil {
+		return fmt.Errorf("printing the result: %w", err)
+	}
+	return nil
+}
+
+// paths returns the paths of the declared maps of the endpoint id.
+func (c *config) paths(dir bpffs.MapDir, id uint16) []string {
+	paths := make([]string, len(c.maps))
+	for i, m := range c.maps {
+		paths[i] = dir.LocalMapPath(m.name, id)
+	}
+	return paths
+}

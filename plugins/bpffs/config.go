@@ -1,0 +1,177 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// errConfig: the network configuration is wrong.
+var errConfig = errors.New("invalid network configuration")
+
+// config is a network configuration, taken from standard input.
+type config struct {
+	keys       map[string]json.RawMessage
+	cniVersion string
+	network    string
+	roots      bpffs.Roots
+	mapPrefix  string
+	maps       []mapConfig
+}
+
+// mapConfig is one element of the key "maps".
+type mapConfig struct {
+	name string
+}
+
+// names returns the declared names of the maps.
+func (c *config) names() []string {
+	names := make([]string, len(c.maps))
+	for i, m := range c.maps {
+		names[i] = m.name
+	}
+	return names
+}
+
+// parseConfig reads everything that ADD, CHECK and STATUS need, and refuses what
+// is wrong in it.
+func parseConfig(stdin []byte) (*config, error) {
+	c, err := parseIdentity(stdin)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.parseRoots(); err != nil {
+		return nil, err
+	}
+	if err := c.decode("mapPrefix", &c.mapPrefix); err != nil {
+		return nil, err
+	}
+	if _, err := bpffs.NewMapDir("", c.mapPrefix); err != nil {
+		return nil, badValue("mapPrefix", c.keys["mapPrefix"], err)
+	}
+	return c, c.parseMaps()
+}
+
+// parseIdentity reads what every verb needs: the keys, the version and the name
+// of the network.
+func parseIdentity(stdin []byte) (*config, error) {
+	c := &config{}
+	if err := json.Unmarshal(stdin, &c.keys); err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	return c, errors.Join(c.decode("cniVersion", &c.cniVersion), c.decode("name", &c.network))
+}
+
+func (c *config) parseRoots() error {
+	for _, k := range []struct {
+		key string
+		dst *string
+	}{{"bpfRoot", &c.roots.Root}, {"bpfFallback", &c.roots.Fallback}} {
+		if err := c.decode(k.key, k.dst); err != nil {
+			return err
+		}
+		if *k.dst != "" && !filepath.IsAbs(*k.dst) {
+			return badValue(k.key, c.keys[k.key], errors.New("it is not an absolute path"))
+		}
+	}
+	return nil
+}
+
+func (c *config) parseMaps() error {
+	var raw []json.RawMessage
+	if err := c.decode("maps", &raw); err != nil {
+		return err
+	}
+	for i, r := range raw {
+		key := fmt.Sprintf("maps[%d]", i)
+		m, err := parseMap(key, r)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(c.names(), m.name) {
+			return badValue(key+".name", r, fmt.Errorf("the name %q is declared twice", m.name))
+		}
+		c.maps = append(c.maps, m)
+	}
+	return nil
+}
+
+func parseMap(key string, raw json.RawMessage) (m mapConfig, err error) {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		return m, badValue(key, raw, err)
+	}
+	for k, value := range keys {
+		switch k {
+		case "name":
+			err = json.Unmarshal(value, &m.name)
+		default:
+			err = errors.New("there is no such key")
+		}
+		if err != nil {
+			return m, badValue(key+"."+k, value, err)
+		}
+	}
+	if err := bpffs.CheckMapName(m.name); err != nil {
+		return m, badValue(key+".name", keys["name"], err)
+	}
+	return m, nil
+}
+
+// decode reads the value of key into v. Missing or null, it leaves v alone.
+func (c *config) decode(key string, v any) error {
+	raw, ok := c.keys[key]
+	if !ok {
+		return nil
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return badValue(key, raw, err)
+	}
+	return nil
+}
+
+// unknownKeys returns the top-level keys that neither this plugin nor the CNI
+// specification knows.
+func (c *config) unknownKeys() []string {
+	var unknown []string
+	for key := range c.keys {
+		switch key {
+		case "bpfRoot", "bpfFallback", "mapPrefix", "maps",
+			"cniVersion", "name", "type", "args", "capabilities", "dns", "ipam", "ipMasq", "prevResult", "runtimeConfig":
+		default:
+			if !strings.HasPrefix(key, "cni.dev/") {
+				unknown = append(unknown, key)
+			}
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}
+
+// validAttachments returns the attachments that GC must keep, and whether the
+// runtime sent the list at all: null and [] are lists without elements.
+func (c *config) validAttachments() (valid []types.GCAttachment, sent bool, err error) {
+	const key = "cni.dev/valid-attachments"
+	_, sent = c.keys[key]
+	return valid, sent, c.decode(key, &valid)
+}
+
+// badValue says what is wrong with the value of a key.
+func badValue(key string, value json.RawMessage, err error) error {
+	const most = 80
+	shown := string(value)
+	if len(shown) > most {
+		shown = shown[:most] + "…"
+	}
+	if value == nil {
+		shown = "missing"
+	}
+	return fmt.Errorf("%w: %s: %s: %w", errConfig, key, shown, err)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// lockTimeout is how long a verb waits for other processes of this plugin. It is
+// well below the two minutes after which kubelet gives up on a runtime, and the
+// lock is held for less than a millisecond in an ADD.
+const lockTimeout = 10 * time.Second
+
+// errRoot: there is no bpffs to be had at the root.
+var errRoot = errors.New("preparing bpffs")
+
+// plugin carries out the CNI verbs, which are its methods. The result goes to
+// stdout, warnings go to stderr.
+type plugin struct {
+	stdout, stderr io.Writer
+}
+
+func (p plugin) warn(format string, args ...any) {
+	fmt.Fprintf(p.stderr, "bpffs: warning: "+format+"\n", args...)
+}
+
+// attachment returns the attachment that a verb is about.
+func attachment(c *config, args *skel.CmdArgs) bpffs.Attachment {
+	return bpffs.Attachment{Network: c.network, ContainerID: args.ContainerID, IfName: args.IfName}
+}
+
+// eachRecords calls do with the records in every bpffs where this plugin may
+// have left some, and joins the errors. Where there are none it does nothing.
+func eachRecords(roots bpffs.Roots, do func(root string, e *bpffs.Endpoints) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	var errs []error
+	for _, root := range roots.All() {
+		errs = append(errs, withRecords(ctx, root, do))
+	}
+	return errors.Join(errs...)
+}
+
+func withRecords(ctx context.Context, root string, do func(root string, e *bpffs.Endpoints) error) error {
+	path, endpoints, err := openRecords(ctx, root)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bpffs.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer endpoints.Close()
+	return do(path, endpoints)
+}
+
+// openRecords opens the records in the bpffs at root and returns the path of the
+// root without symbolic links, in which ADD expresses all other paths.
+func openRecords(ctx context.Context, root string) (string, *bpffs.Endpoints, error) {
+	path, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err := bpffs.NewMapDir(path, "")
+	if err != nil {
+		return "", nil, err
+	}
+	endpoints, err := bpffs.OpenEndpoints(ctx, dir)
+	return path, endpoints, err
+}
+
+// usableRoots returns where records may be, for verbs that must not fail because
+// the configuration has become wrong since ADD: a root that ADD would have
+// refused holds none.
+func (p plugin) usableRoots(c *config) bpffs.Roots {
+	if err := c.parseRoots(); err != nil {
+		p.warn("%v; looking in the default places only", err)
+		return bpffs.Roots{}
+	}
+	return c.roots
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// Status reports why an ADD could not be served: no bpffs to be had, records
+// that cannot be used, or no endpoint ID left. It mounts and changes nothing.
+func (p plugin) Status(args *skel.CmdArgs) error {
+	c, err := parseConfig(args.StdinData)
+	if err != nil {
+		return err
+	}
+	root, err := bpffs.CheckMount(c.roots)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRoot, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	return withRecords(ctx, root, checkFree)
+}
+
+func checkFree(root string, e *bpffs.Endpoints) error {
+	free, err := e.Free()
+	if err == nil && free == 0 {
+		err = fmt.Errorf("%w: all %d at %s are in use", bpffs.ErrFull, bpffs.MaxEndpoints, root)
+	}
+	return err
+}
