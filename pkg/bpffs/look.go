@@ -87,17 +87,11 @@ func mountIDOf(path string) (int, error) {
 		return 0, err
 	}
 	defer f.Close()
-	info := fmt.Sprintf("/proc/self/fdinfo/%d", f.Fd())
-	text, err := os.ReadFile(info)
+	info, err := fdinfo(f)
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(text)) {
-		if id, ok := strings.CutPrefix(line, "mnt_id:"); ok {
-			return strconv.Atoi(strings.TrimSpace(id))
-		}
-	}
-	return 0, fmt.Errorf("%s has no line mnt_id", info)
+	return strconv.Atoi(info["mnt_id"])
 }
 
 // A state is what the mounts at one point mean to us.

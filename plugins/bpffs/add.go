@@ -37,7 +37,9 @@ func (p plugin) Add(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	err = p.printResult(c, dir, id)
+	if err = endpoints.CreateMaps(id, c.maps); err == nil {
+		err = p.printResult(c, dir, id)
+	}
 	if err != nil && isNew {
 		return errors.Join(err, endpoints.Release(a))
 	}
@@ -97,7 +99,7 @@ func (p plugin) printResult(c *config, dir bpffs.MapDir, id uint16) error {
 func (c *config) paths(dir bpffs.MapDir, id uint16) []string {
 	paths := make([]string, len(c.maps))
 	for i, m := range c.maps {
-		paths[i] = dir.LocalMapPath(m.name, id)
+		paths[i] = dir.LocalMapPath(m.Name, id)
 	}
 	return paths
 }

@@ -20,7 +20,7 @@ func (p plugin) Check(args *skel.CmdArgs) error {
 	}
 	a := attachment(c, args)
 	found := false
-	err = eachRecords(c.roots, func(root string, e *bpffs.Endpoints) error {
+	err = eachRecords(c.roots, c.mapPrefix, func(dir bpffs.MapDir, e *bpffs.Endpoints) error {
 		id, err := e.ID(a)
 		if errors.Is(err, bpffs.ErrNoEndpoint) {
 			return nil
@@ -29,7 +29,7 @@ func (p plugin) Check(args *skel.CmdArgs) error {
 		if err != nil {
 			return err
 		}
-		return checkEndpoint(c, root, id)
+		return checkEndpoint(c, dir, e, id)
 	})
 	if err == nil && !found {
 		err = fmt.Errorf("%w: %w: %v", errCheck, bpffs.ErrNoEndpoint, a)
@@ -37,12 +37,25 @@ func (p plugin) Check(args *skel.CmdArgs) error {
 	return err
 }
 
-// checkEndpoint compares the paths in prevResult with those of the endpoint id.
-func checkEndpoint(c *config, root string, id uint16) error {
-	dir, err := bpffs.NewMapDir(root, c.mapPrefix)
-	if err != nil {
+// checkEndpoint compares the paths in prevResult and the pinned maps with those
+// that the endpoint id should have.
+func checkEndpoint(c *config, dir bpffs.MapDir, e *bpffs.Endpoints, id uint16) error {
+	if err := checkPaths(c, dir, id); err != nil {
 		return err
 	}
+	for _, d := range c.maps {
+		if d.Spec.Type == "" {
+			continue
+		}
+		if err := e.CheckMap(id, d); err != nil {
+			return fmt.Errorf("%w: %w", errCheck, err)
+		}
+	}
+	return nil
+}
+
+// checkPaths compares the paths in prevResult with those of the endpoint id.
+func checkPaths(c *config, dir bpffs.MapDir, id uint16) error {
 	maps, err := bpffs.LocalMaps(c.keys["prevResult"])
 	if err != nil {
 		return err

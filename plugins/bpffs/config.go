@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,19 +24,14 @@ type config struct {
 	network    string
 	roots      bpffs.Roots
 	mapPrefix  string
-	maps       []mapConfig
-}
-
-// mapConfig is one element of the key "maps".
-type mapConfig struct {
-	name string
+	maps       []bpffs.MapDecl
 }
 
 // names returns the declared names of the maps.
 func (c *config) names() []string {
 	names := make([]string, len(c.maps))
 	for i, m := range c.maps {
-		names[i] = m.name
+		names[i] = m.Name
 	}
 	return names
 }
@@ -95,34 +91,65 @@ func (c *config) parseMaps() error {
 		if err != nil {
 			return err
 		}
-		if slices.Contains(c.names(), m.name) {
-			return badValue(key+".name", r, fmt.Errorf("the name %q is declared twice", m.name))
+		if slices.Contains(c.names(), m.Name) {
+			return badValue(key+".name", r, fmt.Errorf("the name %q is declared twice", m.Name))
 		}
 		c.maps = append(c.maps, m)
 	}
 	return nil
 }
 
-func parseMap(key string, raw json.RawMessage) (m mapConfig, err error) {
+// parseMap reads one element of the key "maps"; key says which for errors.
+func parseMap(key string, raw json.RawMessage) (bpffs.MapDecl, error) {
+	var d bpffs.MapDecl
+	var inner json.RawMessage
+	dst := specKeys(&d.Spec)
+	dst["name"], dst["frozen"], dst["inner"] = &d.Name, &d.Spec.Frozen, &inner
+	keys, err := decodeStrict(key, raw, dst)
+	if err != nil {
+		return d, err
+	}
+	if err := bpffs.CheckMapName(d.Name); err != nil {
+		return d, badValue(key+".name", keys["name"], err)
+	}
+	if inner != nil {
+		d.Spec.Inner = &bpffs.MapSpec{}
+		if _, err := decodeStrict(key+".inner", inner, specKeys(d.Spec.Inner)); err != nil {
+			return d, err
+		}
+	}
+	var bad *bpffs.SpecError
+	if errors.As(d.Spec.Check(), &bad) {
+		return d, badValue(key+"."+bad.Field, keys[bad.Field], fmt.Errorf("map %s: %w", d.Name, bad.Reason))
+	}
+	return d, nil
+}
+
+// specKeys says where the keys of a map's shape are read to.
+func specKeys(s *bpffs.MapSpec) map[string]any {
+	return map[string]any{
+		"type": &s.Type, "keySize": &s.KeySize, "valueSize": &s.ValueSize,
+		"maxEntries": &s.MaxEntries, "flags": &s.Flags,
+	}
+}
+
+// decodeStrict reads the object raw into dst and refuses keys that are not in
+// it, in the order of the alphabet, so that the same object gives the same error.
+func decodeStrict(key string, raw json.RawMessage, dst map[string]any) (map[string]json.RawMessage, error) {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &keys); err != nil {
-		return m, badValue(key, raw, err)
+		return nil, badValue(key, raw, err)
 	}
-	for k, value := range keys {
-		switch k {
-		case "name":
-			err = json.Unmarshal(value, &m.name)
-		default:
-			err = errors.New("there is no such key")
+	for _, k := range slices.Sorted(maps.Keys(keys)) {
+		err := errors.New("there is no such key")
+		if v, known := dst[k]; known {
+			err = json.Unmarshal(keys[k], v)
 		}
 		if err != nil {
-			return m, badValue(key+"."+k, value, err)
+			return nil, badValue(key+"."+k, keys[k], err)
 		}
 	}
-	if err := bpffs.CheckMapName(m.name); err != nil {
-		return m, badValue(key+".name", keys["name"], err)
-	}
-	return m, nil
+	return keys, nil
 }
 
 // decode reads the value of key into v. Missing or null, it leaves v alone.

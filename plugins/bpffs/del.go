@@ -15,7 +15,7 @@ func (p plugin) Del(args *skel.CmdArgs) error {
 		return err
 	}
 	a := attachment(c, args)
-	return eachRecords(p.usableRoots(c), func(_ string, e *bpffs.Endpoints) error {
+	return eachRecords(p.usableRoots(c), "", func(_ bpffs.MapDir, e *bpffs.Endpoints) error {
 		return e.Release(a)
 	})
 }

@@ -19,6 +19,8 @@ const (
 	codeFull         = 103 // no endpoint ID left
 	codeOccupied     = 104 // something of somebody else is at a path
 	codeCheck        = 105 // CHECK found a difference
+	codeMapRefused   = 106 // the kernel did not create or pin a map
+	codeMapShape     = 107 // what is pinned has another shape than declared
 )
 
 // Sentinel errors of the verbs.
@@ -40,6 +42,8 @@ var codes = []struct {
 	{bpffs.ErrLayout, codeLayout},
 	{bpffs.ErrFull, codeFull},
 	{bpffs.ErrOccupied, codeOccupied},
+	{bpffs.ErrMapRefused, codeMapRefused},
+	{bpffs.ErrMapShape, codeMapShape},
 	{errRoot, codeRoot},
 }
 

@@ -38,19 +38,31 @@ func attachment(c *config, args *skel.CmdArgs) bpffs.Attachment {
 }
 
 // eachRecords calls do with the records in every bpffs where this plugin may
-// have left some, and joins the errors. Where there are none it does nothing.
-func eachRecords(roots bpffs.Roots, do func(root string, e *bpffs.Endpoints) error) error {
+// have left some, and with the map directory prefix there. It joins the errors.
+// Where there are no records it does nothing.
+func eachRecords(roots bpffs.Roots, prefix string, do func(bpffs.MapDir, *bpffs.Endpoints) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
 	var errs []error
 	for _, root := range roots.All() {
-		errs = append(errs, withRecords(ctx, root, do))
+		errs = append(errs, withRecords(ctx, root, prefix, do))
 	}
 	return errors.Join(errs...)
 }
 
-func withRecords(ctx context.Context, root string, do func(root string, e *bpffs.Endpoints) error) error {
-	path, endpoints, err := openRecords(ctx, root)
+func withRecords(ctx context.Context, root, prefix string, do func(bpffs.MapDir, *bpffs.Endpoints) error) error {
+	path, err := filepath.EvalSymlinks(root) // ADD expresses all paths without symbolic links
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := bpffs.NewMapDir(path, prefix)
+	if err != nil {
+		return err
+	}
+	endpoints, err := bpffs.OpenEndpoints(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bpffs.ErrNotFound) {
 		return nil
 	}
@@ -58,22 +70,7 @@ func withRecords(ctx context.Context, root string, do func(root string, e *bpffs
 		return err
 	}
 	defer endpoints.Close()
-	return do(path, endpoints)
-}
-
-// openRecords opens the records in the bpffs at root and returns the path of the
-// root without symbolic links, in which ADD expresses all other paths.
-func openRecords(ctx context.Context, root string) (string, *bpffs.Endpoints, error) {
-	path, err := filepath.EvalSymlinks(root)
-	if err != nil {
-		return "", nil, err
-	}
-	dir, err := bpffs.NewMapDir(path, "")
-	if err != nil {
-		return "", nil, err
-	}
-	endpoints, err := bpffs.OpenEndpoints(ctx, dir)
-	return path, endpoints, err
+	return do(dir, endpoints)
 }
 
 // usableRoots returns where records may be, for verbs that must not fail because

@@ -22,13 +22,13 @@ func (p plugin) Status(args *skel.CmdArgs) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
-	return withRecords(ctx, root, checkFree)
+	return withRecords(ctx, root, c.mapPrefix, checkFree)
 }
 
-func checkFree(root string, e *bpffs.Endpoints) error {
+func checkFree(dir bpffs.MapDir, e *bpffs.Endpoints) error {
 	free, err := e.Free()
 	if err == nil && free == 0 {
-		err = fmt.Errorf("%w: all %d at %s are in use", bpffs.ErrFull, bpffs.MaxEndpoints, root)
+		err = fmt.Errorf("%w: all %d at %s are in use", bpffs.ErrFull, bpffs.MaxEndpoints, dir.Root())
 	}
 	return err
 }
