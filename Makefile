@@ -1,0 +1,69 @@
+# Builds, checks and shows the CNI plugin bpffs. "make help" lists the targets.
+
+SHELL    := /bin/bash
+BIN      := $(CURDIR)/bin
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Static, stripped, the same bytes from the same sources wherever they are.
+BUILD    := CGO_ENABLED=0 go build -trimpath -buildvcs=false -buildmode=exe
+LDFLAGS  := -s -w -X main.buildVersion=$(VERSION)
+TESTFLAGS := -vet=off -count=1
+
+# The architectures that "make lint" vets, beside the one it runs on: 64 and 32
+# bits, little and big endian.
+VET_ARCH := amd64 arm64 arm 386 s390x
+
+.PHONY: help build tools test test-race lint demo check-reproducible clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
+
+build: ## build the plugin: bin/bpffs
+	$(BUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/bpffs ./plugins/bpffs
+
+tools: build ## build cnitool and the plugins around ours: bin/cni/
+	@mkdir -p $(BIN)/cni
+	CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/ tool ./downstream
+	@ln -sfn ../bpffs $(BIN)/cni/bpffs
+
+test: build tools ## run all tests (root; most need it)
+	CGO_ENABLED=0 go test $(TESTFLAGS) ./...
+	@$(MAKE) --no-print-directory test-race
+	CGO_ENABLED=0 go test -C test $(TESTFLAGS) ./...
+
+test-race: ## run the unit tests with the race detector (needs a C compiler)
+	@if command -v $(firstword $(shell go env CC)) >/dev/null; then \
+		set -x; CGO_ENABLED=1 go test $(TESTFLAGS) -race ./...; \
+	elif [[ "$$CI" ]]; then \
+		echo "test-race: no C compiler ($(shell go env CC)), which the race detector needs" >&2; exit 1; \
+	else \
+		echo "test-race: skipped, for there is no C compiler ($(shell go env CC))"; \
+	fi
+
+lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, check go.mod
+	$(BIN)/tools/golangci-lint run ./...
+	cd test && $(BIN)/tools/golangci-lint run --config ../.golangci.yml ./...
+	@set -e; for arch in $(VET_ARCH); do \
+		echo "GOARCH=$$arch go vet ./..."; GOOS=linux GOARCH=$$arch CGO_ENABLED=0 go vet ./...; done
+	@set -e; for module in . test tools; do \
+		echo "go mod tidy -diff in $$module"; go -C $$module mod tidy -diff; done
+
+$(BIN)/tools/golangci-lint: tools/go.mod tools/go.sum
+	CGO_ENABLED=0 go build -C tools -trimpath -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+demo: tools ## show a pod's life with the plugin, in namespaces of its own (root)
+	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/demo ./demo
+	@$(BIN)/demo
+
+check-reproducible: ## build twice, in two directories with two caches, and compare
+	@tmp=$$(mktemp -d); trap 'chmod -R u+w $$tmp; rm -rf $$tmp' EXIT; set -e; \
+	for copy in one other/place; do \
+		mkdir -p $$tmp/$$copy; cp -r go.mod go.sum pkg plugins $$tmp/$$copy; \
+		(cd $$tmp/$$copy && GOCACHE=$$PWD/cache $(BUILD) -ldflags '$(LDFLAGS)' -o bpffs ./plugins/bpffs); \
+	done; \
+	cmp $$tmp/one/bpffs $$tmp/other/place/bpffs; \
+	echo "the same twice: sha256 $$(sha256sum < $$tmp/one/bpffs | cut -d' ' -f1)"
+
+clean: ## remove what was built
+	rm -rf $(BIN)
