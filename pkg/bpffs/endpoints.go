@@ -102,6 +102,9 @@ func (e *Endpoints) open(ctx context.Context, create func(*os.Root, string) erro
 	if err := e.checkLayout(); err != nil {
 		return err
 	}
+	if left, err := exists(e.cni, scratchDir); !left || err != nil {
+		return err
+	}
 	return e.cni.RemoveAll(scratchDir)
 }
 
