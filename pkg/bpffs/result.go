@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-
-	"github.com/containernetworking/cni/pkg/types/create"
 )
 
 // A LocalMap is one of a container's own maps, as a CNI result names it.
@@ -53,25 +51,39 @@ func parseLocalMap(p string) (LocalMap, bool) {
 
 // AppendPaths returns the CNI result with the paths appended to its interfaces,
 // in the form of cniVersion (0.3.0 to 1.1.0). All else stays as it is, also keys
-// that this package does not know, unless the result is of another version and
-// must be converted. A path that the result has already is not added again.
+// that this package does not know. A path that the result has already is not
+// added again.
 //
 // Each path travels as {"name": path} without sandbox, the only form that every
 // version of the specification and every plugin built on libcni hands on.
 func AppendPaths(result []byte, cniVersion string, paths []string) ([]byte, error) {
-	keys, err := decodeResult(result, cniVersion)
-	if err != nil {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(result, &keys); err != nil {
+		return nil, fmt.Errorf("reading the CNI result: %w", err)
+	}
+	if keys == nil {
+		return nil, errors.New("reading the CNI result: it is null, wanted an object")
+	}
+	if err := convert(keys, cniVersion); err != nil {
 		return nil, err
 	}
+	if err := appendInterfaces(keys, paths); err != nil {
+		return nil, fmt.Errorf("reading the interfaces of the CNI result: %w", err)
+	}
+	return json.Marshal(keys)
+}
+
+// appendInterfaces adds an interface for each path to the key "interfaces".
+func appendInterfaces(keys map[string]json.RawMessage, paths []string) error {
 	var interfaces []json.RawMessage
 	if err := decodeIfSet(keys["interfaces"], &interfaces); err != nil {
-		return nil, fmt.Errorf("reading the interfaces of the CNI result: %w", err)
+		return err
 	}
 	has := make(map[string]bool)
 	for _, raw := range interfaces {
 		var i struct{ Name string }
 		if err := json.Unmarshal(raw, &i); err != nil {
-			return nil, fmt.Errorf("reading the interfaces of the CNI result: %w", err)
+			return err
 		}
 		has[i.Name] = true
 	}
@@ -81,52 +93,61 @@ func AppendPaths(result []byte, cniVersion string, paths []string) ([]byte, erro
 		}
 		entry, err := json.Marshal(map[string]string{"name": p})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		interfaces = append(interfaces, entry)
 	}
 	if interfaces == nil {
-		return json.Marshal(keys)
+		return nil
 	}
-	if keys["interfaces"], err = json.Marshal(interfaces); err != nil {
-		return nil, err
-	}
-	return json.Marshal(keys)
+	var err error
+	keys["interfaces"], err = json.Marshal(interfaces)
+	return err
 }
 
-// decodeResult returns the keys of the result in the form of cniVersion. A
-// result without a version is taken to have that one.
-func decodeResult(result []byte, cniVersion string) (map[string]json.RawMessage, error) {
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(result, &keys); err != nil {
-		return nil, fmt.Errorf("reading the CNI result: %w", err)
-	}
-	if keys == nil {
-		return nil, errors.New("reading the CNI result: it is null, wanted an object")
-	}
-	own := cniVersion
+// convert gives a result the form of cniVersion. Between 0.3.0 and 1.1.0 the
+// only key that one form needs and another does not have is the IP version of an
+// address, which 1.0.0 dropped; later versions only added keys.
+func convert(keys map[string]json.RawMessage, cniVersion string) error {
+	var own string
 	if err := decodeIfSet(keys["cniVersion"], &own); err != nil {
-		return nil, fmt.Errorf("reading the cniVersion of the CNI result: %w", err)
+		return fmt.Errorf("reading the cniVersion of the CNI result: %w", err)
 	}
-	if own == cniVersion || own == "" {
-		version, err := json.Marshal(cniVersion)
-		keys["cniVersion"] = version
-		return keys, err
+	if own == cniVersion {
+		return nil
 	}
-	r, err := create.Create(own, result)
-	if err == nil {
-		r, err = r.GetAsVersion(cniVersion)
+	if strings.HasPrefix(own, "0.1") || strings.HasPrefix(own, "0.2") {
+		return fmt.Errorf("the CNI result is of version %q, which has no interfaces: wanted 0.3.0 or later", own)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("converting the CNI result from version %q to %q: %w", own, cniVersion, err)
+	var err error
+	if keys["cniVersion"], err = json.Marshal(cniVersion); err != nil {
+		return err
 	}
-	converted, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
+	if own == "" || keys["ips"] == nil {
+		return nil
 	}
-	keys = nil
-	err = json.Unmarshal(converted, &keys)
-	return keys, err
+	var ips []map[string]json.RawMessage
+	if err := json.Unmarshal(keys["ips"], &ips); err != nil {
+		return fmt.Errorf("reading the ips of the CNI result: %w", err)
+	}
+	for _, ip := range ips {
+		setIPVersion(ip, strings.HasPrefix(cniVersion, "0."))
+	}
+	keys["ips"], err = json.Marshal(ips)
+	return err
+}
+
+// setIPVersion says of an address whether it is IPv4 or IPv6, or nothing.
+func setIPVersion(ip map[string]json.RawMessage, wanted bool) {
+	switch {
+	case ip == nil:
+	case !wanted:
+		delete(ip, "version")
+	case strings.Contains(string(ip["address"]), ":"):
+		ip["version"] = json.RawMessage(`"6"`)
+	default:
+		ip["version"] = json.RawMessage(`"4"`)
+	}
 }
 
 // decodeIfSet decodes raw into v; a key that is missing or null leaves v alone.

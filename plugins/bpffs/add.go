@@ -5,20 +5,17 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/containernetworking/cni/pkg/skel"
-
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // Add mounts bpffs where it is missing, gives the attachment its endpoint ID and
 // prints prevResult with the paths of its local maps. If it fails it takes back
 // what this call recorded; the mount stays, for others may use it already.
-func (p plugin) Add(args *skel.CmdArgs) error {
-	c, err := p.parseAdd(args)
-	if err != nil {
+func (p plugin) Add(c *config, r request) error {
+	if err := p.parseAdd(c); err != nil {
 		return err
 	}
-	a := attachment(c, args)
+	a := attachment(c, r)
 	if err := a.Check(); err != nil {
 		return fmt.Errorf("%w: CNI_CONTAINERID, CNI_IFNAME: %w", errEnvironment, err)
 	}
@@ -48,22 +45,21 @@ func (p plugin) Add(args *skel.CmdArgs) error {
 
 // parseAdd reads the configuration and refuses one that ADD could not finish
 // with, before anything on the node is touched.
-func (p plugin) parseAdd(args *skel.CmdArgs) (*config, error) {
-	c, err := parseConfig(args.StdinData)
-	if err != nil {
-		return nil, err
+func (p plugin) parseAdd(c *config) error {
+	if err := c.parse(); err != nil {
+		return err
 	}
 	for _, key := range c.unknownKeys() {
 		p.warn("the network configuration has the key %q, which is not known and does nothing", key)
 	}
 	if c.keys["prevResult"] == nil {
-		return nil, badValue("prevResult", nil, errors.New(
+		return badValue("prevResult", nil, errors.New(
 			"bpffs is a chained plugin: put it after the one that creates the interface"))
 	}
 	if _, err := bpffs.AppendPaths(c.keys["prevResult"], c.cniVersion, nil); err != nil {
-		return nil, badValue("prevResult", c.keys["prevResult"], err)
+		return badValue("prevResult", c.keys["prevResult"], err)
 	}
-	return c, nil
+	return nil
 }
 
 // mount makes sure that there is a bpffs and returns the map directory in it.
@@ -90,7 +86,7 @@ func (p plugin) printResult(c *config, dir bpffs.MapDir, id uint16) error {
 		return err
 	}
 	if _, err := p.stdout.Write(append(result, '\n')); err != nil {
-		return fmt.Errorf("printing the result: %w", err)
+		return fmt.Errorf("%w: printing the result: %w", errInput, err)
 	}
 	return nil
 }

@@ -6,21 +6,18 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/containernetworking/cni/pkg/skel"
-
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // Check reports the first difference between what ADD did and what is there. It
 // repairs nothing.
-func (p plugin) Check(args *skel.CmdArgs) error {
-	c, err := p.parseAdd(args)
-	if err != nil {
+func (p plugin) Check(c *config, r request) error {
+	if err := p.parseAdd(c); err != nil {
 		return err
 	}
-	a := attachment(c, args)
+	a := attachment(c, r)
 	found := false
-	err = eachRecords(c.roots, c.mapPrefix, func(dir bpffs.MapDir, e *bpffs.Endpoints) error {
+	err := eachRecords(c.roots, c.mapPrefix, func(dir bpffs.MapDir, e *bpffs.Endpoints) error {
 		id, err := e.ID(a)
 		if errors.Is(err, bpffs.ErrNoEndpoint) {
 			return nil

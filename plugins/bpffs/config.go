@@ -9,13 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containernetworking/cni/pkg/types"
-
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
-
-// errConfig: the network configuration is wrong.
-var errConfig = errors.New("invalid network configuration")
 
 // config is a network configuration, taken from standard input.
 type config struct {
@@ -36,33 +31,36 @@ func (c *config) names() []string {
 	return names
 }
 
-// parseConfig reads everything that ADD, CHECK and STATUS need, and refuses what
-// is wrong in it.
-func parseConfig(stdin []byte) (*config, error) {
-	c, err := parseIdentity(stdin)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.parseRoots(); err != nil {
-		return nil, err
-	}
-	if err := c.decode("mapPrefix", &c.mapPrefix); err != nil {
-		return nil, err
-	}
-	if _, err := bpffs.NewMapDir("", c.mapPrefix); err != nil {
-		return nil, badValue("mapPrefix", c.keys["mapPrefix"], err)
-	}
-	return c, c.parseMaps()
-}
-
 // parseIdentity reads what every verb needs: the keys, the version and the name
 // of the network.
-func parseIdentity(stdin []byte) (*config, error) {
-	c := &config{}
+func (c *config) parseIdentity(stdin []byte) error {
 	if err := json.Unmarshal(stdin, &c.keys); err != nil {
-		return nil, fmt.Errorf("%w: %w", errConfig, err)
+		return fmt.Errorf("%w: %w", errDecoding, err)
 	}
-	return c, errors.Join(c.decode("cniVersion", &c.cniVersion), c.decode("name", &c.network))
+	c.cniVersion = ""
+	if err := errors.Join(c.decode("cniVersion", &c.cniVersion), c.decode("name", &c.network)); err != nil {
+		return err
+	}
+	if !isIdentifier(c.network) {
+		return badValue("name", c.keys["name"], errors.New(
+			"the name of the network must be letters, digits, '_', '.' and '-' after a letter or digit"))
+	}
+	return nil
+}
+
+// parse reads everything else that ADD, CHECK and STATUS need, and refuses what
+// is wrong in it.
+func (c *config) parse() error {
+	if err := c.parseRoots(); err != nil {
+		return err
+	}
+	if err := c.decode("mapPrefix", &c.mapPrefix); err != nil {
+		return err
+	}
+	if _, err := bpffs.NewMapDir("", c.mapPrefix); err != nil {
+		return badValue("mapPrefix", c.keys["mapPrefix"], err)
+	}
+	return c.parseMaps()
 }
 
 func (c *config) parseRoots() error {
@@ -182,9 +180,15 @@ func (c *config) unknownKeys() []string {
 	return unknown
 }
 
+// gcAttachment is an element of the list that a runtime sends with GC.
+type gcAttachment struct {
+	ContainerID string `json:"containerID"`
+	IfName      string `json:"ifname"`
+}
+
 // validAttachments returns the attachments that GC must keep, and whether the
 // runtime sent the list at all: null and [] are lists without elements.
-func (c *config) validAttachments() (valid []types.GCAttachment, sent bool, err error) {
+func (c *config) validAttachments() (valid []gcAttachment, sent bool, err error) {
 	const key = "cni.dev/valid-attachments"
 	_, sent = c.keys[key]
 	return valid, sent, c.decode(key, &valid)

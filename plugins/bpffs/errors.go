@@ -3,15 +3,19 @@ package main
 import (
 	"errors"
 
-	"github.com/containernetworking/cni/pkg/skel"
-	"github.com/containernetworking/cni/pkg/types"
-
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// Error codes of this plugin, beside those of the CNI specification (1.1.0,
-// section 5, "Error"). docs/configuration.md lists them for users.
+// CNI error codes: those of the specification (1.1.0, section 5, "Error"), and
+// from 100 on our own. docs/configuration.md lists them for users.
 const (
+	codeVersion      = 1   // cniVersion not supported
+	codeEnvironment  = 4   // an environment variable is missing or wrong
+	codeInput        = 5   // reading or writing failed
+	codeDecoding     = 6   // standard input is not JSON
+	codeConfig       = 7   // the network configuration is wrong
+	codeNetNS        = 8   // CNI_NETNS is the plugin's own
+	codeTryAgain     = 11  // a lock was not had in time
 	codeNotAvailable = 50  // STATUS: an ADD cannot be served
 	codeRoot         = 100 // no bpffs to be had at the root
 	codeUnsafe       = 101 // a directory that others could have prepared
@@ -21,11 +25,18 @@ const (
 	codeCheck        = 105 // CHECK found a difference
 	codeMapRefused   = 106 // the kernel did not create or pin a map
 	codeMapShape     = 107 // what is pinned has another shape than declared
+	codeInternal     = 999 // anything else
 )
 
-// Sentinel errors of the verbs.
+// Sentinel errors of the protocol and the verbs.
 var (
-	errEnvironment = errors.New("environment")
+	errVersion     = errors.New("incompatible CNI version")
+	errEnvironment = errors.New("invalid environment variable")
+	errInput       = errors.New("input and output")
+	errDecoding    = errors.New("decoding the network configuration")
+	errConfig      = errors.New("invalid network configuration")
+	errNetNS       = errors.New("invalid network namespace")
+	errRoot        = errors.New("preparing bpffs")
 	errCheck       = errors.New("check")
 )
 
@@ -34,10 +45,14 @@ var codes = []struct {
 	err  error
 	code uint
 }{
-	{errConfig, types.ErrInvalidNetworkConfig},
-	{errEnvironment, types.ErrInvalidEnvironmentVariables},
+	{errVersion, codeVersion},
+	{errEnvironment, codeEnvironment},
+	{errInput, codeInput},
+	{errDecoding, codeDecoding},
+	{errConfig, codeConfig},
+	{errNetNS, codeNetNS},
 	{errCheck, codeCheck},
-	{bpffs.ErrLocked, types.ErrTryAgainLater},
+	{bpffs.ErrLocked, codeTryAgain},
 	{bpffs.ErrUnsafe, codeUnsafe},
 	{bpffs.ErrLayout, codeLayout},
 	{bpffs.ErrFull, codeFull},
@@ -47,30 +62,18 @@ var codes = []struct {
 	{errRoot, codeRoot},
 }
 
-// coded gives the errors of a verb their CNI error codes.
-func coded(verb func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
-	return func(args *skel.CmdArgs) error {
-		err := verb(args)
-		if err == nil {
-			return nil
+// codeOf returns the CNI error code of what a command answered. STATUS has one
+// code for whatever keeps an ADD from being served.
+func codeOf(err error, command string) uint {
+	code := uint(codeInternal)
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			code = c.code
+			break
 		}
-		for _, c := range codes {
-			if errors.Is(err, c.err) {
-				return types.NewError(c.code, err.Error(), "")
-			}
-		}
-		return types.NewError(types.ErrInternal, err.Error(), "")
 	}
-}
-
-// codedStatus is coded for STATUS, for which the specification has one code for
-// whatever keeps an ADD from being served.
-func codedStatus(verb func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
-	return func(args *skel.CmdArgs) error {
-		err := verb(args)
-		if err == nil || errors.Is(err, errConfig) {
-			return coded(func(*skel.CmdArgs) error { return err })(args)
-		}
-		return types.NewError(codeNotAvailable, err.Error(), "")
+	if command == "STATUS" && code >= codeTryAgain {
+		return codeNotAvailable
 	}
+	return code
 }

@@ -3,19 +3,12 @@ package main
 import (
 	"errors"
 
-	"github.com/containernetworking/cni/pkg/skel"
-	"github.com/containernetworking/cni/pkg/types"
-
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // GC removes every attachment to this network that the runtime does not name as
 // valid. It carries on past errors. Without a list it removes nothing.
-func (p plugin) GC(args *skel.CmdArgs) error {
-	c, err := parseIdentity(args.StdinData)
-	if err != nil {
-		return err
-	}
+func (p plugin) GC(c *config, _ request) error {
 	valid, sent, err := c.validAttachments()
 	if err != nil {
 		return err
@@ -30,15 +23,15 @@ func (p plugin) GC(args *skel.CmdArgs) error {
 }
 
 // collect releases the attachments to the network that are not valid.
-func collect(e *bpffs.Endpoints, network string, valid []types.GCAttachment) error {
+func collect(e *bpffs.Endpoints, network string, valid []gcAttachment) error {
 	all, err := e.Attachments(network)
 	errs := []error{err}
-	keep := make(map[types.GCAttachment]bool, len(valid))
+	keep := make(map[gcAttachment]bool, len(valid))
 	for _, v := range valid {
 		keep[v] = true
 	}
 	for _, a := range all {
-		if !keep[types.GCAttachment{ContainerID: a.ContainerID, IfName: a.IfName}] {
+		if !keep[gcAttachment{ContainerID: a.ContainerID, IfName: a.IfName}] {
 			errs = append(errs, e.Release(a))
 		}
 	}

@@ -6,22 +6,23 @@
 package main
 
 import (
+	"fmt"
 	"os"
-
-	"github.com/containernetworking/cni/pkg/skel"
-	"github.com/containernetworking/cni/pkg/version"
+	"strings"
 )
 
 // buildVersion is set by the linker; see the Makefile.
 var buildVersion = "development"
 
 func main() {
-	p := plugin{stdout: os.Stdout, stderr: os.Stderr}
-	skel.PluginMainFuncs(skel.CNIFuncs{
-		Add:    coded(p.Add),
-		Del:    coded(p.Del),
-		Check:  coded(p.Check),
-		GC:     coded(p.GC),
-		Status: codedStatus(p.Status),
-	}, version.PluginSupports("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"), "bpffs "+buildVersion)
+	p := plugin{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	command := os.Getenv("CNI_COMMAND")
+	if command == "" {
+		fmt.Fprintf(os.Stderr, "bpffs %s, a chained CNI plugin, called by container runtimes\nCNI protocol versions supported: %s\n",
+			buildVersion, strings.Join(cniVersions(), ", "))
+		return
+	}
+	if err := p.run(command, os.Getenv); err != nil {
+		os.Exit(1)
+	}
 }

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/skel"
-
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -19,12 +17,10 @@ import (
 // lock is held for less than a millisecond in an ADD.
 const lockTimeout = 10 * time.Second
 
-// errRoot: there is no bpffs to be had at the root.
-var errRoot = errors.New("preparing bpffs")
-
-// plugin carries out the CNI verbs, which are its methods. The result goes to
-// stdout, warnings go to stderr.
+// plugin carries out the CNI verbs, which are its methods. The configuration
+// comes from stdin, results and errors go to stdout, warnings to stderr.
 type plugin struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -33,8 +29,8 @@ func (p plugin) warn(format string, args ...any) {
 }
 
 // attachment returns the attachment that a verb is about.
-func attachment(c *config, args *skel.CmdArgs) bpffs.Attachment {
-	return bpffs.Attachment{Network: c.network, ContainerID: args.ContainerID, IfName: args.IfName}
+func attachment(c *config, r request) bpffs.Attachment {
+	return bpffs.Attachment{Network: c.network, ContainerID: r.containerID, IfName: r.ifName}
 }
 
 // eachRecords calls do with the records in every bpffs where this plugin may

@@ -4,16 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/containernetworking/cni/pkg/skel"
-
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // Status reports why an ADD could not be served: no bpffs to be had, records
 // that cannot be used, or no endpoint ID left. It mounts and changes nothing.
-func (p plugin) Status(args *skel.CmdArgs) error {
-	c, err := parseConfig(args.StdinData)
-	if err != nil {
+func (p plugin) Status(c *config, _ request) error {
+	if err := c.parse(); err != nil {
 		return err
 	}
 	root, err := bpffs.CheckMount(c.roots)
