@@ -58,11 +58,12 @@ demo: tools ## show a pod's life with the plugin, in namespaces of its own (root
 
 check-reproducible: ## build twice, in two directories with two caches, and compare
 	@tmp=$$(mktemp -d); trap 'chmod -R u+w $$tmp; rm -rf $$tmp' EXIT; set -e; \
-	for copy in one other/place; do \
-		mkdir -p $$tmp/$$copy; cp -r go.mod go.sum pkg plugins $$tmp/$$copy; \
-		(cd $$tmp/$$copy && GOCACHE=$$PWD/cache $(BUILD) -ldflags '$(LDFLAGS)' -o bpffs ./plugins/bpffs); \
+	mkdir -p $$tmp/one $$tmp/another; \
+	cp -r go.mod go.sum pkg plugins $$tmp/one; cp -r $$tmp/one $$tmp/another/place; \
+	for copy in $$tmp/one $$tmp/another/place; do \
+		(cd $$copy && GOCACHE=$$PWD/cache $(BUILD) -ldflags '$(LDFLAGS)' -o bpffs ./plugins/bpffs); \
 	done; \
-	cmp $$tmp/one/bpffs $$tmp/other/place/bpffs; \
+	cmp $$tmp/one/bpffs $$tmp/another/place/bpffs; \
 	echo "the same twice: sha256 $$(sha256sum < $$tmp/one/bpffs | cut -d' ' -f1)"
 
 clean: ## remove what was built

@@ -11,8 +11,11 @@ tool (
 )
 
 require (
+	github.com/cilium/ebpf v0.22.0
 	github.com/cni-bpffs/cni-bpffs v0.0.0-00010101000000-000000000000
 	github.com/containernetworking/cni v1.3.0
+	github.com/vishvananda/netns v0.0.5
+	golang.org/x/sys v0.43.0
 )
 
 require (
@@ -24,8 +27,6 @@ require (
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/safchain/ethtool v0.6.2 // indirect
 	github.com/vishvananda/netlink v1.3.1 // indirect
-	github.com/vishvananda/netns v0.0.5 // indirect
-	golang.org/x/sys v0.40.0 // indirect
 	sigs.k8s.io/knftables v0.0.18 // indirect
 )
 
