@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha512"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -48,8 +49,12 @@ func newNode(root string) (*node, error) {
 	return n, n.configure()
 }
 
-// mount hides what the host has where the plugins and libcni write.
+// mount hides what the host has where the plugins and libcni write. The host's
+// bpffs would still be in the mount table, so it goes, from this namespace.
 func (n *node) mount() error {
+	if err := unix.Unmount("/sys", unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		return &os.PathError{Op: "unmount", Path: "/sys", Err: err}
+	}
 	for _, m := range []struct{ fsType, target string }{
 		{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/var/lib"},
 	} {
