@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// A node is what a container runtime sees, in the mount namespace of this
+// process: the programs and a network namespace in a tmpfs, any number of mounts,
+// and at /sys/fs/bpf one of several bpffs.
+type node struct {
+	dir         string
+	netns       string
+	mounts      int
+	endpoints   map[string]int // by the bpffs
+	addresses   int
+	lastAddress netip.Addr // the last address that was taken
+}
+
+// newNode makes the node in this process's mount namespace, which nobody else
+// may have, from the programs in dir/built.
+func newNode(dir string) (*node, error) {
+	n := &node{dir: filepath.Join(dir, "node"), endpoints: make(map[string]int)}
+	n.netns = filepath.Join(n.dir, "netns")
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return nil, fmt.Errorf("making all mounts private: %w", err)
+	}
+	if err := os.Mkdir(n.dir, 0o700); err != nil {
+		return nil, err
+	}
+	for _, place := range []string{n.dir, "/run"} { // what the node has in /run is not for us
+		if err := syscall.Mount("tmpfs", place, "tmpfs", 0, "mode=0755"); err != nil {
+			return nil, fmt.Errorf("mounting a tmpfs at %s: %w", place, err)
+		}
+	}
+	if err := os.CopyFS(n.path("bin"), os.DirFS(filepath.Join(dir, builtDir))); err != nil {
+		return nil, err
+	}
+	if err := makeNetNS(n.netns); err != nil {
+		return nil, fmt.Errorf("making a network namespace: %w", err)
+	}
+	return n, n.grow(fewMounts)
+}
+
+// path returns the path of a file of the node.
+func (n *node) path(name string) string { return filepath.Join(n.dir, name) }
+
+// makeNetNS makes a network namespace that stays as long as path is mounted.
+func makeNetNS(path string) error {
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		return err
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and end the thread with this function
+		err := syscall.Unshare(syscall.CLONE_NEWNET)
+		if err == nil {
+			err = syscall.Mount("/proc/thread-self/ns/net", path, "", syscall.MS_BIND, "")
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+// newBPF mounts a further bpffs, not yet at /sys/fs/bpf, and returns its path.
+func (n *node) newBPF(name string) (string, error) {
+	path := n.path(name)
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return "", err
+	}
+	return path, syscall.Mount("bpf", path, "bpf", 0, "mode=0700")
+}
+
+// show puts the bpffs that is mounted at path to /sys/fs/bpf, where the plugin
+// looks, in place of all that is there.
+func (n *node) show(path string) error {
+	var err error
+	for err == nil {
+		err = syscall.Unmount(bpffs.DefaultRoot, syscall.MNT_DETACH)
+	}
+	if !errors.Is(err, syscall.EINVAL) { // nothing is mounted there any more
+		return fmt.Errorf("clearing %s: %w", bpffs.DefaultRoot, err)
+	}
+	return syscall.Mount(path, bpffs.DefaultRoot, "", syscall.MS_BIND, "")
+}
+
+// grow makes mounts until the table has as many as wanted.
+func (n *node) grow(want int) error {
+	at := n.path("mounts")
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		return err
+	}
+	table, err := mountTable()
+	if err != nil {
+		return err
+	}
+	for n.mounts = len(table); n.mounts < want; n.mounts++ {
+		point := filepath.Join(at, strconv.Itoa(n.mounts))
+		if err := os.Mkdir(point, 0o700); err != nil {
+			return err
+		}
+		if err := syscall.Mount(n.path("bin"), point, "", syscall.MS_BIND, ""); err != nil {
+			return fmt.Errorf("making %d mounts (the limit is in /proc/sys/fs/mount-max): %w", want, err)
+		}
+	}
+	return checkCgroup(at)
+}
+
+// checkCgroup reports when a cgroup file system comes after the mounts below at:
+// every Go program from 1.25 on reads the mount table up to it before main, and
+// an empty program would pay for all mounts.
+func checkCgroup(at string) error {
+	table, err := mountTable()
+	if err != nil {
+		return err
+	}
+	ours := false
+	for _, line := range table {
+		ours = ours || strings.Contains(line, " "+at+"/")
+		if ours && strings.Contains(line, " - cgroup") {
+			return fmt.Errorf("the cgroup mount comes after those of the benchmark in the mount table: %s", line)
+		}
+	}
+	return nil
+}
+
+func mountTable() ([]string, error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	return strings.Split(strings.TrimSpace(string(text)), "\n"), err
+}
+
+// containerID returns a container ID like those of container runtimes.
+func containerID(kind string, number int) string {
+	return fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %d", kind, number)))
+}
+
+// fill makes endpoints with four maps each in the bpffs at root until it has as
+// many as wanted.
+func (n *node) fill(root string, want int) error {
+	dir, err := bpffs.NewMapDir(root, "")
+	if err != nil {
+		return err
+	}
+	e, err := bpffs.CreateEndpoints(context.Background(), dir)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	for ; n.endpoints[root] < want; n.endpoints[root]++ {
+		a := bpffs.Attachment{Network: netName, ContainerID: containerID("fill", n.endpoints[root]), IfName: "eth0"}
+		if _, _, err := e.Allocate(a, "calls_", "policy_", "ct4_", "ct6_"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take makes records of host-local until it has as many addresses as wanted.
+func (n *node) take(want int) error {
+	dir := filepath.Join(n.path("addresses"), netName)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if !n.lastAddress.IsValid() {
+		n.lastAddress = netip.MustParseAddr("10.0.0.1")
+	}
+	for ; n.addresses < want; n.addresses++ {
+		n.lastAddress = n.lastAddress.Next()
+		record := containerID("fill", n.addresses) + "\r\neth0"
+		if err := os.WriteFile(filepath.Join(dir, n.lastAddress.String()), []byte(record), 0o600); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, "last_reserved_ip.0"), []byte(n.lastAddress.String()), 0o600)
+}
+
+// slab returns how many bytes the kernel's own objects take, on the whole machine.
+func slab() (int, error) {
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var kib int
+		if n, _ := fmt.Sscanf(lines.Text(), "Slab: %d kB", &kib); n == 1 {
+			return kib << 10, nil
+		}
+	}
+	return 0, errors.New("/proc/meminfo has no line Slab")
+}

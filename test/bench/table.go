@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+)
+
+// noiseLimit is how far p90 and p10 of the empty program may lie apart on a
+// machine that is quiet enough to believe the ratios to a few percent.
+const noiseLimit = 1.5
+
+// A bar is what a value is held against. Its zero value is no bar.
+type bar struct {
+	sign       string
+	limit, aim float64
+}
+
+func atMost(limit, aim float64) bar  { return bar{"≤", limit, aim} }
+func atLeast(limit, aim float64) bar { return bar{"≥", limit, aim} }
+
+func (b bar) met(value float64) bool {
+	if b.sign == "≥" {
+		return value >= b.limit
+	}
+	return value <= b.limit
+}
+
+// A row of the table: times, a value that says how many times something else
+// they are or that stands for itself, and the bar for it.
+type row struct {
+	what  string // empty: the times of the row above
+	times []time.Duration
+	value float64
+	unit  string
+	of    string
+	bar   bar
+}
+
+// row returns the row about the subject a, as multiples of the subject b.
+func (s samples) row(what, a, b, of string, limit bar) row {
+	r := row{what: what, of: of, bar: limit}
+	if what != "" {
+		r.times = s[a]
+	}
+	if b != "" {
+		r.value, r.unit = s.ratio(a, b), "×"
+	}
+	return r
+}
+
+func (l *lab) add(r row) { l.rows = append(l.rows, r) }
+
+func (l *lab) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "what\tmedian ms\tp10\tp90\tresult\tof\tbar\taim\tmet")
+	for _, r := range l.rows {
+		fmt.Fprintln(t, r.cells())
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	noise := slices.Max(l.noise)
+	fmt.Fprintf(w, "\nnoise: p90/p10 of the empty program was %.2f in the middle and %.2f at worst of %d measurements, limit %.2f\n",
+		middle(l.noise), noise, len(l.noise), noiseLimit)
+	if noise > noiseLimit {
+		fmt.Fprintln(w, "THE MACHINE WAS TOO NOISY: run again when nothing else runs before believing this table")
+	}
+	return nil
+}
+
+func (r row) cells() string {
+	s := r.what + "\t"
+	if len(r.times) > 0 {
+		s += ms(percentile(r.times, 50)) + "\t" + ms(percentile(r.times, 10)) + "\t" + ms(percentile(r.times, 90)) + "\t"
+	} else {
+		s += "\t\t\t"
+	}
+	if r.unit == "" {
+		return s + "\t\t\t\t"
+	}
+	s += fmt.Sprintf("%.2f %s\t%s\t", r.value, r.unit, r.of)
+	if r.bar == (bar{}) {
+		return s + "\t\t"
+	}
+	aim, met := "", "NO"
+	if r.bar.aim > 0 {
+		aim = fmt.Sprintf("%.2f", r.bar.aim)
+	}
+	if r.bar.met(r.value) {
+		met = "yes"
+	}
+	return s + fmt.Sprintf("%s %.2f\t%s\t%s", r.bar.sign, r.bar.limit, aim, met)
+}
+
+func ms(d time.Duration) string {
+	return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond))
+}
+
+// middle returns the median of the values.
+func middle(values []float64) float64 {
+	return slices.Sorted(slices.Values(values))[len(values)/2]
+}
+
+// thousands writes a number with commas.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for at := len(s) - 3; at > 0; at -= 3 {
+		s = s[:at] + "," + s[at:]
+	}
+	return s
+}
