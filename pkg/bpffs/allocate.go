@@ -64,7 +64,7 @@ func (e *Endpoints) search(a Attachment, names []string) (uint16, error) {
 // finds it.
 func (e *Endpoints) insert(a Attachment, id uint16, names []string) error {
 	index := path.Join(attachmentsDir, a.path())
-	if err := e.cni.RemoveAll(index); err != nil {
+	if err := removeTree(e.cni, index); err != nil {
 		return err
 	}
 	if err := e.cni.MkdirAll(path.Join(index, formatID(id)), 0o700); err != nil {
@@ -73,10 +73,8 @@ func (e *Endpoints) insert(a Attachment, id uint16, names []string) error {
 	if err := e.cni.MkdirAll(path.Join(scratchDir, "owner", a.path()), 0o700); err != nil {
 		return err
 	}
-	for _, name := range names {
-		if err := e.cni.MkdirAll(path.Join(scratchDir, "pins", e.pin(name, id)), 0o700); err != nil {
-			return err
-		}
+	if err := e.recordPins(scratchDir, id, names); err != nil {
+		return err
 	}
 	if err := e.cni.MkdirAll(endpointsDir, 0o700); err != nil {
 		return err
@@ -84,13 +82,14 @@ func (e *Endpoints) insert(a Attachment, id uint16, names []string) error {
 	return e.cni.Rename(scratchDir, path.Join(endpointsDir, formatID(id)))
 }
 
-// addPins records the local maps names as pins of the endpoint id.
+// addPins records those of the local maps names that the endpoint id does not
+// own yet, if all their paths are free.
 func (e *Endpoints) addPins(id uint16, names []string) error {
-	pins := path.Join(endpointsDir, formatID(id), "pins")
+	record := path.Join(endpointsDir, formatID(id))
+	var missing []string
 	for _, name := range names {
 		pin := e.pin(name, id)
-		record := path.Join(pins, pin)
-		if ours, err := exists(e.cni, record); err != nil {
+		if ours, err := exists(e.cni, path.Join(record, "pins", pin)); err != nil {
 			return err
 		} else if ours {
 			continue
@@ -101,7 +100,27 @@ func (e *Endpoints) addPins(id uint16, names []string) error {
 			return fmt.Errorf("%s: %w by something that endpoint %d does not own: remove it or declare another name",
 				path.Join(e.dir.Root(), pin), ErrOccupied, id)
 		}
-		if err := e.cni.MkdirAll(record, 0o700); err != nil {
+		missing = append(missing, name)
+	}
+	return e.recordPins(record, id, missing)
+}
+
+// recordPins adds the local maps names of id to a record.
+func (e *Endpoints) recordPins(record string, id uint16, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	dir := path.Join(record, "pins", e.dir.Prefix())
+	if err := e.cni.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	pins, err := e.cni.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer pins.Close()
+	for _, name := range names {
+		if err := pins.Mkdir(LocalMapName(name, id), 0o700); err != nil {
 			return err
 		}
 	}

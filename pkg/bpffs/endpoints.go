@@ -105,7 +105,7 @@ func (e *Endpoints) open(ctx context.Context, create func(*os.Root, string) erro
 	if left, err := exists(e.cni, scratchDir); !left || err != nil {
 		return err
 	}
-	return e.cni.RemoveAll(scratchDir)
+	return removeTree(e.cni, scratchDir)
 }
 
 // takeLock locks the directory of the records. While this process waited, the

@@ -40,13 +40,10 @@ func (e *Endpoints) CreateMaps(id uint16, decls []MapDecl) error {
 		}
 		isNew, err := e.createMap(id, d)
 		if err != nil {
-			for _, pin := range made {
-				err = errors.Join(err, e.unpin(pin))
-			}
-			return err
+			return errors.Join(err, e.unpin(e.dir.Prefix(), made))
 		}
 		if isNew {
-			made = append(made, e.pin(d.Name, id))
+			made = append(made, LocalMapName(d.Name, id))
 		}
 	}
 	return nil
