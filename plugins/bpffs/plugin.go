@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -20,7 +21,7 @@ const lockTimeout = 10 * time.Second
 // plugin carries out the CNI verbs, which are its methods. The configuration
 // comes from stdin, results and errors go to stdout, warnings to stderr.
 type plugin struct {
-	stdin          io.Reader
+	stdin          *os.File
 	stdout, stderr io.Writer
 }
 

@@ -17,6 +17,7 @@ import (
 const (
 	stdinLimit   = 32 << 20
 	stdinTimeout = 10 * time.Second
+	stdinUsual   = 4096
 )
 
 // cniVersions returns the versions of the CNI specification that are supported,
@@ -167,25 +168,30 @@ func (v verb) checkVersion(command, version string) error {
 }
 
 // readAll reads a configuration, but does not wait for ever, nor for more than
-// any runtime sends.
-func readAll(r io.Reader) (data []byte, err error) {
-	done := make(chan struct{})
-	go func() {
-		data, err = io.ReadAll(io.LimitReader(r, stdinLimit+1))
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-time.After(stdinTimeout):
-		return nil, fmt.Errorf("%w: the configuration on standard input has no end after %v", errInput, stdinTimeout)
+// any runtime sends. It polls rather than reads beside a timer, because a second
+// thread would cost an ADD more than all its work on the records.
+func readAll(f *os.File) ([]byte, error) {
+	end := time.Now().Add(stdinTimeout)
+	data := make([]byte, 0, stdinUsual)
+	for len(data) <= stdinLimit {
+		ready, err := waitReadable(f, time.Until(end))
+		if err != nil {
+			return nil, fmt.Errorf("%w: waiting for the configuration on standard input: %w", errInput, err)
+		}
+		if !ready {
+			return nil, fmt.Errorf("%w: the configuration on standard input has no end after %v", errInput, stdinTimeout)
+		}
+		data = slices.Grow(data, stdinUsual)
+		n, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if errors.Is(err, io.EOF) {
+			return data, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: reading the configuration from standard input: %w", errInput, err)
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: reading the configuration from standard input: %w", errInput, err)
-	}
-	if len(data) > stdinLimit {
-		return nil, fmt.Errorf("%w: the configuration on standard input is longer than %d MiB", errInput, stdinLimit>>20)
-	}
-	return data, nil
+	return nil, fmt.Errorf("%w: the configuration on standard input is longer than %d MiB", errInput, stdinLimit>>20)
 }
 
 // isIdentifier reports whether s has the form of container IDs and network names

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// waitReadable waits until f can be read without blocking, for at most the given
+// time, and reports whether it can.
+func waitReadable(f *os.File, most time.Duration) (bool, error) {
+	fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, int(most.Milliseconds()))
+		if err == nil {
+			return n > 0, nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return false, os.NewSyscallError("poll", err)
+		}
+	}
+}
