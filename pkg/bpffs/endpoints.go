@@ -52,16 +52,16 @@ type Endpoints struct {
 // user that only it can write to, [ErrNotFound] if the root is not on a bpffs,
 // [ErrLayout] if a later version made the records.
 func CreateEndpoints(ctx context.Context, dir MapDir) (*Endpoints, error) {
-	return openEndpoints(ctx, dir, makeOwned)
+	return openEndpoints(ctx, dir, true)
 }
 
 // OpenEndpoints is like [CreateEndpoints], but makes nothing: without records
 // the error is [fs.ErrNotExist].
 func OpenEndpoints(ctx context.Context, dir MapDir) (*Endpoints, error) {
-	return openEndpoints(ctx, dir, nil)
+	return openEndpoints(ctx, dir, false)
 }
 
-func openEndpoints(ctx context.Context, dir MapDir, create func(*os.Root, string) error) (*Endpoints, error) {
+func openEndpoints(ctx context.Context, dir MapDir, create bool) (*Endpoints, error) {
 	if ok, err := isBPF(dir.Root()); err != nil {
 		return nil, err
 	} else if !ok {
@@ -78,18 +78,11 @@ func openEndpoints(ctx context.Context, dir MapDir, create func(*os.Root, string
 	return e, nil
 }
 
-func (e *Endpoints) open(ctx context.Context, create func(*os.Root, string) error) error {
+func (e *Endpoints) open(ctx context.Context, create bool) error {
 	if err := checkRootDir(e.root); err != nil {
 		return err
 	}
-	if create != nil {
-		if err := create(e.root, recordsDir); err != nil {
-			return err
-		}
-		if err := walkOwned(e.root, e.dir.Prefix(), create); err != nil {
-			return err
-		}
-	} else if err := checkOwned(e.root, recordsDir); err != nil {
+	if err := e.prepare(create); err != nil {
 		return err
 	}
 	var err error
@@ -106,6 +99,18 @@ func (e *Endpoints) open(ctx context.Context, create func(*os.Root, string) erro
 		return err
 	}
 	return removeTree(e.cni, scratchDir)
+}
+
+// prepare makes sure that the directory of the records is ours; with create also
+// that it and the map directory are there.
+func (e *Endpoints) prepare(create bool) error {
+	if !create {
+		return checkOwned(e.root, recordsDir)
+	}
+	if err := makeOwned(e.root, recordsDir); err != nil {
+		return err
+	}
+	return walkOwned(e.root, e.dir.Prefix(), makeOwned)
 }
 
 // takeLock locks the directory of the records. While this process waited, the
