@@ -58,7 +58,7 @@ func (n *node) newPod(maps string) *pod {
 	return &pod{node: n, maps: `,"maps":[` + maps + `]`}
 }
 
-func (p *pod) call(verb string, prev string) command {
+func (p *pod) call(verb, prev string) command {
 	return p.node.call("bpffs", verb, containerID("pod"+p.maps, p.number), config("bpffs", p.maps, prev))
 }
 

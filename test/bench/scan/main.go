@@ -1,5 +1,5 @@
-// Command scan looks for a bpffs at /sys/fs/bpf in the way of most programs: it
-// reads the whole mount table.
+// Command scan looks for bpffs in the way of most programs: it reads the whole
+// mount table.
 package main
 
 import (
@@ -9,7 +9,7 @@ import (
 )
 
 func main() {
-	if _, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter("/sys/fs/bpf")); err != nil {
+	if _, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("bpf")); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -1,0 +1,255 @@
+package bpffs
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+)
+
+// benchRoot mounts a bpffs that only this benchmark's thread sees and that goes
+// with the thread.
+func benchRoot(b *testing.B) string {
+	b.Helper()
+	if os.Geteuid() != 0 {
+		b.Skip("needs root to mount a bpffs")
+	}
+	runtime.LockOSThread() // without unlock: the thread ends with the benchmark
+	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+		b.Fatal(os.NewSyscallError("unshare", err))
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		b.Fatal(os.NewSyscallError("mount", err))
+	}
+	root := b.TempDir()
+	if err := mountBPF(root); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := syscall.Unmount(root, 0); err != nil {
+			b.Error(os.NewSyscallError("umount", err))
+		}
+	})
+	return root
+}
+
+// benchEndpoints opens the records of a new bpffs with that many endpoints.
+func benchEndpoints(b *testing.B, many int) *Endpoints {
+	b.Helper()
+	dir, err := NewMapDir(benchRoot(b), "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	e, err := CreateEndpoints(b.Context(), dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	allocateMany(b, e, many)
+	return e
+}
+
+func benchNames() []string {
+	return []string{"calls_", "policy_", "ct4_", "ct6_", "lxc_", "nat_", "events_", "metrics_"}
+}
+
+func benchAttachment(number int) Attachment {
+	return Attachment{"bench", fmt.Sprintf("%064x", number), "eth0"}
+}
+
+func allocateMany(b *testing.B, e *Endpoints, many int) {
+	b.Helper()
+	for i := range many {
+		if _, _, err := e.Allocate(benchAttachment(i), benchNames()...); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func releaseMany(b *testing.B, e *Endpoints, many int) {
+	b.Helper()
+	for i := range many {
+		if err := e.Release(benchAttachment(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkLook looks at a mount point in both ways, in this node's mount table.
+func BenchmarkLook(b *testing.B) {
+	for _, way := range []struct {
+		name string
+		look func(string) ([]layer, error)
+	}{{"statmount", lookStatmount}, {"mountinfo", lookMountinfo}} {
+		b.Run(way.name, func(b *testing.B) {
+			root := benchRoot(b)
+			for b.Loop() {
+				if layers, err := way.look(root); err != nil || stateOf(layers) != mounted {
+					b.Fatalf("looking at %s: %v, %v; wanted one bpffs", root, layers, err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCreateEndpoints opens records that are there, as every ADD does.
+func BenchmarkCreateEndpoints(b *testing.B) {
+	dir, err := NewMapDir(benchRoot(b), "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		e, err := CreateEndpoints(b.Context(), dir)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := e.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAllocate gives new attachments an ID and eight pins, with up to
+// 10,000 endpoints there already.
+func BenchmarkAllocate(b *testing.B) {
+	const most = 10_000
+	e := benchEndpoints(b, 0)
+	next := 0
+	for b.Loop() {
+		if next == most {
+			b.StopTimer()
+			releaseMany(b, e, most)
+			next = 0
+			b.StartTimer()
+		}
+		if _, _, err := e.Allocate(benchAttachment(next), benchNames()...); err != nil {
+			b.Fatal(err)
+		}
+		next++
+	}
+}
+
+// BenchmarkLookUp finds IDs and owners among few and many endpoints.
+func BenchmarkLookUp(b *testing.B) {
+	for _, many := range []int{1, 1000, 20_000} {
+		b.Run(fmt.Sprint(many), func(b *testing.B) {
+			e := benchEndpoints(b, many)
+			next := 0
+			for b.Loop() {
+				a := benchAttachment(next % many)
+				next++
+				id, err := e.ID(a)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if owner, err := e.Owner(id); err != nil || owner != a {
+					b.Fatalf("Owner(%d) = %v, %v; wanted %v", id, owner, err, a)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkRelease removes endpoints with eight pins recorded.
+func BenchmarkRelease(b *testing.B) {
+	const many = 1000
+	e := benchEndpoints(b, many)
+	next := 0
+	for b.Loop() {
+		if next == many {
+			b.StopTimer()
+			allocateMany(b, e, many)
+			next = 0
+			b.StartTimer()
+		}
+		if err := e.Release(benchAttachment(next)); err != nil {
+			b.Fatal(err)
+		}
+		next++
+	}
+}
+
+// BenchmarkAll lists 1,000 endpoints.
+func BenchmarkAll(b *testing.B) {
+	const many = 1000
+	e := benchEndpoints(b, many)
+	for b.Loop() {
+		found := 0
+		for _, err := range e.All() {
+			if err != nil {
+				b.Fatal(err)
+			}
+			found++
+		}
+		if found != many {
+			b.Fatalf("All gives %d endpoints, wanted %d", found, many)
+		}
+	}
+}
+
+// BenchmarkReleaseAll does the work of a GC that finds 10,000 attachments of
+// which none is valid.
+func BenchmarkReleaseAll(b *testing.B) {
+	const many = 10_000
+	e := benchEndpoints(b, 0)
+	for b.Loop() {
+		b.StopTimer()
+		allocateMany(b, e, many)
+		b.StartTimer()
+		attachments, err := e.Attachments("bench")
+		if err != nil || len(attachments) != many {
+			b.Fatalf("Attachments gives %d, %v; wanted %d", len(attachments), err, many)
+		}
+		for _, a := range attachments {
+			if err := e.Release(a); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// benchResult is the result of bridge.
+const benchResult = `{"cniVersion":"1.1.0",` +
+	`"interfaces":[{"name":"cni0","mac":"9a:11:22:33:44:55"},{"name":"veth0a1b2c3d","mac":"9a:11:22:33:44:56"},` +
+	`{"name":"eth0","mac":"9a:11:22:33:44:57","sandbox":"/var/run/netns/cni-5e0c1d8e-1111-2222-3333-444455556666"}],` +
+	`"ips":[{"interface":2,"address":"10.244.77.2/24","gateway":"10.244.77.1"}],` +
+	`"routes":[{"dst":"0.0.0.0/0"}],"dns":{}}`
+
+func benchPaths() []string {
+	var dir MapDir
+	var paths []string
+	for _, name := range benchNames() {
+		paths = append(paths, dir.LocalMapPath(name, 42))
+	}
+	return paths
+}
+
+// BenchmarkAppendPaths adds eight paths to a result.
+func BenchmarkAppendPaths(b *testing.B) {
+	b.ReportAllocs()
+	paths := benchPaths()
+	for b.Loop() {
+		if _, err := AppendPaths([]byte(benchResult), "1.1.0", paths); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkLocalMaps reads eight paths from a result.
+func BenchmarkLocalMaps(b *testing.B) {
+	b.ReportAllocs()
+	result, err := AppendPaths([]byte(benchResult), "1.1.0", benchPaths())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if maps, err := LocalMaps(result); err != nil || len(maps) != 8 {
+			b.Fatalf("LocalMaps gives %v, %v; wanted 8 maps", maps, err)
+		}
+	}
+}
