@@ -17,6 +17,7 @@ require (
 	github.com/cilium/ebpf v0.22.0
 	github.com/cni-bpffs/cni-bpffs v0.0.0-00010101000000-000000000000
 	github.com/containernetworking/cni v1.3.0
+	github.com/google/go-cmp v0.7.0
 	github.com/moby/sys/mountinfo v0.7.3
 	github.com/vishvananda/netns v0.0.5
 	golang.org/x/sys v0.43.0

@@ -1,0 +1,111 @@
+package kernels
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	repo = "../.."
+
+	// dirEnv names the directory that install.sh filled.
+	dirEnv = "BPFFS_KERNELS"
+)
+
+// suites returns what runs on every kernel.
+func suites() []Suite {
+	args := []string{"./suite.test", "-test.v=test2json", "-test.short", "-test.timeout=200s"}
+	all := []Suite{
+		{Name: "machine", Dir: "test/kernels", Args: append(slices.Clone(args), "-test.run=^TestMachine")},
+		{Name: "library", Dir: "pkg/bpffs", Args: args},
+		{Name: "plugin", Dir: "plugins/bpffs", Args: args},
+		{Name: "cnitool", Dir: "test/integration", Args: args},
+	}
+	var have []Suite // TEMP
+	for _, s := range all {
+		if m, _ := filepath.Glob(filepath.Join(repo, s.Dir, "*_test.go")); len(m) > 0 || os.Getenv(OwnEnv) != "" {
+			have = append(have, s)
+		}
+	}
+	return have
+}
+
+// The tests of the library, of the plugin and with its callers pass on the
+// kernels that install.sh brought. The last row of the table is this machine's.
+func TestKernels(t *testing.T) {
+	dir := os.Getenv(dirEnv)
+	if dir == "" {
+		t.Skipf("boots the kernels in $%s, which is not set: run \"make test-kernels\"", dirEnv)
+	}
+	kernels, err := filepath.Glob(filepath.Join(dir, "*/vmlinuz"))
+	if err != nil || len(kernels) == 0 {
+		t.Fatalf("there are no kernels in %s: run install.sh (%v)", dir, err)
+	}
+	start := time.Now()
+	root := build(t)
+	machines := make([]*machine, len(kernels)+1)
+	var wg sync.WaitGroup
+	for i, kernel := range kernels {
+		scratch := t.TempDir()
+		wg.Go(func() { machines[i] = emulate(t.Context(), filepath.Dir(kernel), root, scratch) })
+	}
+	wg.Wait()
+	machines[len(kernels)] = onHost(t, root)
+	for _, m := range machines {
+		t.Run(m.name, m.report)
+	}
+	fmt.Printf("%s%.0f s for all\n", table(machines), time.Since(start).Seconds())
+}
+
+// build compiles the tests and the init, and returns what will be the root
+// directory of the machines: the tree with the tests where their packages are.
+func build(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	tree := filepath.Join(root, TreeDir)
+	for _, file := range []string{"bin/bpffs", "bin/cni", "conf", "docs"} {
+		run(t, "mkdir", "-p", filepath.Dir(filepath.Join(tree, file)))
+		run(t, "cp", "-rL", filepath.Join(repo, file), filepath.Join(tree, file))
+	}
+	for _, s := range suites() {
+		source, dir := filepath.Join(repo, s.Dir), filepath.Join(tree, s.Dir)
+		run(t, "mkdir", "-p", dir)
+		run(t, "go", "test", "-C", source, "-c", "-vet=off", "-ldflags=-s -w", "-o", filepath.Join(dir, "suite.test"))
+		if _, err := os.Stat(filepath.Join(source, "testdata")); err == nil {
+			run(t, "cp", "-r", filepath.Join(source, "testdata"), dir)
+		}
+	}
+	run(t, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(root, "init"), "./init")
+	return root
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+}
+
+// onHost runs the suites here.
+func onHost(t *testing.T, root string) *machine {
+	t.Helper()
+	m := &machine{name: "host"}
+	for _, s := range suites() {
+		start := time.Now()
+		out, err := s.Command(filepath.Join(root, TreeDir), os.Environ()).CombinedOutput()
+		r := Run{Name: s.Name, Output: out, Result: "ok", Took: time.Since(start)}
+		if err != nil {
+			r.Result = err.Error()
+		}
+		m.add(r)
+	}
+	return m
+}
