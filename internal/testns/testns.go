@@ -26,9 +26,7 @@ func Main(m *testing.M, setup ...func() error) int {
 	if os.Getenv(insideEnv) == "" {
 		return runInside()
 	}
-	setup = append([]func() error{func() error {
-		return syscall.Mount("proc", "/proc", "proc", 0, "")
-	}}, setup...)
+	setup = append([]func() error{mountProc, hideBPFFS}, setup...)
 	for _, step := range setup {
 		if err := step(); err != nil {
 			fmt.Fprintf(os.Stderr, "testns: preparing the namespaces: %v\n", err)
@@ -59,6 +57,18 @@ func runInside() int {
 		return 1
 	}
 	return 0
+}
+
+// mountProc shows the processes of the new namespace.
+func mountProc() error {
+	return syscall.Mount("proc", "/proc", "proc", 0, "")
+}
+
+// hideBPFFS takes the host's bpffs out of the mount namespace of the tests.
+func hideBPFFS() error {
+	for syscall.Unmount("/sys/fs/bpf", syscall.MNT_DETACH) == nil {
+	}
+	return nil
 }
 
 // inherited returns the files by which a fuzzing worker speaks to its
