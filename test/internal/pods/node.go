@@ -81,12 +81,19 @@ func mountAll(bin *os.File) error {
 	return nil
 }
 
-// silence keeps the network namespace that the thread is in, and what will be in
-// it, from sending packets of its own accord: without IPv6 there are no router
-// solicitations and no multicast reports.
+// silence keeps the network namespace that the thread is in, and devices that it
+// will get, from sending packets of their own accord. Without IPv6 there are no
+// router solicitations and no multicast reports. Of IGMP, which a bridge speaks
+// to find other bridges that snoop on it, only the first report remains.
 func silence() error {
-	for _, which := range []string{"all", "default"} {
-		err := os.WriteFile("/proc/sys/net/ipv6/conf/"+which+"/disable_ipv6", []byte("1"), 0)
+	for file, value := range map[string]string{
+		"ipv6/conf/all/disable_ipv6":                           "1",
+		"ipv6/conf/default/disable_ipv6":                       "1",
+		"ipv4/igmp_qrv":                                        "1",
+		"ipv4/conf/default/igmpv2_unsolicited_report_interval": "3600000",
+		"ipv4/conf/default/igmpv3_unsolicited_report_interval": "3600000",
+	} {
+		err := os.WriteFile("/proc/sys/net/"+file, []byte(value), 0)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
