@@ -82,10 +82,10 @@ func (e *Endpoints) open(ctx context.Context, create bool) error {
 	if err := checkRootDir(e.root); err != nil {
 		return err
 	}
-	if err := e.prepare(create); err != nil {
+	noMapDir, err := e.prepare(create)
+	if err != nil {
 		return err
 	}
-	var err error
 	if e.cni, err = e.root.OpenRoot(recordsDir); err != nil {
 		return err
 	}
@@ -95,22 +95,25 @@ func (e *Endpoints) open(ctx context.Context, create bool) error {
 	if err := e.checkLayout(); err != nil {
 		return err
 	}
-	if left, err := exists(e.cni, scratchDir); !left || err != nil {
-		return err
-	}
-	return removeTree(e.cni, scratchDir)
-}
-
-// prepare makes sure that the directory of the records is ours; with create also
-// that it and the map directory are there.
-func (e *Endpoints) prepare(create bool) error {
-	if !create {
-		return checkOwned(e.root, recordsDir)
-	}
-	if err := makeOwned(e.root, recordsDir); err != nil {
+	if err := e.clearScratch(); err != nil || !noMapDir {
 		return err
 	}
 	return walkOwned(e.root, e.dir.Prefix(), makeOwned)
+}
+
+// prepare makes sure that the directory of the records is ours. With create it
+// makes it if it is missing, unless the map directory is not ours, and says
+// whether the map directory is to be made.
+func (e *Endpoints) prepare(create bool) (noMapDir bool, err error) {
+	if !create {
+		return false, checkOwned(e.root, recordsDir)
+	}
+	err = walkOwned(e.root, e.dir.Prefix(), checkOwned)
+	noMapDir = errors.Is(err, fs.ErrNotExist)
+	if err != nil && !noMapDir {
+		return false, err
+	}
+	return noMapDir, makeOwned(e.root, recordsDir)
 }
 
 // takeLock locks the directory of the records. While this process waited, the
@@ -147,6 +150,15 @@ func (e *Endpoints) checkLayout() error {
 			ErrLayout, e.cni.Name(), names, layoutDir)
 	}
 	return e.cni.Mkdir(layoutDir, 0o700)
+}
+
+// clearScratch removes what a process that was killed left of a record in the
+// making, or in removal.
+func (e *Endpoints) clearScratch() error {
+	if left, err := exists(e.cni, scratchDir); !left || err != nil {
+		return err
+	}
+	return removeTree(e.cni, scratchDir)
 }
 
 // Close lets others open the records.

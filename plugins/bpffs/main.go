@@ -15,14 +15,17 @@ import (
 var buildVersion = "development"
 
 func main() {
-	p := plugin{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	command := os.Getenv("CNI_COMMAND")
 	if command == "" {
 		fmt.Fprintf(os.Stderr, "bpffs %s, a chained CNI plugin, called by container runtimes\nCNI protocol versions supported: %s\n",
 			buildVersion, strings.Join(cniVersions(), ", "))
 		return
 	}
-	if err := p.run(command, os.Getenv); err != nil {
+	stdout, err := standardOutput()
+	if err == nil {
+		err = plugin{stdin: os.Stdin, stdout: stdout, stderr: os.Stderr}.run(command, os.Getenv)
+	}
+	if err != nil {
 		os.Exit(1)
 	}
 }

@@ -1,0 +1,106 @@
+package integration
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// A network is what a runtime has of it.
+type network struct {
+	*libcni.CNIConfig
+	list *libcni.NetworkConfigList
+}
+
+func loadChain(t testing.TB, version string, last keys) network {
+	t.Helper()
+	writeChain(t, version, last)
+	list, err := libcni.LoadNetworkConf(confDir, "chain")
+	must(t, err)
+	return network{libcni.NewCNIConfigWithCacheDir([]string{cniDir, ownDir}, "/var/lib/cni", nil), list}
+}
+
+// add attaches a new pod.
+func (n network) add(t testing.TB, name string) (*libcni.RuntimeConf, types.Result) {
+	t.Helper()
+	rt := &libcni.RuntimeConf{ContainerID: name, NetNS: newPod(t, name), IfName: "eth0"}
+	result, err := n.AddNetworkList(t.Context(), n.list, rt)
+	if err != nil {
+		t.Fatalf("ADD of %s: %v", name, err)
+	}
+	return rt, result
+}
+
+func TestLibcni(t *testing.T) {
+	newNode(t)
+	n := loadChain(t, "1.1.0", nil)
+	must(t, n.GetStatusNetworkList(t.Context(), n.list))
+	rt, _ := n.add(t, "a")
+	local, err := bpffs.LocalMaps([]byte(added(t, "after")))
+	must(t, err)
+	var want []bpffs.LocalMap
+	for _, name := range []string{"calls_", "stats_"} {
+		dir, err := bpffs.NewMapDir("", "")
+		must(t, err)
+		id := local[0].EndpointID
+		want = append(want, bpffs.LocalMap{Path: dir.LocalMapPath(name, id), Name: name, EndpointID: id})
+	}
+	if diff := cmp.Diff(want, local); diff != "" {
+		t.Errorf("LocalMaps of the result (-want +got):\n%s", diff)
+	}
+	must(t, n.CheckNetworkList(t.Context(), n.list, rt))
+	must(t, n.DelNetworkList(t.Context(), n.list, rt))
+	must(t, n.DelNetworkList(t.Context(), n.list, rt))
+	nothingLeft(t, defaultRoot)
+}
+
+func TestLibcniGC(t *testing.T) {
+	newNode(t)
+	n := loadChain(t, "1.1.0", nil)
+	alive, _ := n.add(t, "alive")
+	n.add(t, "dead")
+	valid := []types.GCAttachment{{ContainerID: alive.ContainerID, IfName: alive.IfName}}
+	must(t, n.GCNetworkList(t.Context(), n.list, &libcni.GCArgs{ValidAttachments: valid}))
+	must(t, n.CheckNetworkList(t.Context(), n.list, alive))
+	if got, want := containers(t, "chain"), []string{"alive"}; !cmp.Equal(got, want) {
+		t.Errorf("containers with a record after GC: got %q, want %q", got, want)
+	}
+	must(t, n.GCNetworkList(t.Context(), n.list, &libcni.GCArgs{})) // sends null
+	nothingLeft(t, defaultRoot)
+}
+
+// containers returns those of the network that have a record.
+func containers(t testing.TB, network string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(defaultRoot, "cni/attachments", network, "*"))
+	must(t, err)
+	var names []string
+	for _, path := range found {
+		names = append(names, filepath.Base(path))
+	}
+	return names
+}
+
+// TestFailureLater: a plugin after bpffs fails at ADD, and the runtime sends DEL.
+func TestFailureLater(t *testing.T) {
+	for _, version := range []string{"0.3.1", "0.4.0", "1.0.0", "1.1.0"} {
+		t.Run(version, func(t *testing.T) {
+			newNode(t)
+			n := loadChain(t, version, keys{"fail": "ADD"})
+			rt := &libcni.RuntimeConf{ContainerID: "a", NetNS: newPod(t, "a"), IfName: "eth0"}
+			if result, err := n.AddNetworkList(t.Context(), n.list, rt); err == nil {
+				t.Fatalf("ADD: got %v, want an error", result)
+			}
+			if got := paths(t, added(t, "after")); len(got) != 2 {
+				t.Fatalf("paths that the failing plugin got: %q, want two", got)
+			}
+			must(t, n.DelNetworkList(t.Context(), n.list, rt))
+			nothingLeft(t, defaultRoot)
+		})
+	}
+}
