@@ -27,6 +27,9 @@ func newNode(t *testing.T) *pods.Node {
 		skip(t, "it needs the binaries that \"make tools\" builds: "+err.Error())
 	}
 	must(t, err)
+	if _, err := call(n, "pktcount", "STATUS", &pods.Pod{}, "", map[string]any{"cniVersion": "1.1.0"}); err != nil {
+		skip(t, err.Error())
+	}
 	return n
 }
 

@@ -215,14 +215,3 @@ func TestAdd(t *testing.T) {
 		})
 	}
 }
-
-func TestStatus(t *testing.T) {
-	n := newNode(t)
-	if n == nil {
-		return
-	}
-	keys := map[string]any{"cniVersion": "1.1.0"}
-	if _, err := call(n, "pktcount", "STATUS", &pods.Pod{}, "", keys); err != nil {
-		t.Error(err)
-	}
-}
