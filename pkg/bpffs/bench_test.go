@@ -2,42 +2,15 @@ package bpffs
 
 import (
 	"fmt"
-	"os"
-	"runtime"
-	"syscall"
 	"testing"
-)
 
-// benchRoot mounts a bpffs that only this benchmark's thread sees and that goes
-// with the thread.
-func benchRoot(b *testing.B) string {
-	b.Helper()
-	if os.Geteuid() != 0 {
-		b.Skip("needs root to mount a bpffs")
-	}
-	runtime.LockOSThread() // without unlock: the thread ends with the benchmark
-	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
-		b.Fatal(os.NewSyscallError("unshare", err))
-	}
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		b.Fatal(os.NewSyscallError("mount", err))
-	}
-	root := b.TempDir()
-	if err := mountBPF(root); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := syscall.Unmount(root, 0); err != nil {
-			b.Error(os.NewSyscallError("umount", err))
-		}
-	})
-	return root
-}
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
 
 // benchEndpoints opens the records of a new bpffs with that many endpoints.
 func benchEndpoints(b *testing.B, many int) *Endpoints {
 	b.Helper()
-	dir, err := NewMapDir(benchRoot(b), "")
+	dir, err := NewMapDir(testns.BPFFS(b), "")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -87,7 +60,7 @@ func BenchmarkLook(b *testing.B) {
 		look func(string) ([]layer, error)
 	}{{"statmount", lookStatmount}, {"mountinfo", lookMountinfo}} {
 		b.Run(way.name, func(b *testing.B) {
-			root := benchRoot(b)
+			root := testns.BPFFS(b)
 			for b.Loop() {
 				if layers, err := way.look(root); err != nil || stateOf(layers) != mounted {
 					b.Fatalf("looking at %s: %v, %v; wanted one bpffs", root, layers, err)
@@ -99,7 +72,7 @@ func BenchmarkLook(b *testing.B) {
 
 // BenchmarkCreateEndpoints opens records that are there, as every ADD does.
 func BenchmarkCreateEndpoints(b *testing.B) {
-	dir, err := NewMapDir(benchRoot(b), "")
+	dir, err := NewMapDir(testns.BPFFS(b), "")
 	if err != nil {
 		b.Fatal(err)
 	}
