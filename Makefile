@@ -25,6 +25,7 @@ build: ## build the plugin: bin/bpffs
 tools: build ## build cnitool and the plugins around ours: bin/cni/
 	@mkdir -p $(BIN)/cni
 	CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/ tool ./downstream
+	CGO_ENABLED=0 go build -C examples/pktcount -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/pktcount .
 	@ln -sfn ../bpffs $(BIN)/cni/bpffs
 
 test: build tools ## run all tests (root; most need it)
@@ -44,17 +45,19 @@ test-race: ## run the unit tests with the race detector (needs a C compiler)
 lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, check go.mod
 	$(BIN)/tools/golangci-lint run ./...
 	cd test && $(BIN)/tools/golangci-lint run --config ../.golangci.yml ./...
+	cd examples/pktcount && $(BIN)/tools/golangci-lint run --config ../../.golangci.yml ./...
 	@set -e; for arch in $(VET_ARCH); do \
 		echo "GOARCH=$$arch go vet ./..."; GOOS=linux GOARCH=$$arch CGO_ENABLED=0 go vet ./...; done
-	@set -e; for module in . test tools; do \
+	@set -e; for module in . test tools examples/pktcount; do \
 		echo "go mod tidy -diff in $$module"; go -C $$module mod tidy -diff; done
 
 $(BIN)/tools/golangci-lint: tools/go.mod tools/go.sum
 	CGO_ENABLED=0 go build -C tools -trimpath -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 demo: tools ## show a pod's life with the plugin, in namespaces of its own (root)
-	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/demo ./demo
+	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo ./countdemo
 	@$(BIN)/demo
+	@$(BIN)/countdemo
 
 check-reproducible: ## build twice, in two directories with two caches, and compare
 	@tmp=$$(mktemp -d); trap 'chmod -R u+w $$tmp; rm -rf $$tmp' EXIT; set -e; \

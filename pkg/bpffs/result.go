@@ -18,8 +18,15 @@ type LocalMap struct {
 // LocalMaps returns the local maps that AppendPaths put into a CNI result, in
 // the order of their declaration. Use it on the prevResult of a plugin that
 // comes later in the chain, or on the result that a runtime got. A result
-// without any gives none.
+// without any gives none, an empty one is an error.
+//
+// On DEL prevResult can be out of date, and the ID in it another container's by
+// then: do not remove what is at these paths. Whatever is there goes with the
+// DEL of bpffs, which knows what the container owns.
 func LocalMaps(result []byte) ([]LocalMap, error) {
+	if len(result) == 0 {
+		return nil, errors.New("there is no CNI result: is bpffs before this plugin in the chain?")
+	}
 	var r struct {
 		Interfaces []struct {
 			Name string `json:"name"`

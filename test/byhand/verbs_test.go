@@ -1,4 +1,4 @@
-package integration
+package byhand
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package integration
+package byhand
 
 import (
 	"encoding/json"
@@ -28,7 +28,7 @@ func typed() keys {
 
 // withResult puts the result of ADD into a configuration, as runtimes do.
 func withResult(c keys, result string) keys {
-	return newConfig(c, keys{"prevResult": json.RawMessage(result)})
+	return newConfig(c, keys{"prevResult": raw(result)})
 }
 
 func TestCheck(t *testing.T) {
@@ -146,3 +146,6 @@ func fillNode(t testing.TB) {
 		}
 	}
 }
+
+// raw is a result as part of a configuration.
+func raw(result string) json.RawMessage { return json.RawMessage(result) }
