@@ -2,6 +2,7 @@ package testns
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -26,12 +27,12 @@ type Member struct {
 // its environment, holds all processes until the last has started, lets go, and
 // waits for them. TestMain must call what belongs to [Role], which begins with
 // [Await].
-func Crowd(t testing.TB, n int, role string, env func(i int) []string) []Member {
-	t.Helper()
-	Need(t)
+func Crowd(tb testing.TB, n int, role string, env func(i int) []string) []Member {
+	tb.Helper()
+	Need(tb)
 	gate, let, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer gate.Close()
 	cmds := make([]*exec.Cmd, n)
@@ -41,7 +42,7 @@ func Crowd(t testing.TB, n int, role string, env func(i int) []string) []Member 
 		cmd.Env = append(append(os.Environ(), roleEnv+"="+role), env(i)...)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = gate, &outs[i][0], &outs[i][1]
 		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		cmds[i] = cmd
 	}
@@ -56,5 +57,8 @@ func Crowd(t testing.TB, n int, role string, env func(i int) []string) []Member 
 
 // Await blocks a process of a crowd until all have started.
 func Await() {
-	io.Copy(io.Discard, os.Stdin)
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		fmt.Fprintf(os.Stderr, "testns: waiting for the others: %v\n", err)
+		os.Exit(1)
+	}
 }

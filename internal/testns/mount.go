@@ -1,6 +1,7 @@
 package testns
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"testing"
@@ -8,50 +9,59 @@ import (
 
 // Mount mounts a file system of the type at target, which must exist, until the
 // test ends.
-func Mount(t testing.TB, fsType, target, options string) {
-	t.Helper()
-	Need(t)
+func Mount(tb testing.TB, fsType, target, options string) {
+	tb.Helper()
+	Need(tb)
 	if err := syscall.Mount(fsType, target, fsType, 0, options); err != nil {
-		t.Fatalf("mounting %s at %s with %q: %v", fsType, target, options, err)
+		tb.Fatalf("mounting %s at %s with %q: %v", fsType, target, options, err)
 	}
-	t.Cleanup(func() { syscall.Unmount(target, syscall.MNT_DETACH) })
+	tb.Cleanup(func() { unmount(tb, target) })
 }
 
 // Bind makes source visible at target until the test ends.
-func Bind(t testing.TB, source, target string) {
-	t.Helper()
-	Need(t)
+func Bind(tb testing.TB, source, target string) {
+	tb.Helper()
+	Need(tb)
 	if err := syscall.Mount(source, target, "", syscall.MS_BIND, ""); err != nil {
-		t.Fatalf("binding %s to %s: %v", source, target, err)
+		tb.Fatalf("binding %s to %s: %v", source, target, err)
 	}
-	t.Cleanup(func() { syscall.Unmount(target, syscall.MNT_DETACH) })
+	tb.Cleanup(func() { unmount(tb, target) })
+}
+
+// unmount removes the visible layer at target, if there still is one.
+func unmount(tb testing.TB, target string) {
+	tb.Helper()
+	err := syscall.Unmount(target, syscall.MNT_DETACH)
+	if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
+		tb.Errorf("unmounting %s: %v", target, err)
+	}
 }
 
 // BPFFS mounts a new bpffs for its owner only, in a directory of the test, and
 // returns where.
-func BPFFS(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	Mount(t, "bpf", dir, "mode=0700")
+func BPFFS(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	Mount(tb, "bpf", dir, "mode=0700")
 	return dir
 }
 
 // UnmountAll removes every layer at target, now and when the test ends.
-func UnmountAll(t testing.TB, target string) {
-	t.Helper()
-	Need(t)
-	unmount := func() {
+func UnmountAll(tb testing.TB, target string) {
+	tb.Helper()
+	Need(tb)
+	all := func() {
 		for syscall.Unmount(target, syscall.MNT_DETACH) == nil {
 		}
 	}
-	unmount()
-	t.Cleanup(unmount)
+	all()
+	tb.Cleanup(all)
 }
 
 // Chown gives the path to another user.
-func Chown(t testing.TB, path string, uid int) {
-	t.Helper()
+func Chown(tb testing.TB, path string, uid int) {
+	tb.Helper()
 	if err := os.Lchown(path, uid, uid); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }

@@ -92,14 +92,14 @@ func Inside() bool {
 
 // Need skips the test unless it runs as root in namespaces of its own. In CI it
 // fails instead, for there nothing may be missing.
-func Need(t testing.TB) {
-	t.Helper()
+func Need(tb testing.TB) {
+	tb.Helper()
 	if Inside() && os.Geteuid() == 0 {
 		return
 	}
 	const reason = "it needs root, for namespaces, mounts and BPF"
 	if os.Getenv("CI") != "" {
-		t.Fatal(reason)
+		tb.Fatal(reason)
 	}
-	t.Skip(reason)
+	tb.Skip(reason)
 }

@@ -1,0 +1,248 @@
+package bpffs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+// allocate gives the attachment an ID, or its old one.
+func allocate(tb testing.TB, e *Endpoints, a Attachment, names ...string) uint16 {
+	tb.Helper()
+	id, _, err := e.Allocate(a, names...)
+	if err != nil {
+		tb.Fatalf("Allocate(%v, %q): %v", a, names, err)
+	}
+	return id
+}
+
+func TestAllocateGivesTheSameAgain(t *testing.T) {
+	e := newEndpoints(t)
+	a := Attachment{"net", "pod", "eth0"}
+	id, isNew, err := e.Allocate(a, "policy_")
+	if err != nil || !isNew || id == 0 {
+		t.Fatalf("Allocate(%v) = %d, %v, %v; wanted an ID that is new", a, id, isNew, err)
+	}
+	again, isNew, err := e.Allocate(a, "policy_")
+	if err != nil || isNew || again != id {
+		t.Errorf("Allocate(%v) = %d, %v, %v the second time; wanted %d, not new", a, again, isNew, err, id)
+	}
+}
+
+func TestLookUpBothWays(t *testing.T) {
+	long := strings.Repeat("n", maxName)
+	e := newEndpoints(t)
+	ids := make(map[uint16]Attachment)
+	for _, a := range []Attachment{
+		{"net", "pod", "eth0"},
+		{"net", "pod", "eth1"},
+		{"net", "pod2", "eth0"},
+		{"other", "pod", "eth0"},
+		{"my.net", "a.b.c", "eth0.100"},
+		{"my%2Enet", "..", "."},
+		{"a/b", "/", "%"},
+		{"ü ", "\n\\", "\x01\xff"},
+		{long, long, long},
+		{strings.Repeat(".", maxName/3), "pod", "eth0"},
+	} {
+		id := allocate(t, e, a)
+		if other, taken := ids[id]; taken {
+			t.Errorf("%v and %v both have ID %d", a, other, id)
+		}
+		ids[id] = a
+	}
+	for id, a := range ids {
+		if got, err := e.ID(a); err != nil || got != id {
+			t.Errorf("ID(%v) = %d, %v; wanted %d", a, got, err, id)
+		}
+		if got, err := e.Owner(id); err != nil || got != a {
+			t.Errorf("Owner(%d) = %v, %v; wanted %v", id, got, err, a)
+		}
+	}
+}
+
+func TestAttachmentCheck(t *testing.T) {
+	long := strings.Repeat("n", maxName)
+	for _, row := range []struct {
+		name string
+		a    Attachment
+		want string // in the error
+	}{
+		{name: "plain", a: Attachment{"net", "pod", "eth0"}},
+		{name: "255 bytes", a: Attachment{long, long, long}},
+		{name: "85 dots", a: Attachment{"net", strings.Repeat(".", 85), "eth0"}},
+		{name: "no network", a: Attachment{"", "pod", "eth0"}, want: "network name"},
+		{name: "no container", a: Attachment{"net", "", "eth0"}, want: "container ID"},
+		{name: "no interface", a: Attachment{"net", "pod", ""}, want: "interface name"},
+		{name: "256 bytes of network", a: Attachment{long + "n", "pod", "eth0"}, want: "network name"},
+		{name: "256 bytes of container", a: Attachment{"net", long + "n", "eth0"}, want: "container ID"},
+		{name: "256 bytes of interface", a: Attachment{"net", "pod", long + "n"}, want: "interface name"},
+		{name: "86 dots", a: Attachment{"net", strings.Repeat(".", 86), "eth0"}, want: "container ID"},
+		{name: "zero byte", a: Attachment{"net", "a\x00b", "eth0"}, want: "container ID"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			err := row.a.Check()
+			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+				t.Errorf("Check of %.60v: %v; wanted an error about %q", row.a, err, row.want)
+			}
+		})
+	}
+}
+
+func TestAllocateRefusesImpossibleAttachments(t *testing.T) {
+	e := newEndpoints(t)
+	for _, a := range []Attachment{
+		{},
+		{"net", "", "eth0"},
+		{"net", "pod", ""},
+		{"", "pod", "eth0"},
+		{"net", strings.Repeat("n", maxName+1), "eth0"},
+	} {
+		if id, _, err := e.Allocate(a); err == nil {
+			t.Errorf("Allocate(%.60v) = %d; wanted an error", a, id)
+		}
+		if id, err := e.ID(a); !errors.Is(err, ErrNoEndpoint) {
+			t.Errorf("ID(%.60v) = %d, %v; wanted %v", a, id, err, ErrNoEndpoint)
+		}
+	}
+	if free, err := e.Free(); err != nil || free != MaxEndpoints {
+		t.Errorf("Free() = %d, %v after refusals; wanted %d", free, err, MaxEndpoints)
+	}
+}
+
+func TestAllocatePassesOccupiedPathsOver(t *testing.T) {
+	dir := newMapDir(t)
+	a := Attachment{"net", "pod", "eth0"}
+	first := allocate(t, openRecords(t, mapDirAt(t, testns.BPFFS(t))), a)
+	occupied := dir.LocalMapPath("second_", first)
+	mkdir(t, filepath.Join(occupied, "content"))
+
+	e := openRecords(t, dir)
+	id := allocate(t, e, a, "first_", "second_")
+	if id == first {
+		t.Errorf("Allocate(%v) = %d, whose path %s is occupied", a, id, occupied)
+	}
+	if err := e.Release(a); err != nil {
+		t.Fatal(err)
+	}
+	if !isThere(t, filepath.Join(occupied, "content")) {
+		t.Errorf("%s is gone; wanted what nobody's record names left alone", occupied)
+	}
+	if got := allocate(t, e, a, "first_"); got != first {
+		t.Errorf("Allocate(%v) = %d without the occupied name; wanted %d", a, got, first)
+	}
+}
+
+func TestAllocateAddsPins(t *testing.T) {
+	e := newEndpoints(t)
+	a := Attachment{"net", "pod", "eth0"}
+	id := allocate(t, e, a, "policy_")
+	mkdir(t, e.dir.LocalMapPath("policy_", id)) // our own, not an occupier
+	allocate(t, e, a, "policy_", "calls_")
+	want := []string{e.dir.LocalMapPath("calls_", id), e.dir.LocalMapPath("policy_", id)}
+	if diff := cmp.Diff(want, pinsOf(t, e, id)); diff != "" {
+		t.Errorf("pins of %v after a second Allocate (-want +got):\n%s", a, diff)
+	}
+}
+
+func TestAllocateOccupiedLater(t *testing.T) {
+	e := newEndpoints(t)
+	a := Attachment{"net", "pod", "eth0"}
+	id := allocate(t, e, a, "policy_")
+	occupied := e.dir.LocalMapPath("calls_", id)
+	mkdir(t, occupied)
+	_, _, err := e.Allocate(a, "policy_", "nat_", "calls_")
+	if !errors.Is(err, ErrOccupied) || !strings.Contains(err.Error(), occupied) {
+		t.Errorf("Allocate with %s occupied: %v; wanted %v with the path", occupied, err, ErrOccupied)
+	}
+	want := []string{e.dir.LocalMapPath("policy_", id)}
+	if diff := cmp.Diff(want, pinsOf(t, e, id)); diff != "" {
+		t.Errorf("pins of %v after %v (-want +got):\n%s", a, ErrOccupied, diff)
+	}
+	if err := e.Release(a); err != nil {
+		t.Fatal(err)
+	}
+	if !isThere(t, occupied) {
+		t.Errorf("Release removed %s, which the endpoint never owned", occupied)
+	}
+}
+
+func TestAllocateIgnoresAStaleIndex(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		prepare func(e *Endpoints) // after 7 was written into the index
+	}{
+		{"without a record", func(*Endpoints) {}},
+		{"with a record of another", func(e *Endpoints) { mkdir(t, inRecords(e, endpointsDir, "00007/owner/net/other/eth0")) }},
+		{"with a record without an owner", func(e *Endpoints) { mkdir(t, inRecords(e, endpointsDir, "00007/pins")) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			e := newEndpoints(t)
+			a := Attachment{"net", "pod", "eth0"}
+			mkdir(t, inRecords(e, attachmentsDir, a.path(), "00007"))
+			row.prepare(e)
+			if id, err := e.ID(a); !errors.Is(err, ErrNoEndpoint) {
+				t.Errorf("ID(%v) = %d, %v; wanted %v", a, id, err, ErrNoEndpoint)
+			}
+			id, isNew, err := e.Allocate(a)
+			if err != nil || !isNew || id == 7 {
+				t.Errorf("Allocate(%v) = %d, %v, %v; wanted a new ID other than 7", a, id, isNew, err)
+			}
+			entries, err := os.ReadDir(inRecords(e, attachmentsDir, a.path()))
+			if err != nil || len(entries) != 1 || entries[0].Name() != formatID(id) {
+				t.Errorf("the index of %v holds %v, %v; wanted %s alone", a, entries, err, formatID(id))
+			}
+		})
+	}
+}
+
+func TestAllocateOnAFullNode(t *testing.T) {
+	e := newEndpoints(t)
+	mkdir(t, inRecords(e, endpointsDir))
+	for id := 1; id <= MaxEndpoints; id++ {
+		if err := os.Mkdir(inRecords(e, endpointsDir, formatID(uint16(id))), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := Attachment{"net", "pod", "eth0"}
+	if id, _, err := e.Allocate(a, "policy_"); !errors.Is(err, ErrFull) {
+		t.Errorf("Allocate on a full node = %d, %v; wanted %v", id, err, ErrFull)
+	}
+	if free, err := e.Free(); err != nil || free != 0 {
+		t.Errorf("Free() = %d, %v on a full node; wanted 0", free, err)
+	}
+	const freed = 31415
+	if err := os.Remove(inRecords(e, endpointsDir, formatID(freed))); err != nil {
+		t.Fatal(err)
+	}
+	if id := allocate(t, e, a, "policy_"); id != freed {
+		t.Errorf("Allocate = %d with only %d free", id, freed)
+	}
+}
+
+func TestAllocateByManyProcesses(t *testing.T) {
+	dir := newMapDir(t)
+	const many = 64
+	owners := make(map[string]int)
+	for i, m := range testns.Crowd(t, many, "allocate", func(i int) []string {
+		return []string{envRoot + "=" + dir.Root(), fmt.Sprintf("%s=%d", envNumber, i)}
+	}) {
+		if m.Err != nil {
+			t.Errorf("process %d: %v: %s", i, m.Err, m.Stderr)
+		}
+		if other, taken := owners[m.Stdout]; taken {
+			t.Errorf("processes %d and %d both got ID %s", i, other, m.Stdout)
+		}
+		owners[m.Stdout] = i
+	}
+	if free, err := openRecords(t, dir).Free(); err != nil || free != MaxEndpoints-many {
+		t.Errorf("Free() = %d, %v after %d processes; wanted %d", free, err, many, MaxEndpoints-many)
+	}
+}

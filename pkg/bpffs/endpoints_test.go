@@ -1,0 +1,208 @@
+package bpffs
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+// newMapDir returns the default map directory of a new bpffs.
+func newMapDir(tb testing.TB) MapDir {
+	tb.Helper()
+	return mapDirAt(tb, testns.BPFFS(tb))
+}
+
+func mapDirAt(tb testing.TB, root string) MapDir {
+	tb.Helper()
+	dir, err := NewMapDir(root, "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return dir
+}
+
+// openRecords makes and opens the records until the test ends.
+func openRecords(tb testing.TB, dir MapDir) *Endpoints {
+	tb.Helper()
+	e, err := CreateEndpoints(tb.Context(), dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { closeRecords(tb, e) })
+	return e
+}
+
+// closeRecords closes e, which a test may have done before.
+func closeRecords(tb testing.TB, e *Endpoints) {
+	tb.Helper()
+	if err := e.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
+		tb.Error(err)
+	}
+}
+
+func newEndpoints(tb testing.TB) *Endpoints {
+	tb.Helper()
+	return openRecords(tb, newMapDir(tb))
+}
+
+// inRecords returns a path below the directory of the records.
+func inRecords(e *Endpoints, parts ...string) string {
+	return filepath.Join(append([]string{e.dir.Root(), recordsDir}, parts...)...)
+}
+
+func mkdir(tb testing.TB, paths ...string) {
+	tb.Helper()
+	for _, p := range paths {
+		if err := os.MkdirAll(p, 0o700); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+func isThere(tb testing.TB, path string) bool {
+	tb.Helper()
+	_, err := os.Lstat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		tb.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestOpenEndpointsWithoutRecords(t *testing.T) {
+	dir := newMapDir(t)
+	if _, err := OpenEndpoints(t.Context(), dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("OpenEndpoints on a new bpffs: %v; wanted %v", err, fs.ErrNotExist)
+	}
+	for _, name := range []string{recordsDir, "tc"} {
+		if isThere(t, filepath.Join(dir.Root(), name)) {
+			t.Errorf("OpenEndpoints made %s", name)
+		}
+	}
+}
+
+func TestOpenEndpointsOpensWhatCreateMade(t *testing.T) {
+	e := newEndpoints(t)
+	a := Attachment{"net", "pod", "eth0"}
+	want := allocate(t, e, a)
+	closeRecords(t, e)
+	reopened, err := OpenEndpoints(t.Context(), e.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reopened.Close()
+	if got, err := reopened.ID(a); err != nil || got != want {
+		t.Errorf("ID(%v) = %d, %v after opening again; wanted %d", a, got, err, want)
+	}
+}
+
+func TestEndpointsOffBPFFS(t *testing.T) {
+	testns.Need(t)
+	dir := mapDirAt(t, t.TempDir())
+	for name, open := range openers() {
+		if _, err := open(t.Context(), dir); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s on a directory that is no bpffs: %v; wanted %v", name, err, ErrNotFound)
+		}
+	}
+	if entries, err := os.ReadDir(dir.Root()); err != nil || len(entries) > 0 {
+		t.Errorf("opening left %v, %v in the directory; wanted nothing", entries, err)
+	}
+}
+
+func openers() map[string]func(context.Context, MapDir) (*Endpoints, error) {
+	return map[string]func(context.Context, MapDir) (*Endpoints, error){
+		"CreateEndpoints": CreateEndpoints, "OpenEndpoints": OpenEndpoints,
+	}
+}
+
+func TestEndpointsLayout(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		records []string
+		want    error
+	}{
+		{name: "new", records: nil},
+		{name: "empty", records: []string{""}},
+		{name: "ours", records: []string{layoutDir, endpointsDir}},
+		{name: "a later one", records: []string{"layout-2", endpointsDir}, want: ErrLayout},
+		{name: "none", records: []string{endpointsDir}, want: ErrLayout},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			dir := newMapDir(t)
+			for _, r := range row.records {
+				mkdir(t, filepath.Join(dir.Root(), recordsDir, r))
+			}
+			e, err := CreateEndpoints(t.Context(), dir)
+			if !errors.Is(err, row.want) {
+				t.Fatalf("CreateEndpoints on records %q: %v; wanted %v", row.records, err, row.want)
+			}
+			if row.want != nil {
+				return
+			}
+			defer e.Close()
+			if !isThere(t, inRecords(e, layoutDir)) {
+				t.Errorf("CreateEndpoints on records %q made no %s", row.records, layoutDir)
+			}
+		})
+	}
+}
+
+func TestOpeningClearsScratch(t *testing.T) {
+	for name, open := range openers() {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoints(t)
+			mkdir(t, inRecords(e, scratchDir, "owner/net/pod/eth0"), inRecords(e, scratchDir, "pins/tc/globals/x"))
+			closeRecords(t, e)
+			again, err := open(t.Context(), e.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer again.Close()
+			if isThere(t, inRecords(e, scratchDir)) {
+				t.Errorf("%s left what a killed process had in %s", name, scratchDir)
+			}
+		})
+	}
+}
+
+func TestEndpointsLocked(t *testing.T) {
+	dir := newMapDir(t)
+	kill := testns.Start(t, "hold records", envRoot+"="+dir.Root())
+	for name, open := range openers() {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		if _, err := open(ctx, dir); !errors.Is(err, ErrLocked) {
+			t.Errorf("%s while another process has the records open: %v; wanted %v", name, err, ErrLocked)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s gave up waiting after %v; wanted 50ms", name, took)
+		}
+	}
+	kill()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	e, err := OpenEndpoints(ctx, dir)
+	if err != nil {
+		t.Fatalf("OpenEndpoints after the holder was killed: %v", err)
+	}
+	closeRecords(t, e)
+}
+
+func TestEndpointsWaitForTheLock(t *testing.T) {
+	dir := newMapDir(t)
+	kill := testns.Start(t, "hold records", envRoot+"="+dir.Root())
+	time.AfterFunc(100*time.Millisecond, kill)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	e, err := OpenEndpoints(ctx, dir)
+	if err != nil {
+		t.Fatalf("OpenEndpoints while the holder is killed: %v", err)
+	}
+	closeRecords(t, e)
+}

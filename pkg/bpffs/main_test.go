@@ -1,0 +1,66 @@
+package bpffs
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+func TestMain(m *testing.M) {
+	testns.Act(roles())
+	os.Exit(testns.Main(m)) //nolint:forbidigo // the tests ran in another process, whose exit code this is
+}
+
+// The environment tells a process of a crowd where to do its part.
+const (
+	envRoot   = "BPFFS_TEST_ROOT"
+	envNumber = "BPFFS_TEST_NUMBER"
+)
+
+// roles returns what processes of a crowd can do.
+func roles() map[string]func(stdout io.Writer) error {
+	return map[string]func(io.Writer) error{
+		"allocate":     roleAllocate,
+		"hold records": roleHoldRecords,
+	}
+}
+
+// roleAllocate prints the ID of one attachment of its own.
+func roleAllocate(stdout io.Writer) error {
+	testns.Await()
+	dir, err := NewMapDir(os.Getenv(envRoot), "")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	e, err := CreateEndpoints(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	id, _, err := e.Allocate(Attachment{"crowd", os.Getenv(envNumber), "eth0"}, "policy_")
+	fmt.Fprint(stdout, id)
+	return err
+}
+
+// roleHoldRecords keeps the records open until it is told or killed.
+func roleHoldRecords(stdout io.Writer) error {
+	dir, err := NewMapDir(os.Getenv(envRoot), "")
+	if err != nil {
+		return err
+	}
+	e, err := CreateEndpoints(context.Background(), dir)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	fmt.Fprintln(stdout, "open")
+	testns.Await()
+	return nil
+}

@@ -1,0 +1,168 @@
+package bpffs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+func pinsOf(tb testing.TB, e *Endpoints, id uint16) []string {
+	tb.Helper()
+	pins, err := e.Pins(id)
+	if err != nil {
+		tb.Fatalf("Pins(%d): %v", id, err)
+	}
+	slices.Sort(pins)
+	return pins
+}
+
+func TestReleaseLeavesNothing(t *testing.T) {
+	e := newEndpoints(t)
+	a := Attachment{"my.net", "pod", "eth0"}
+	id := allocate(t, e, a, "policy_", "calls_", "absent_")
+	mkdir(t, e.dir.LocalMapPath("policy_", id), filepath.Join(e.dir.LocalMapPath("calls_", id), "deep", "down"))
+	for _, time := range []string{"first", "second"} {
+		if err := e.Release(a); err != nil {
+			t.Errorf("Release(%v) the %s time: %v", a, time, err)
+		}
+	}
+	if got, err := e.ID(a); !errors.Is(err, ErrNoEndpoint) {
+		t.Errorf("ID(%v) = %d, %v after Release; wanted %v", a, got, err, ErrNoEndpoint)
+	}
+	if owner, err := e.Owner(id); !errors.Is(err, ErrNoEndpoint) {
+		t.Errorf("Owner(%d) = %v, %v after Release; wanted %v", id, owner, err, ErrNoEndpoint)
+	}
+	want := []string{"attachments", "endpoints", "layout-1"}
+	if diff := cmp.Diff(want, tree(t, inRecords(e))); diff != "" {
+		t.Errorf("records after Release (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string(nil), tree(t, e.dir.Path())); diff != "" {
+		t.Errorf("map directory after Release (-want +got):\n%s", diff)
+	}
+}
+
+// tree returns the paths of everything below top.
+func tree(tb testing.TB, top string) []string {
+	tb.Helper()
+	var found []string
+	err := filepath.WalkDir(top, func(path string, _ os.DirEntry, err error) error {
+		if rel, _ := filepath.Rel(top, path); rel != "." {
+			found = append(found, rel)
+		}
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return found
+}
+
+func TestReleaseKeepsTheOthers(t *testing.T) {
+	others := []Attachment{
+		{"net", "pod", "eth1"}, {"net", "pod2", "eth0"}, {"other", "pod", "eth0"}, {"net", "po", "deth0"},
+	}
+	for _, row := range []struct {
+		name string
+		a    Attachment
+	}{
+		{"one of them", Attachment{"net", "pod", "eth0"}},
+		{"unknown interface", Attachment{"net", "pod", "eth9"}},
+		{"unknown container", Attachment{"net", "pod9", "eth0"}},
+		{"unknown network", Attachment{"net9", "pod", "eth0"}},
+		{"no interface", Attachment{"net", "pod", ""}},
+		{"no container", Attachment{"net", "", "eth0"}},
+		{"no network", Attachment{"", "net", "pod"}},
+		{"only a network", Attachment{"net", "", ""}},
+		{"nothing", Attachment{}},
+		{"upwards", Attachment{"net", "pod", ".."}},
+		{"here", Attachment{"net", "pod", "."}},
+		{"across", Attachment{"net", "pod/eth1", "."}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			e := newEndpoints(t)
+			for _, a := range others {
+				mkdir(t, e.dir.LocalMapPath("policy_", allocate(t, e, a, "policy_")))
+			}
+			want := tree(t, e.dir.Root())
+			if row.name == "one of them" {
+				allocate(t, e, row.a, "policy_")
+			}
+			if err := e.Release(row.a); err != nil {
+				t.Errorf("Release(%v): %v", row.a, err)
+			}
+			if diff := cmp.Diff(want, tree(t, e.dir.Root())); diff != "" {
+				t.Errorf("bpffs after Release(%v) (-want +got):\n%s", row.a, diff)
+			}
+		})
+	}
+}
+
+func TestReleaseOfAStaleIndex(t *testing.T) {
+	e := newEndpoints(t)
+	other := Attachment{"net", "other", "eth0"}
+	id := allocate(t, e, other, "policy_")
+	want := tree(t, e.dir.Root())
+	a := Attachment{"net", "pod", "eth0"}
+	mkdir(t, inRecords(e, attachmentsDir, a.path(), formatID(id)))
+	if err := e.Release(a); err != nil {
+		t.Errorf("Release(%v): %v", a, err)
+	}
+	if diff := cmp.Diff(want, tree(t, e.dir.Root())); diff != "" {
+		t.Errorf("bpffs after the release of an index entry that names the ID of another (-want +got):\n%s", diff)
+	}
+}
+
+func TestReleaseKeepsTheRecordOfAPinItCannotRemove(t *testing.T) {
+	e := newEndpoints(t)
+	a := Attachment{"net", "pod", "eth0"}
+	id := allocate(t, e, a, "policy_", "calls_")
+	busy, gone := e.dir.LocalMapPath("policy_", id), e.dir.LocalMapPath("calls_", id)
+	mkdir(t, busy, gone)
+	testns.Mount(t, "tmpfs", busy, "")
+	if err := e.Release(a); err == nil {
+		t.Errorf("Release(%v) with something mounted at %s gave no error", a, busy)
+	}
+	if got, err := e.ID(a); err != nil || got != id {
+		t.Errorf("ID(%v) = %d, %v after an incomplete Release; wanted %d", a, got, err, id)
+	}
+	if isThere(t, gone) {
+		t.Errorf("%s is left; wanted every pin removed that can be", gone)
+	}
+	testns.UnmountAll(t, busy)
+	if err := e.Release(a); err != nil || isThere(t, busy) {
+		t.Errorf("Release(%v) after the cause is gone: %v, %s is there: %v", a, err, busy, isThere(t, busy))
+	}
+}
+
+func TestReleaseOfPinsBelowAnotherPrefix(t *testing.T) {
+	root := testns.BPFFS(t)
+	first := openRecords(t, mapDirAt(t, root))
+	a := Attachment{"net", "pod", "eth0"}
+	id := allocate(t, first, a, "policy_")
+	mkdir(t, first.dir.LocalMapPath("policy_", id))
+	closeRecords(t, first)
+
+	dir, err := NewMapDir(root, "elsewhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := CreateEndpoints(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	allocate(t, second, a, "policy_")
+	want := []string{dir.LocalMapPath("policy_", id), first.dir.LocalMapPath("policy_", id)}
+	if diff := cmp.Diff(want, pinsOf(t, second, id)); diff != "" {
+		t.Errorf("pins after the prefix changed (-want +got):\n%s", diff)
+	}
+	if err := second.Release(a); err != nil || isThere(t, want[1]) {
+		t.Errorf("Release(%v): %v, %s is there: %v", a, err, want[1], isThere(t, want[1]))
+	}
+}
