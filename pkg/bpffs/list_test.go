@@ -1,0 +1,121 @@
+package bpffs
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAll(t *testing.T) {
+	e := newEndpoints(t)
+	var want []Endpoint
+	for _, a := range []Attachment{{"net", "pod", "eth0"}, {"my.net", "pod", "eth0"}, {"net", "pod", "eth1"}} {
+		id := allocate(t, e, a, "b_", "a_")
+		want = append(want, Endpoint{id, a, []string{e.dir.LocalMapPath("a_", id), e.dir.LocalMapPath("b_", id)}})
+	}
+	slices.SortFunc(want, func(a, b Endpoint) int { return int(a.ID) - int(b.ID) })
+	var got []Endpoint
+	for ep, err := range e.All() {
+		if err != nil {
+			t.Errorf("All: %v", err)
+		}
+		got = append(got, ep)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("All (-want +got):\n%s", diff)
+	}
+}
+
+func TestAllGoesOnAfterBrokenRecords(t *testing.T) {
+	e := newEndpoints(t)
+	for ep, err := range e.All() {
+		t.Errorf("All yields %v, %v although nothing was allocated", ep, err)
+	}
+	whole := allocate(t, e, Attachment{"net", "pod", "eth0"})
+	for _, broken := range []string{"00000", "65536", "x", "00001", "00002/owner", "00003/owner/a/b/c%", "00004/owner/a/b"} {
+		mkdir(t, inRecords(e, endpointsDir, broken))
+	}
+	mkdir(t, inRecords(e, endpointsDir, "00005/owner/a/b/c"), inRecords(e, endpointsDir, "00005/owner/a/b/d"))
+	var read, failed int
+	for ep, err := range e.All() {
+		switch {
+		case err != nil:
+			failed++
+		case ep.ID == whole:
+			read++
+		default:
+			t.Errorf("All yields %v; wanted an error", ep)
+		}
+	}
+	if read != 1 || failed != 8 {
+		t.Errorf("All yields %d endpoints and %d errors; wanted 1 and 8", read, failed)
+	}
+}
+
+func TestAllStops(t *testing.T) {
+	e := newEndpoints(t)
+	allocate(t, e, Attachment{"net", "pod", "eth0"})
+	allocate(t, e, Attachment{"net", "pod", "eth1"})
+	seen := 0
+	for _, err := range e.All() {
+		if err != nil {
+			t.Errorf("All: %v", err)
+		}
+		seen++
+		break
+	}
+	if seen != 1 {
+		t.Errorf("All yielded %d endpoints before the break; wanted 1", seen)
+	}
+}
+
+func TestAttachments(t *testing.T) {
+	e := newEndpoints(t)
+	mine := []Attachment{{"my.net", "a.b", "eth0"}, {"my.net", "a.b", "eth0.1"}, {"my.net", "other", "eth0"}}
+	for _, a := range append(mine[:2:2], Attachment{"net", "pod", "eth0"}) {
+		allocate(t, e, a)
+	}
+	mkdir(t, inRecords(e, attachmentsDir, mine[2].path(), "00001")) // left by a process that was killed
+	for _, row := range []struct {
+		network string
+		want    []Attachment
+	}{
+		{"my.net", mine},
+		{"net", []Attachment{{"net", "pod", "eth0"}}},
+		{"unknown", nil},
+		{"my", nil},
+	} {
+		got, err := e.Attachments(row.network)
+		slices.SortFunc(got, func(a, b Attachment) int { return strings.Compare(a.path(), b.path()) })
+		if diff := cmp.Diff(row.want, got); err != nil || diff != "" {
+			t.Errorf("Attachments(%q): %v (-want +got):\n%s", row.network, err, diff)
+		}
+	}
+}
+
+func TestAttachmentsReportsForeignNames(t *testing.T) {
+	e := newEndpoints(t)
+	want := []Attachment{{"net", "pod", "eth0"}}
+	allocate(t, e, want[0])
+	mkdir(t, inRecords(e, attachmentsDir, "net", "a%b", "eth0", "00001"), inRecords(e, attachmentsDir, "net", "pod", "%2e"))
+	got, err := e.Attachments("net")
+	if err == nil || !strings.Contains(err.Error(), "a%b") || !strings.Contains(err.Error(), "%2e") {
+		t.Errorf("Attachments with foreign names in the index: %v; wanted both named", err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Attachments with foreign names in the index (-want +got):\n%s", diff)
+	}
+}
+
+// An empty network stands for the whole index, whose parts must not be taken for
+// attachments to it.
+func TestAttachmentsOfNoNetwork(t *testing.T) {
+	e := newEndpoints(t)
+	allocate(t, e, Attachment{"net", "pod", "eth0"})
+	got, err := e.Attachments("")
+	if len(got) > 0 {
+		t.Errorf("Attachments(\"\") = %v, %v; wanted none", got, err)
+	}
+}
