@@ -1,0 +1,156 @@
+package runtimes
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// The image that everything runs from, and where containerd listens and writes.
+const (
+	image  = "localhost/pod:test"
+	socket = "/run/cd/socket"
+	cdLog  = "/run/cd.log"
+)
+
+//go:embed config
+var configs embed.FS //nolint:gochecknoglobals // that is how embedding works
+
+// A containerd is a running one.
+type containerd struct {
+	version string // 1.6 or 2.4
+	cmd     *exec.Cmd
+	conn    *grpc.ClientConn
+	cri     cri.RuntimeServiceClient
+}
+
+// subject is what the table calls it.
+func (c *containerd) subject() string { return "containerd " + c.version }
+
+// path is where it and its tools are looked for.
+func (c *containerd) path() string {
+	const system = "/usr/sbin:/usr/bin:/sbin:/bin"
+	if c.version == "1.6" {
+		return system
+	}
+	return bins + "/runtimes/containerd-v2.4.2:" + bins + "/runtimes/runc-v1.5.2:" + system
+}
+
+// newContainerd starts a containerd that has the image.
+func newContainerd(t *testing.T, version string) *containerd {
+	t.Helper()
+	c := &containerd{version: version}
+	t.Setenv("PATH", c.path())
+	c.start(t)
+	t.Cleanup(func() {
+		if log, err := os.ReadFile(cdLog); t.Failed() && err == nil {
+			t.Logf("the last of containerd's log:\n%s", log[max(0, len(log)-8000):])
+		}
+	})
+	t.Cleanup(func() { c.stop(t) })
+	archive := writeImage(t)
+	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive)
+	return c
+}
+
+// start starts containerd and waits until it answers.
+func (c *containerd) start(t *testing.T) {
+	t.Helper()
+	config, err := configs.ReadFile("config/containerd-" + c.version + ".toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "/run/cd/config.toml", string(config))
+	log, err := os.OpenFile(cdLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	c.cmd = exec.Command("containerd", "-c", "/run/cd/config.toml")
+	c.cmd.Stdout, c.cmd.Stderr = log, log
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.conn, err = grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.cri = cri.NewRuntimeServiceClient(c.conn)
+	waitFor(t, "an answer of containerd", func() bool {
+		_, err := c.cri.Version(t.Context(), &cri.VersionRequest{})
+		return err == nil
+	})
+}
+
+// stop stops containerd. Pods go on.
+func (c *containerd) stop(t *testing.T) {
+	t.Helper()
+	if err := errors.Join(c.conn.Close(), c.cmd.Process.Signal(syscall.SIGTERM)); err != nil {
+		t.Error(err)
+	}
+	_ = c.cmd.Wait() // it may well say that it was told to end
+}
+
+// network gives containerd a network and waits until it has taken it.
+func (c *containerd) network(t *testing.T, conflist string) {
+	t.Helper()
+	const file = confDir + "/10-runtimes.conflist"
+	write(t, file+".new", conflist)
+	if err := os.Rename(file+".new", file); err != nil { // containerd must not read half of it
+		t.Fatal(err)
+	}
+	waitFor(t, "containerd to take the network", func() bool { return c.source(t) == conflist })
+}
+
+// source returns the configuration that containerd has.
+func (c *containerd) source(t *testing.T) string {
+	t.Helper()
+	status, err := c.cri.Status(t.Context(), &cri.StatusRequest{Verbose: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var has struct{ Networks []struct{ Config struct{ Source string } } }
+	if err := json.Unmarshal([]byte(status.GetInfo()["cniconfig"]), &has); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range has.Networks {
+		if strings.Contains(n.Config.Source, network) { // there is one for loopback, too
+			return n.Config.Source
+		}
+	}
+	return ""
+}
+
+// networkStatus returns whether the network is ready, and why not.
+func (c *containerd) networkStatus(t *testing.T) (ready bool, message string) {
+	t.Helper()
+	status, err := c.cri.Status(t.Context(), &cri.StatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, condition := range status.GetStatus().GetConditions() {
+		if condition.GetType() == "NetworkReady" {
+			return condition.GetStatus(), condition.GetReason() + ": " + condition.GetMessage()
+		}
+	}
+	return false, "no condition NetworkReady"
+}
+
+// wantNetwork reports whether the network is not ready, or if there is a reason,
+// not ready because of it.
+func (c *containerd) wantNetwork(t *testing.T, reason string) {
+	t.Helper()
+	ready, message := c.networkStatus(t)
+	if ready != (reason == "") || !strings.Contains(message, reason) {
+		t.Errorf("the network is ready: %t (%s), want %t because of %q", ready, message, reason == "", reason)
+	}
+}

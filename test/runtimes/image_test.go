@@ -1,0 +1,73 @@
+package runtimes
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// writeImage writes an image with nothing but the command pod, in the form of
+// "docker save", and returns the file.
+func writeImage(t *testing.T) string {
+	t.Helper()
+	program, err := os.ReadFile(bins + "/runtimes/own/pod")
+	if err != nil {
+		t.Fatalf("%v: run make test-runtimes", err)
+	}
+	layer := archive(t, map[string][]byte{"pod": program})
+	config := fmt.Appendf(nil, `{"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/pod"]},
+		"rootfs": {"type": "layers", "diff_ids": ["sha256:%s"]}}`, digest(layer))
+	manifest := fmt.Appendf(nil, `[{"Config": "%s.json", "RepoTags": [%q], "Layers": ["layer.tar"]}]`, digest(config), image)
+	file := filepath.Join(t.TempDir(), "image.tar")
+	err = os.WriteFile(file, archive(t, map[string][]byte{
+		"manifest.json": manifest, digest(config) + ".json": config, "layer.tar": layer,
+	}), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// archive returns a tar archive of executable files.
+func archive(t *testing.T, files map[string][]byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for name, content := range files {
+		err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(content))})
+		if err == nil {
+			_, err = w.Write(content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// rootfs makes a directory with what the image has.
+func rootfs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	mustRun(t, "cp", bins+"/runtimes/own/pod", filepath.Join(dir, "pod"))
+	for d := range strings.FieldsSeq("proc sys dev etc run tmp") {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}

@@ -1,0 +1,53 @@
+#!/bin/bash
+# Installs the runtimes and tools of these tests: Debian's by package, the others
+# by Go into bin/runtimes/<name>-<version>. Does nothing for what is there. Needs
+# root, Go, Debian 12 and its mirror, and a Go module proxy the first time.
+set -euo pipefail
+
+packages=(
+	containerd runc containernetworking-plugins podman conmon iptables # runtimes
+	bpftool clang gcc libbpf-dev libc6-dev iproute2                     # users of the maps
+	libseccomp-dev pkg-config                                          # to build runc
+)
+containerd=v2.4.2
+runc=v1.5.2
+plugins=v1.9.1
+
+dir=$(realpath -m "${BASH_SOURCE[0]}/../../../bin/runtimes")
+
+# debian installs the packages that are missing.
+debian() {
+	local p missing=()
+	for p in "${packages[@]}"; do
+		[[ $(dpkg-query -Wf '${db:Status-Status}' "$p" 2>/dev/null) == installed ]] || missing+=("$p")
+	done
+	[[ ${#missing[@]} -eq 0 ]] && return
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+}
+
+# install puts the commands of a Go module into a directory, all of them or none.
+# Arguments: name of the directory, flags of go install, "--", packages@version.
+install() {
+	local name=$1 flags=()
+	shift
+	while [[ $1 != -- ]]; do
+		flags+=("$1")
+		shift
+	done
+	shift
+	[[ -e $dir/$name ]] && return
+	mkdir -p "$dir"
+	tmp=$(mktemp -d "$dir/.new.XXXXXX")
+	trap 'rm -rf "$tmp"' EXIT
+	GOBIN=$tmp GOFLAGS='' go install -trimpath "${flags[@]}" "$@"
+	chmod 755 "$tmp"
+	mv "$tmp" "$dir/$name"
+}
+
+debian
+CGO_ENABLED=0 install "plugins-$plugins" -- \
+	github.com/containernetworking/plugins/plugins/{main/{bridge,ptp,macvlan,ipvlan,vlan,host-device,tap,loopback},ipam/host-local,meta/{tuning,portmap,firewall,bandwidth,sbr}}@$plugins
+CGO_ENABLED=1 install "runc-$runc" -tags seccomp -- github.com/opencontainers/runc@$runc
+CGO_ENABLED=0 install "containerd-$containerd" -- \
+	github.com/containerd/containerd/v2/cmd/{containerd,containerd-shim-runc-v2,ctr}@$containerd

@@ -1,0 +1,102 @@
+package runtimes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+const (
+	bpfRoot = "/sys/fs/bpf"
+	mapDir  = bpfRoot + "/tc/globals"
+)
+
+// A call is one of those that the plugin record noted.
+type call struct {
+	Command, ContainerID, NetNS, MountNS string
+	PrevResult                           bool
+	Paths                                []string
+}
+
+// recorded returns the calls that the plugin record noted.
+func recorded(t *testing.T) (calls []call) {
+	t.Helper()
+	data, err := os.ReadFile(callLog)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		var c call
+		if err := json.Unmarshal([]byte(line), &c); err != nil {
+			t.Fatalf("%s: %q: %v", callLog, line, err)
+		}
+		calls = append(calls, c)
+	}
+	return calls
+}
+
+// endpoints returns what our plugin has on record, by container.
+func endpoints(t *testing.T) map[string]bpffs.Endpoint {
+	t.Helper()
+	dir, err := bpffs.NewMapDir(bpfRoot, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	records, err := bpffs.OpenEndpoints(ctx, dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bpffs.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
+	all := make(map[string]bpffs.Endpoint)
+	for ep, err := range records.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[ep.Attachment.ContainerID] = ep
+	}
+	return all
+}
+
+// nothingLeft reports what of any pod is left in the bpffs.
+func nothingLeft(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{mapDir, bpfRoot + "/cni/endpoints", bpfRoot + "/cni/attachments", bpfRoot + "/cni/scratch"} {
+		left, err := filepath.Glob(dir + "/*")
+		if err != nil || len(left) > 0 {
+			t.Errorf("left in the bpffs: %q (%v)", left, err)
+		}
+	}
+}
+
+// sent returns how many packets the plugin pktcount has counted from a pod.
+func sent(t *testing.T, ep bpffs.Endpoint) (packets uint64) {
+	t.Helper()
+	m, err := ebpf.LoadPinnedMap(filepath.Join(mapDir, bpffs.LocalMapName("stats_", ep.ID)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var perCPU []struct{ Packets, Bytes uint64 }
+	if err := m.Lookup(uint32(1), &perCPU); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range perCPU {
+		packets += c.Packets
+	}
+	return packets
+}
