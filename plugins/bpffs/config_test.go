@@ -1,0 +1,173 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+func parsed(stdin string) (*config, error) {
+	c := &config{}
+	if err := c.parseIdentity([]byte(stdin)); err != nil {
+		return nil, err
+	}
+	return c, c.parse()
+}
+
+func TestParse(t *testing.T) {
+	c, err := parsed(`{
+		"cniVersion": "1.1.0", "name": "net", "type": "bpffs", "bpfRoot": "/run/bpf", "bpfFallback": "/run/other", "mapPrefix": "a/b",
+		"maps": [{"name": "policy_"},
+			{"name": "outer_", "type": "array_of_maps", "keySize": 4, "valueSize": 4, "maxEntries": 2,
+			 "inner": {"type": "array", "keySize": 4, "valueSize": 8, "maxEntries": 1, "flags": 1024}},
+			{"name": "stats_", "type": "percpu_array", "keySize": 4, "valueSize": 16, "maxEntries": 2, "frozen": true}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []bpffs.MapDecl{
+		{Name: "policy_"},
+		{Name: "outer_", Spec: bpffs.MapSpec{
+			Type: "array_of_maps", KeySize: 4, ValueSize: 4, MaxEntries: 2,
+			Inner: &bpffs.MapSpec{Type: "array", KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: 1024},
+		}},
+		{Name: "stats_", Spec: bpffs.MapSpec{Type: "percpu_array", KeySize: 4, ValueSize: 16, MaxEntries: 2, Frozen: true}},
+	}
+	if diff := cmp.Diff(want, c.maps); diff != "" {
+		t.Errorf("maps (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(bpffs.Roots{Root: "/run/bpf", Fallback: "/run/other"}, c.roots); diff != "" {
+		t.Errorf("roots (-want +got):\n%s", diff)
+	}
+	if c.cniVersion != "1.1.0" || c.network != "net" || c.mapPrefix != "a/b" {
+		t.Errorf("got %q, %q, %q, want 1.1.0, net, a/b", c.cniVersion, c.network, c.mapPrefix)
+	}
+}
+
+func TestParseErrorsNameKeyAndValue(t *testing.T) {
+	for _, row := range []struct{ keys, want string }{
+		{`"bpfRoot": "run"`, `bpfRoot: "run"`},
+		{`"bpfRoot": 7`, `bpfRoot: 7`},
+		{`"bpfFallback": "./x"`, `bpfFallback: "./x"`},
+		{`"mapPrefix": "../x"`, `mapPrefix: "../x"`},
+		{`"mapPrefix": "/x"`, `mapPrefix: "/x"`},
+		{`"mapPrefix": "a//b"`, `mapPrefix: "a//b"`},
+		{`"mapPrefix": "cni"`, `mapPrefix: "cni"`},
+		{`"mapPrefix": ["x"]`, `mapPrefix: ["x"]`},
+		{`"maps": {}`, `maps: {}`},
+		{`"maps": ["a"]`, `maps[0]: "a"`},
+		{`"maps": [{"name": 1}]`, `maps[0].name: 1`},
+		{`"maps": [{}]`, `maps[0].name: missing`},
+		{`"maps": [{"name": "a.b"}]`, `maps[0].name: "a.b"`},
+		{`"maps": [{"name": "ok"}, {"name": "a/b"}]`, `maps[1].name: "a/b"`},
+		{`"maps": [{"name": "` + strings.Repeat("x", 251) + `"}]`, `maps[0].name: "xxx`},
+		{`"maps": [{"name": "a"}, {"name": "a"}]`, `maps[1].name: {"name": "a"}`},
+		{`"maps": [{"name": "a", "zzz": 1, "size": 2}]`, `maps[0].size: 2`},
+		{`"maps": [{"name": "a", "keySize": 4}]`, `maps[0].type: missing`},
+		{`"maps": [{"name": "a", "type": "tree"}]`, `maps[0].type: "tree"`},
+		{`"maps": [{"name": "a", "type": "array", "keySize": 8, "valueSize": 1, "maxEntries": 1}]`, `maps[0].keySize: 8`},
+		{`"maps": [{"name": "a", "type": "array", "keySize": 4, "maxEntries": 1}]`, `maps[0].valueSize: missing`},
+		{`"maps": [{"name": "a", "type": "array", "keySize": -4}]`, `maps[0].keySize: -4`},
+		{`"maps": [{"name": "a", "type": "array", "keySize": 4, "valueSize": 4, "maxEntries": 5000000000}]`, `maps[0].maxEntries: 5000000000`},
+		{`"maps": [{"name": "a", "type": "ringbuf", "maxEntries": 5000}]`, `maps[0].maxEntries: 5000`},
+		{`"maps": [{"name": "a", "type": "lpm_trie", "keySize": 8, "valueSize": 4, "maxEntries": 1}]`, `maps[0].flags: missing`},
+		{`"maps": [{"name": "a", "type": "hash", "keySize": 8, "valueSize": 4, "maxEntries": 1, "flags": 4}]`, `maps[0].flags: 4`},
+		{`"maps": [{"name": "a", "type": "array_of_maps", "keySize": 4, "valueSize": 4, "maxEntries": 1}]`, `maps[0].inner: missing`},
+		{`"maps": [{"name": "a", "type": "hash", "keySize": 8, "valueSize": 4, "maxEntries": 1, "inner": {"type": "array"}}]`, `maps[0].inner: {"type": "array"}`},
+		{`"maps": [{"name": "a", "type": "array_of_maps", "keySize": 4, "valueSize": 4, "maxEntries": 1, "inner": {"name": "b"}}]`, `maps[0].inner.name: "b"`},
+	} {
+		_, err := parsed(`{"cniVersion": "1.1.0", "name": "net", ` + row.keys + `}`)
+		if !errors.Is(err, errConfig) || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: got the error %v, want a configuration error with %s", row.keys, err, row.want)
+		}
+	}
+}
+
+func TestUnknownKeys(t *testing.T) {
+	c, err := parsed(`{"cniVersion": "1.1.0", "name": "net", "type": "bpffs", "zzz": 1, "bpfroot": 2, "cni.dev/x": 3,
+		"prevResult": {}, "runtimeConfig": {}, "capabilities": {}, "args": {}, "dns": {}, "ipam": {}, "ipMasq": true}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"bpfroot", "zzz"}, c.unknownKeys()); diff != "" {
+		t.Errorf("unknown keys (-want +got):\n%s", diff)
+	}
+}
+
+func TestValidAttachments(t *testing.T) {
+	for _, row := range []struct {
+		keys string
+		want []gcAttachment
+		sent bool
+	}{
+		{``, nil, false},
+		{`, "cni.dev/attachments": []`, nil, false},
+		{`, "cni.dev/valid-attachments": null`, nil, true},
+		{`, "cni.dev/valid-attachments": []`, []gcAttachment{}, true},
+		{`, "cni.dev/valid-attachments": [{"containerID": "c", "ifname": "eth0"}]`, []gcAttachment{{"c", "eth0"}}, true},
+	} {
+		c, err := parsed(`{"cniVersion": "1.1.0", "name": "net"` + row.keys + `}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, sent, err := c.validAttachments()
+		if diff := cmp.Diff(row.want, got); diff != "" || sent != row.sent || err != nil {
+			t.Errorf("%s: sent %v, want %v, error %v, list (-want +got):\n%s", row.keys, sent, row.sent, err, diff)
+		}
+	}
+}
+
+func TestCodes(t *testing.T) {
+	for _, row := range []struct {
+		err     error
+		command string
+		want    uint
+	}{
+		{errors.New("anything"), "ADD", 999},
+		{fmt.Errorf("%w: x", errConfig), "ADD", 7},
+		{fmt.Errorf("%w: x", errConfig), "STATUS", 7},
+		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrLocked), "ADD", 11},
+		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrLocked), "STATUS", 50},
+		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrStacked), "ADD", 100},
+		{bpffs.ErrFull, "STATUS", 50},
+		{bpffs.ErrOccupied, "ADD", 104},
+		{fmt.Errorf("%w: %w", errCheck, bpffs.ErrMapShape), "CHECK", 105},
+		{bpffs.ErrMapShape, "ADD", 107},
+	} {
+		if got := codeOf(row.err, row.command); got != row.want {
+			t.Errorf("code of %q from %s: got %d, want %d", row.err, row.command, got, row.want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		`{"cniVersion": "1.1.0", "name": "net", "maps": [{"name": "a", "type": "array", "keySize": 4, "valueSize": 4, "maxEntries": 1}]}`,
+		`{"name": "net", "maps": [{"name": "a", "inner": {}}, null, {}]}`, `{"name": "net", "maps": null, "mapPrefix": null}`,
+		`null`, `{"name": "n", "bpfRoot": "/", "cni.dev/valid-attachments": [null]}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, stdin string) {
+		c, err := parsed(stdin)
+		if err != nil {
+			return
+		}
+		for _, m := range c.maps {
+			if bpffs.CheckMapName(m.Name) != nil || m.Spec.Check() != nil {
+				t.Errorf("%s: accepted the map %v", stdin, m)
+			}
+		}
+		if _, err := bpffs.NewMapDir(c.roots.Root, c.mapPrefix); err != nil {
+			t.Errorf("%s: accepted, but: %v", stdin, err)
+		}
+		if _, _, err := c.validAttachments(); err != nil && json.Valid(c.keys["cni.dev/valid-attachments"]) && !errors.Is(err, errConfig) {
+			t.Errorf("%s: %v is not a configuration error", stdin, err)
+		}
+	})
+}
