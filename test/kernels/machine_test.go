@@ -17,6 +17,8 @@ import (
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 const bpfRoot = "/sys/fs/bpf"
@@ -45,12 +47,30 @@ func kernelIs(t *testing.T, version string) bool {
 	return major > wantMajor || major == wantMajor && minor >= wantMinor
 }
 
-// needMachine skips unless the machine is there for the test only, and takes a
-// bpffs away that an earlier test left.
-func needMachine(t *testing.T) {
+// TestMain runs the tests that change a machine in namespaces of their own,
+// unless the machine is there for nothing else.
+func TestMain(m *testing.M) {
+	if os.Getenv(MachineEnv) != "" || os.Getenv(dirEnv) != "" {
+		os.Exit(m.Run())
+	}
+	os.Exit(testns.Main(m, hideState))
+}
+
+// hideState hides what the host has where plugins and libcni write.
+func hideState() error {
+	for _, dir := range []string{"/run", "/var/lib"} {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
+			return &os.PathError{Op: "mount", Path: dir, Err: err}
+		}
+	}
+	return nil
+}
+
+// emptyNode takes a bpffs away that an earlier test left.
+func emptyNode(t *testing.T) {
 	t.Helper()
-	if os.Getenv(OwnEnv) == "" {
-		t.Skip("it changes the machine that it is on: only in an emulated one")
+	if os.Getenv(MachineEnv) == "" {
+		testns.Need(t)
 	}
 	for unix.Unmount(bpfRoot, 0) == nil {
 	}
@@ -128,7 +148,7 @@ func paths(t *testing.T, result []byte) []string {
 
 // The binary does all its verbs on a machine whose bpffs nobody has mounted.
 func TestMachineVerbs(t *testing.T) {
-	needMachine(t)
+	emptyNode(t)
 	conf := map[string]any{
 		"maps":       []any{map[string]any{"name": "m_", "type": "hash", "keySize": 4, "valueSize": 8, "maxEntries": 16}},
 		"prevResult": map[string]any{"cniVersion": "1.1.0"},
@@ -171,7 +191,7 @@ func TestMachineVerbs(t *testing.T) {
 // The map types of docs/maps.md can be created as its examples say, on kernels
 // that have them. The others are refused with a message that names the type.
 func TestMachineMapTypes(t *testing.T) {
-	needMachine(t)
+	emptyNode(t)
 	text, err := os.ReadFile(filepath.Join(repo, "docs/maps.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +239,7 @@ func testMapType(t *testing.T, name, example, since string) {
 
 // The network of conf/ works with cnitool and the bridge plugin.
 func TestMachineCnitool(t *testing.T) {
-	needMachine(t)
+	emptyNode(t)
 	runtime.LockOSThread() // never unlocked: it ends in the pod's namespace
 	own, err := netns.Get()
 	if err != nil {
@@ -229,7 +249,7 @@ func TestMachineCnitool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer netns.DeleteNamed("pod") //nolint:errcheck // the machine ends anyway
+	defer netns.DeleteNamed("pod")
 	defer pod.Close()
 	if err := netns.Set(own); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -111,7 +112,7 @@ func (m *machine) report(t *testing.T) {
 			if r == nil {
 				t.Fatalf("it did not run; the console:\n%s", m.console)
 			}
-			if fault := r.fault(); fault != "" {
+			if fault := r.fault(); fault != "" && !r.hasFaults() {
 				t.Errorf("%s; the end of the output:\n%s", fault, tail(r.Output))
 			}
 			for _, test := range r.tests {
@@ -132,6 +133,12 @@ func (s *suiteRun) fault() string {
 		return "not one test passed"
 	}
 	return ""
+}
+
+// hasFaults reports whether something is wrong with one of the tests, which then
+// explains the fault of the suite.
+func (s *suiteRun) hasFaults() bool {
+	return slices.ContainsFunc(s.tests, func(t *testRun) bool { return !t.isRows && t.fault() != "" })
 }
 
 func (t *testRun) report(tt *testing.T) {

@@ -62,6 +62,7 @@ func mount() error {
 		{"devtmpfs", "/dev", ""},
 		{"tmpfs", "/run", "mode=0755"},
 		{"tmpfs", "/tmp", "mode=1777"},
+		{"tmpfs", "/var/lib", "mode=0755"},
 	} {
 		if err := os.MkdirAll(m.target, 0o755); err != nil {
 			return err
@@ -117,7 +118,7 @@ func runSuite(port *os.File, s kernels.Suite) error {
 	if err := kernels.Start(port, s.Name); err != nil {
 		return err
 	}
-	cmd := s.Command(kernels.TreeDir, []string{"PATH=/bin", "HOME=/", kernels.OwnEnv + "=1"})
+	cmd := s.Command(kernels.TreeDir, []string{"PATH=/bin", "HOME=/", kernels.MachineEnv + "=1"})
 	cmd.Stdout, cmd.Stderr = port, port
 	start, result := time.Now(), "ok"
 	if err := cmd.Run(); err != nil {
