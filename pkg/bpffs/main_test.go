@@ -27,6 +27,8 @@ func roles() map[string]func(stdout io.Writer) error {
 	return map[string]func(io.Writer) error{
 		"allocate":     roleAllocate,
 		"hold records": roleHoldRecords,
+		"hold lock":    roleHoldLock,
+		"mount":        roleMount,
 	}
 }
 
@@ -63,4 +65,26 @@ func roleHoldRecords(stdout io.Writer) error {
 	fmt.Fprintln(stdout, "open")
 	testns.Await()
 	return nil
+}
+
+// roleHoldLock keeps the root locked, as a process that is mounting does.
+func roleHoldLock(stdout io.Writer) error {
+	unlock, err := lockDir(context.Background(), os.Getenv(envRoot))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	fmt.Fprintln(stdout, "locked")
+	testns.Await()
+	return nil
+}
+
+// roleMount mounts and prints what came of it.
+func roleMount(stdout io.Writer) error {
+	testns.Await()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	m, err := Mount(ctx, Roots{Root: os.Getenv(envRoot)})
+	fmt.Fprintf(stdout, "%s %v", m.Path, m.New)
+	return err
 }
