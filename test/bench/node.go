@@ -48,6 +48,13 @@ func newNode(dir string) (*node, error) {
 	if err := os.CopyFS(n.path("bin"), os.DirFS(filepath.Join(dir, builtDir))); err != nil {
 		return nil, err
 	}
+	empty, err := os.ReadFile(n.path("bin/empty"))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(n.path("bin/before"), empty, 0o755); err != nil {
+		return nil, err
+	}
 	if err := makeNetNS(n.netns); err != nil {
 		return nil, fmt.Errorf("making a network namespace: %w", err)
 	}

@@ -58,6 +58,7 @@ func measureNode(o options) error {
 		{"all programs in turn", l.measurePrograms},
 		{"peak memory", l.measurePeak},
 		{"many at once", l.measureAtOnce},
+		{"ADD alone", l.measureFew},
 		{"more and more endpoints", l.measureEndpoints},
 		{"more and more mounts", l.measureMounts},
 	} {
@@ -121,7 +122,6 @@ func (l *lab) measurePrograms() error {
 	if err != nil {
 		return err
 	}
-	l.few = s.ratio("ADD", "empty")
 	l.add(s.row("an empty Go program", "empty", "", "", bar{}))
 	l.add(s.row("ADD, 8 maps resolved", "ADD", "empty", "empty", atMost(1.9, 1.6)))
 	l.add(s.row("", "ADD", "tuning", "tuning's ADD", atMost(0.9, 0.75)))
@@ -167,6 +167,16 @@ func (l *lab) measureAtOnce() error {
 	r.value = 1 / r.value
 	l.add(r)
 	return nil
+}
+
+// measureFew measures what measureBoth is compared with.
+func (l *lab) measureFew() error {
+	if err := l.show(l.sparse); err != nil {
+		return err
+	}
+	s, err := l.interleave(subject{"ADD", l.newPod(resolved8).addOnly})
+	l.few = s.ratio("ADD", "empty")
+	return err
 }
 
 func (l *lab) measureEndpoints() error {

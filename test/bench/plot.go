@@ -52,11 +52,11 @@ func (l *lab) plot() []byte {
 	add := curve{"ADD", "bpffs ADD", "add"}
 	empty := curve{"empty", "an empty program", "empty"}
 	left := panel{
-		left: 62, title: "mounts on the node", data: l.byMounts,
+		left: 70, title: "mounts on the node", data: l.byMounts,
 		curves: []curve{{"scan", "one read of the mount table", "other"}, add, empty},
 	}
 	right := panel{
-		left: 512, title: "endpoints (host-local: addresses) on the node", data: l.byEndpoints,
+		left: 520, title: "endpoints (host-local: addresses) on the node", data: l.byEndpoints,
 		curves: []curve{{"host-local", "host-local ADD", "other"}, add, empty},
 	}
 	fastest, slowest := left.decades(right)
