@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ func roles() map[string]func(stdout io.Writer) error {
 		"hold records": roleHoldRecords,
 		"hold lock":    roleHoldLock,
 		"mount":        roleMount,
+		"find":         roleFind,
+		"environ":      roleEnviron,
 	}
 }
 
@@ -86,5 +89,19 @@ func roleMount(stdout io.Writer) error {
 	defer cancel()
 	m, err := Mount(ctx, Roots{Root: os.Getenv(envRoot)})
 	fmt.Fprintf(stdout, "%s %v", m.Path, m.New)
+	return err
+}
+
+// roleFind prints what Find finds with the environment of the process.
+func roleFind(stdout io.Writer) error {
+	root, err := Find()
+	fmt.Fprint(stdout, root)
+	return err
+}
+
+// roleEnviron prints the environment for the children of this process.
+func roleEnviron(stdout io.Writer) error {
+	dir, err := NewMapDir(os.Getenv(envRoot), "")
+	fmt.Fprint(stdout, strings.Join(dir.Environ(), "\n"))
 	return err
 }
