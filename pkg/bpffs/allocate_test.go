@@ -68,34 +68,6 @@ func TestLookUpBothWays(t *testing.T) {
 	}
 }
 
-func TestAttachmentCheck(t *testing.T) {
-	long := strings.Repeat("n", maxName)
-	for _, row := range []struct {
-		name string
-		a    Attachment
-		want string // in the error
-	}{
-		{name: "plain", a: Attachment{"net", "pod", "eth0"}},
-		{name: "255 bytes", a: Attachment{long, long, long}},
-		{name: "85 dots", a: Attachment{"net", strings.Repeat(".", 85), "eth0"}},
-		{name: "no network", a: Attachment{"", "pod", "eth0"}, want: "network name"},
-		{name: "no container", a: Attachment{"net", "", "eth0"}, want: "container ID"},
-		{name: "no interface", a: Attachment{"net", "pod", ""}, want: "interface name"},
-		{name: "256 bytes of network", a: Attachment{long + "n", "pod", "eth0"}, want: "network name"},
-		{name: "256 bytes of container", a: Attachment{"net", long + "n", "eth0"}, want: "container ID"},
-		{name: "256 bytes of interface", a: Attachment{"net", "pod", long + "n"}, want: "interface name"},
-		{name: "86 dots", a: Attachment{"net", strings.Repeat(".", 86), "eth0"}, want: "container ID"},
-		{name: "zero byte", a: Attachment{"net", "a\x00b", "eth0"}, want: "container ID"},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			err := row.a.Check()
-			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
-				t.Errorf("Check of %.60v: %v; wanted an error about %q", row.a, err, row.want)
-			}
-		})
-	}
-}
-
 func TestAllocateRefusesImpossibleAttachments(t *testing.T) {
 	e := newEndpoints(t)
 	for _, a := range []Attachment{
