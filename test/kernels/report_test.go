@@ -196,7 +196,7 @@ func table(machines []*machine) string {
 	for _, s := range suites() {
 		head += "\t" + s.Name
 	}
-	fmt.Fprintln(w, head+"\tlooks at mounts through")
+	fmt.Fprintln(w, head+"\tlooks at mounts by")
 	for _, m := range machines {
 		fmt.Fprintln(w, m.row())
 	}
@@ -219,10 +219,13 @@ func (m *machine) row() string {
 		}
 		row += "\t" + cell
 	}
-	if r := m.run("machine"); r != nil {
-		row += "\t" + r.test("TestMachineLook").said()
+	switch r := m.run("machine"); {
+	case r == nil:
+		return row + "\tunknown"
+	case r.test("TestMachineStatmount").action == "pass":
+		return row + "\tstatmount and mountinfo, compared"
 	}
-	return row
+	return row + "\tmountinfo"
 }
 
 // skipped returns a line for each reason to skip, with the tests it is true for.
