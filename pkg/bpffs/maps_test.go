@@ -1,0 +1,233 @@
+package bpffs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func array(name string) MapDecl {
+	return MapDecl{name, MapSpec{Type: "array", KeySize: 4, ValueSize: 4, MaxEntries: 2}}
+}
+
+// endpointWith returns open records and an endpoint that owns the maps.
+func endpointWith(tb testing.TB, decls ...MapDecl) (*Endpoints, uint16) {
+	tb.Helper()
+	e := newEndpoints(tb)
+	var names []string
+	for _, d := range decls {
+		names = append(names, d.Name)
+	}
+	return e, allocate(tb, e, Attachment{"net", "pod", "eth0"}, names...)
+}
+
+// elemAttr is the part of union bpf_attr for single elements.
+type elemAttr struct {
+	fd         uint32
+	_          uint32
+	key, value uint64
+}
+
+// element calls bpf(2) for element 0 of the pinned array.
+func element(tb testing.TB, cmd int, path string, value *uint32) error {
+	tb.Helper()
+	m, err := bpfOpen(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer m.Close()
+	key := new(uint32)
+	_, err = bpf(cmd, &elemAttr{
+		fd:  uint32(m.Fd()),
+		key: uint64(uintptr(unsafe.Pointer(key))), value: uint64(uintptr(unsafe.Pointer(value))),
+	})
+	runtime.KeepAlive(key)
+	runtime.KeepAlive(value)
+	return err
+}
+
+func TestCreateMapsKeepsTheContents(t *testing.T) {
+	decl := array("policy_")
+	e, id := endpointWith(t, decl)
+	path := e.dir.LocalMapPath("policy_", id)
+	written, read := uint32(4711), uint32(0)
+	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil {
+		t.Fatal(err)
+	}
+	if err := element(t, unix.BPF_MAP_UPDATE_ELEM, path, &written); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil {
+		t.Errorf("CreateMaps a second time: %v", err)
+	}
+	if err := element(t, unix.BPF_MAP_LOOKUP_ELEM, path, &read); err != nil || read != written {
+		t.Errorf("element 0 = %d, %v after a second CreateMaps; wanted %d", read, err, written)
+	}
+	if err := e.CheckMap(id, decl); err != nil {
+		t.Errorf("CheckMap: %v", err)
+	}
+	if err := e.Release(Attachment{"net", "pod", "eth0"}); err != nil || isThere(t, path) {
+		t.Errorf("Release: %v; %s is there: %v", err, path, isThere(t, path))
+	}
+}
+
+func TestCreateMapsLeavesUntypedToOthers(t *testing.T) {
+	decl := MapDecl{Name: "calls_"}
+	e, id := endpointWith(t, decl)
+	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil || isThere(t, e.dir.LocalMapPath("calls_", id)) {
+		t.Errorf("CreateMaps of a map without type: %v; wanted nothing made", err)
+	}
+}
+
+func TestCreateMapsIsAllOrNothing(t *testing.T) {
+	kept := array("kept_")
+	decls := []MapDecl{array("a_"), array("b_"), {"c_", MapSpec{Type: "lpm_trie", KeySize: 1, ValueSize: 4, MaxEntries: 1, Flags: 1}}}
+	e, id := endpointWith(t, append(decls, kept)...)
+	if err := e.CreateMaps(id, []MapDecl{kept}); err != nil {
+		t.Fatal(err)
+	}
+	err := e.CreateMaps(id, append([]MapDecl{kept}, decls...))
+	if !errors.Is(err, ErrMapRefused) || !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "c_") {
+		t.Errorf("CreateMaps with a third map that the kernel refuses: %v; wanted %v with its reason", err, ErrMapRefused)
+	}
+	for _, d := range decls {
+		if path := e.dir.LocalMapPath(d.Name, id); isThere(t, path) {
+			t.Errorf("%s is left after CreateMaps gave up", path)
+		}
+	}
+	if path := e.dir.LocalMapPath("kept_", id); !isThere(t, path) {
+		t.Errorf("%s is gone, which an earlier call made", path)
+	}
+}
+
+func TestCheckMap(t *testing.T) {
+	decl := array("policy_")
+	e, id := endpointWith(t, decl)
+	if err := e.CheckMap(id, decl); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrMapShape) {
+		t.Errorf("CheckMap of a missing map: %v; wanted %v", err, fs.ErrNotExist)
+	}
+	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name   string
+		change func(s *MapSpec)
+	}{
+		{"type", func(s *MapSpec) { s.Type = "hash" }},
+		{"valueSize", func(s *MapSpec) { s.ValueSize = 8 }},
+		{"maxEntries", func(s *MapSpec) { s.MaxEntries = 3 }},
+		{"flags", func(s *MapSpec) { s.Flags = flagMmapable }},
+		{"frozen", func(s *MapSpec) { s.Frozen = true }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			other := MapDecl{decl.Name, *changed(decl.Spec, row.change)}
+			for call, err := range map[string]error{
+				"CheckMap": e.CheckMap(id, other), "CreateMaps": e.CreateMaps(id, []MapDecl{other}),
+			} {
+				if !errors.Is(err, ErrMapShape) || !strings.Contains(err.Error(), other.Spec.String()) ||
+					!strings.Contains(err.Error(), decl.Spec.String()) {
+					t.Errorf("%s with %v: %v; wanted %v with both shapes", call, other.Spec, err, ErrMapShape)
+				}
+			}
+		})
+	}
+	if err := e.CheckMap(id, decl); err != nil {
+		t.Errorf("CheckMap after the refusals: %v", err)
+	}
+}
+
+func TestCheckMapOfNoMap(t *testing.T) {
+	decl := array("policy_")
+	e, id := endpointWith(t, decl)
+	mkdir(t, e.dir.LocalMapPath("policy_", id))
+	if err := e.CheckMap(id, decl); !errors.Is(err, ErrMapShape) {
+		t.Errorf("CheckMap of a directory: %v; wanted %v", err, ErrMapShape)
+	}
+	if err := e.CheckMap(id, MapDecl{Name: "policy_"}); err == nil {
+		t.Error("CheckMap of a map without a type gave no error")
+	}
+}
+
+func TestFrozenMap(t *testing.T) {
+	decl := array("policy_")
+	decl.Spec.Frozen = true
+	e, id := endpointWith(t, decl)
+	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil {
+		t.Fatal(err)
+	}
+	value := new(uint32)
+	path := e.dir.LocalMapPath("policy_", id)
+	if err := element(t, unix.BPF_MAP_UPDATE_ELEM, path, value); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("writing to a frozen map: %v; wanted %v", err, fs.ErrPermission)
+	}
+	if err := e.CheckMap(id, decl); err != nil {
+		t.Errorf("CheckMap of a frozen map: %v", err)
+	}
+}
+
+func TestInnerMaps(t *testing.T) {
+	for _, outer := range []string{"array_of_maps", "hash_of_maps"} {
+		decl := MapDecl{"ct_", MapSpec{
+			Type: outer, KeySize: 4, ValueSize: 4, MaxEntries: 2,
+			Inner: &MapSpec{Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 16},
+		}}
+		e, id := endpointWith(t, decl)
+		for range 2 {
+			if err := e.CreateMaps(id, []MapDecl{decl}); err != nil {
+				t.Errorf("CreateMaps of %v: %v", decl.Spec, err)
+			}
+		}
+		decl.Name = "broken_"
+		decl.Spec.Inner = &MapSpec{Type: "lpm_trie", KeySize: 1, ValueSize: 8, MaxEntries: 16, Flags: flagNoPrealloc}
+		if err := e.CreateMaps(id, []MapDecl{decl}); !errors.Is(err, ErrMapRefused) || !strings.Contains(err.Error(), "inner: ") {
+			t.Errorf("CreateMaps of %v: %v; wanted %v about the inner map", decl.Spec, err, ErrMapRefused)
+		}
+	}
+}
+
+func TestKernelName(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		id   uint16
+		want string
+	}{
+		{"m_", 1, "m_00001"},
+		{"abcdefghij", 42, "abcdefghij00042"},
+		{"abcdefghijk", 42, "abcdefghij00042"},
+		{"ct-4 x", 65535, "ct_4_x65535"},
+		{"AZaz09_@[`{", 7, "AZaz09____00007"},
+		{"täb", 7, "t_b00007"},
+		{"abcdefghiü", 7, "abcdefghi_00007"},
+		{"\xff\xfe", 7, "__00007"},
+	} {
+		if got := kernelName(row.name, row.id); got != row.want {
+			t.Errorf("kernelName(%q, %d) = %q; wanted %q", row.name, row.id, got, row.want)
+		}
+	}
+}
+
+func TestWhyRefused(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{os.NewSyscallError("bpf", syscall.EPERM), "CAP_BPF"},
+		{os.NewSyscallError("bpf", syscall.EINVAL), "flags"},
+		{os.NewSyscallError("bpf", syscall.E2BIG), "too large"},
+		{os.NewSyscallError("bpf", syscall.ENOMEM), "memory"},
+	} {
+		if got := whyRefused(row.err); !strings.Contains(got, row.want) {
+			t.Errorf("whyRefused(%v) = %q; wanted %q in it", row.err, got, row.want)
+		}
+	}
+	if got := whyRefused(os.NewSyscallError("bpf", syscall.EBUSY)); got != "" {
+		t.Errorf("whyRefused(%v) = %q; wanted nothing", syscall.EBUSY, got)
+	}
+}

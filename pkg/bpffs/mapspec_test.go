@@ -1,0 +1,216 @@
+package bpffs
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+// goodSpec returns a shape that Check takes for the type.
+func goodSpec(t mapType) MapSpec {
+	s := MapSpec{Type: t.name, KeySize: 16, ValueSize: 24, MaxEntries: 8, Flags: t.flags}
+	if len(t.keys) > 0 {
+		s.KeySize = t.keys[0]
+	}
+	if len(t.values) > 0 {
+		s.ValueSize = t.values[0]
+	}
+	switch t.entries {
+	case entriesNone, entriesCPUs:
+		s.MaxEntries = 0
+	case entriesBytes:
+		s.MaxEntries = uint32(os.Getpagesize())
+	}
+	if t.inner {
+		s.Inner = &MapSpec{Type: "hash", KeySize: 4, ValueSize: 4, MaxEntries: 1}
+	}
+	return s
+}
+
+// changed returns a copy of s after a change.
+func changed(s MapSpec, change func(s *MapSpec)) *MapSpec {
+	change(&s)
+	return &s
+}
+
+// expectFields checks s and compares the fields that are reported.
+func expectFields(t *testing.T, s MapSpec, want string) {
+	t.Helper()
+	err := s.Check()
+	if got := strings.Join(fieldsIn(err), " "); got != want {
+		t.Errorf("Check of %v reports %q (%v); wanted %q", s, got, err, want)
+	}
+}
+
+func fieldsIn(err error) []string {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		var fields []string
+		for _, e := range several.Unwrap() {
+			fields = append(fields, fieldsIn(e)...)
+		}
+		return fields
+	}
+	var spec *SpecError
+	if errors.As(err, &spec) {
+		return []string{spec.Field}
+	}
+	return nil
+}
+
+func TestCheckOfEveryType(t *testing.T) {
+	for _, mt := range mapTypes() {
+		t.Run(mt.name, func(t *testing.T) {
+			good := goodSpec(mt)
+			expectFields(t, good, "")
+			for _, size := range mt.keys {
+				expectFields(t, *changed(good, func(s *MapSpec) { s.KeySize = size }), "")
+			}
+			for _, size := range mt.values {
+				expectFields(t, *changed(good, func(s *MapSpec) { s.ValueSize = size }), "")
+			}
+			expectFields(t, *changed(good, func(s *MapSpec) { s.KeySize = badSize(mt.keys) }), "keySize")
+			expectFields(t, *changed(good, func(s *MapSpec) { s.ValueSize = badSize(mt.values) }), "valueSize")
+			expectFields(t, *changed(good, func(s *MapSpec) { s.Flags |= flagNUMANode }), "flags")
+			expectFields(t, *changed(good, func(s *MapSpec) { s.Frozen = true }), "")
+			checkFlagsOf(t, mt, good)
+			checkEntriesOf(t, mt, good)
+			checkInnerOf(t, mt, good)
+		})
+	}
+}
+
+// badSize returns a size that is not among the allowed.
+func badSize(allowed []uint32) uint32 {
+	if len(allowed) == 0 {
+		return 0
+	}
+	return 3
+}
+
+func checkFlagsOf(t *testing.T, mt mapType, good MapSpec) {
+	t.Helper()
+	if mt.flags != 0 {
+		expectFields(t, *changed(good, func(s *MapSpec) { s.Flags = 0 }), "flags")
+	}
+	expectFields(t, *changed(good, func(s *MapSpec) { s.Flags |= flagRdonlyProg }), "")
+}
+
+func checkEntriesOf(t *testing.T, mt mapType, good MapSpec) {
+	t.Helper()
+	page := uint32(os.Getpagesize())
+	bad := map[int][]uint32{
+		entriesSome:  {0},
+		entriesNone:  {1, page},
+		entriesBytes: {0, 1, page / 2, page + 1, 3 * page},
+	}
+	for _, entries := range bad[mt.entries] {
+		expectFields(t, *changed(good, func(s *MapSpec) { s.MaxEntries = entries }), "maxEntries")
+	}
+	fine := map[int][]uint32{
+		entriesSome:  {1, 1<<32 - 1},
+		entriesNone:  {0},
+		entriesCPUs:  {0, 1, 1000},
+		entriesBytes: {page, 2 * page, 1 << 31},
+	}
+	for _, entries := range fine[mt.entries] {
+		expectFields(t, *changed(good, func(s *MapSpec) { s.MaxEntries = entries }), "")
+	}
+}
+
+func checkInnerOf(t *testing.T, mt mapType, good MapSpec) {
+	t.Helper()
+	inner := MapSpec{Type: "array", KeySize: 4, ValueSize: 4, MaxEntries: 1}
+	if !mt.inner {
+		expectFields(t, *changed(good, func(s *MapSpec) { s.Inner = &inner }), "inner")
+		return
+	}
+	for _, bad := range []*MapSpec{
+		nil,
+		{},
+		changed(inner, func(s *MapSpec) { s.Type = "" }),
+		changed(inner, func(s *MapSpec) { s.Frozen = true }),
+		changed(inner, func(s *MapSpec) { s.Inner = &inner }),
+		changed(inner, func(s *MapSpec) { s.KeySize = 5 }),
+	} {
+		expectFields(t, *changed(good, func(s *MapSpec) { s.Inner = bad }), "inner")
+	}
+}
+
+func TestCheckOfWholeSpecs(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		spec MapSpec
+		want string
+	}{
+		{"zero", MapSpec{}, ""},
+		{"type is missing", MapSpec{KeySize: 4}, "type"},
+		{"only frozen", MapSpec{Frozen: true}, "type"},
+		{"only inner", MapSpec{Inner: &MapSpec{}}, "type"},
+		{"unknown type", MapSpec{Type: "tree", KeySize: 4}, "type"},
+		{"type in capitals", MapSpec{Type: "Hash", KeySize: 4, ValueSize: 4, MaxEntries: 1}, "type"},
+		{"all wrong", MapSpec{Type: "array", Flags: flagTokenFD, Inner: &MapSpec{}}, "keySize valueSize maxEntries flags inner"},
+	} {
+		t.Run(row.name, func(t *testing.T) { expectFields(t, row.spec, row.want) })
+	}
+}
+
+func TestUnknownTypeNamesTheKnown(t *testing.T) {
+	err := MapSpec{Type: "tree"}.Check()
+	for _, want := range []string{`"tree"`, "hash", "arena"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Check of type tree: %v; wanted %s in it", err, want)
+		}
+	}
+}
+
+func TestMapTypesAreDistinct(t *testing.T) {
+	names, kernels := make(map[string]bool), make(map[uint32]bool)
+	for _, mt := range mapTypes() {
+		if names[mt.name] || kernels[mt.kernel] {
+			t.Errorf("type %s (%d) is there twice", mt.name, mt.kernel)
+		}
+		names[mt.name], kernels[mt.kernel] = true, true
+	}
+}
+
+func TestShape(t *testing.T) {
+	cpus, err := possibleCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name    string
+		spec    MapSpec
+		entries uint32
+		flags   uint32
+	}{
+		{"hash", MapSpec{Type: "hash", MaxEntries: 7, Flags: flagNoPrealloc}, 7, flagNoPrealloc},
+		{"a perf event for each CPU", MapSpec{Type: "perf_event_array"}, cpus, 0},
+		{"fewer perf events", MapSpec{Type: "perf_event_array", MaxEntries: 1}, 1, 0},
+		{"per-CPU lists", MapSpec{Type: "lru_hash", MaxEntries: 1, Flags: flagNoCommonLRU}, cpus, flagNoCommonLRU},
+		{"full per-CPU lists", MapSpec{Type: "lru_hash", MaxEntries: 3 * cpus, Flags: flagNoCommonLRU}, 3 * cpus, flagNoCommonLRU},
+		{"one more", MapSpec{Type: "lru_hash", MaxEntries: 3*cpus + 1, Flags: flagNoCommonLRU}, 4 * cpus, flagNoCommonLRU},
+		{"a flag of the kernel", MapSpec{Type: "devmap", MaxEntries: 2}, 2, flagRdonlyProg},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			mt, err := findMapType(row.spec.Type)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := *changed(row.spec, func(s *MapSpec) { s.MaxEntries, s.Flags = row.entries, row.flags })
+			if got, err := row.spec.shape(mt); err != nil || got != want {
+				t.Errorf("shape of %v on %d CPUs = %v, %v; wanted %v", row.spec, cpus, got, err, want)
+			}
+		})
+	}
+}
+
+func TestMapSpecString(t *testing.T) {
+	s := MapSpec{"array_of_maps", 4, 4, 8, 0x400, &MapSpec{Type: "hash", KeySize: 1, ValueSize: 2, MaxEntries: 3}, true}
+	want := "array_of_maps, keySize 4, valueSize 4, maxEntries 8, flags 0x400, " +
+		"inner (hash, keySize 1, valueSize 2, maxEntries 3, flags 0x0), frozen"
+	if got := s.String(); got != want {
+		t.Errorf("String() = %q; wanted %q", got, want)
+	}
+}
