@@ -22,8 +22,8 @@ const (
 	cdLog  = "/run/cd.log"
 )
 
-//go:embed config
-var configs embed.FS //nolint:gochecknoglobals // that is how embedding works
+//go:embed config c
+var files embed.FS
 
 // A containerd is a running one.
 type containerd struct {
@@ -42,7 +42,7 @@ func (c *containerd) path() string {
 	if c.version == "1.6" {
 		return system
 	}
-	return bins + "/runtimes/containerd-v2.4.2:" + bins + "/runtimes/runc-v1.5.2:" + system
+	return bins + "/runtimes/containerd:" + bins + "/runtimes/runc:" + system
 }
 
 // newContainerd starts a containerd that has the image.
@@ -65,7 +65,7 @@ func newContainerd(t *testing.T, version string) *containerd {
 // start starts containerd and waits until it answers.
 func (c *containerd) start(t *testing.T) {
 	t.Helper()
-	config, err := configs.ReadFile("config/containerd-" + c.version + ".toml")
+	config, err := files.ReadFile("config/containerd-" + c.version + ".toml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,9 @@ func (c *containerd) source(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var has struct{ Networks []struct{ Config struct{ Source string } } }
+	var has struct {
+		Networks []struct{ Config struct{ Source string } }
+	}
 	if err := json.Unmarshal([]byte(status.GetInfo()["cniconfig"]), &has); err != nil {
 		t.Fatal(err)
 	}

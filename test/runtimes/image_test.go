@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"runtime"
 	"testing"
 )
 
@@ -21,8 +21,8 @@ func writeImage(t *testing.T) string {
 		t.Fatalf("%v: run make test-runtimes", err)
 	}
 	layer := archive(t, map[string][]byte{"pod": program})
-	config := fmt.Appendf(nil, `{"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/pod"]},
-		"rootfs": {"type": "layers", "diff_ids": ["sha256:%s"]}}`, digest(layer))
+	config := fmt.Appendf(nil, `{"architecture": %q, "os": "linux", "config": {"Entrypoint": ["/pod"]},
+		"rootfs": {"type": "layers", "diff_ids": ["sha256:%s"]}}`, runtime.GOARCH, digest(layer))
 	manifest := fmt.Appendf(nil, `[{"Config": "%s.json", "RepoTags": [%q], "Layers": ["layer.tar"]}]`, digest(config), image)
 	file := filepath.Join(t.TempDir(), "image.tar")
 	err = os.WriteFile(file, archive(t, map[string][]byte{
@@ -59,15 +59,15 @@ func archive(t *testing.T, files map[string][]byte) []byte {
 	return b.Bytes()
 }
 
-// rootfs makes a directory with what the image has.
+// rootfs makes a directory with what the image has, which every user can read.
 func rootfs(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	mustRun(t, "cp", bins+"/runtimes/own/pod", filepath.Join(dir, "pod"))
-	for d := range strings.FieldsSeq("proc sys dev etc run tmp") {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+	const dir = "/run/rootfs"
+	for _, d := range []string{"proc", "sys", "dev", "etc", "run", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
+	mustRun(t, "cp", bins+"/runtimes/own/pod", dir)
 	return dir
 }

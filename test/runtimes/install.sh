@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs the runtimes and tools of these tests: Debian's by package, the others
 # by Go into bin/runtimes/<name>-<version>. Does nothing for what is there. Needs
-# root, Go, Debian 12 and its mirror, and a Go module proxy the first time.
+# root, Go, Debian 12 and its mirror, and a Go module proxy the first time. Where
+# systemd runs, Debian starts a containerd, which the tests do not use.
 set -euo pipefail
 
 packages=(
@@ -23,21 +24,23 @@ debian() {
 	done
 	[[ ${#missing[@]} -eq 0 ]] && return
 	apt-get update -q
-	DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+	DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends --no-remove "${missing[@]}"
 }
 
-# install puts the commands of a Go module into a directory, all of them or none.
-# Arguments: name of the directory, flags of go install, "--", packages@version.
+# install puts the commands of a Go module into the directory <name>-<version>, all
+# of them or none, and makes <name> a link to it. Arguments: name, version, flags
+# of go install, "--", packages@version.
 install() {
-	local name=$1 flags=()
-	shift
+	local name=$1-$2 flags=()
+	mkdir -p "$dir"
+	ln -sfn "$name" "$dir/$1"
+	shift 2
 	while [[ $1 != -- ]]; do
 		flags+=("$1")
 		shift
 	done
 	shift
 	[[ -e $dir/$name ]] && return
-	mkdir -p "$dir"
 	tmp=$(mktemp -d "$dir/.new.XXXXXX")
 	trap 'rm -rf "$tmp"' EXIT
 	GOBIN=$tmp GOFLAGS='' go install -trimpath "${flags[@]}" "$@"
@@ -46,8 +49,8 @@ install() {
 }
 
 debian
-CGO_ENABLED=0 install "plugins-$plugins" -- \
+CGO_ENABLED=0 install plugins $plugins -- \
 	github.com/containernetworking/plugins/plugins/{main/{bridge,ptp,macvlan,ipvlan,vlan,host-device,tap,loopback},ipam/host-local,meta/{tuning,portmap,firewall,bandwidth,sbr}}@$plugins
-CGO_ENABLED=1 install "runc-$runc" -tags seccomp -- github.com/opencontainers/runc@$runc
-CGO_ENABLED=0 install "containerd-$containerd" -- \
+CGO_ENABLED=1 install runc $runc -tags seccomp -- github.com/opencontainers/runc@$runc
+CGO_ENABLED=0 install containerd $containerd -- \
 	github.com/containerd/containerd/v2/cmd/{containerd,containerd-shim-runc-v2,ctr}@$containerd

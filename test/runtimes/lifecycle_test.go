@@ -54,6 +54,7 @@ func lifecycles(t *testing.T, rt *containerd, versions ...string) {
 		{"later plugin fails", "ADD fails in a later plugin: nothing left", failingAdd},
 		{"restart", "containerd restarted under a pod", restart},
 	}
+	t.Cleanup(func() { note(t, rt.subject(), "verbs that plugins get", verbs(t)) })
 	t.Run("many", func(t *testing.T) {
 		works(t, rt.subject(), "50 pods at once")
 		many(t, rt)
@@ -86,7 +87,6 @@ func tooNew(t *testing.T, rt *containerd) {
 // life plays the life of a pod.
 func life(t *testing.T, rt *containerd, version string) {
 	t.Helper()
-	forget(t)
 	p := rt.newPod(t, "life")
 	must(t, p.run)
 	rt.isMountedFor(t)
@@ -135,11 +135,21 @@ func pinned(t *testing.T, id string) bpffs.Endpoint {
 			t.Error(err)
 		}
 	}
-	at := slices.IndexFunc(recorded(t), func(c call) bool { return c.Command == "ADD" && c.ContainerID == id })
-	if at < 0 || len(recorded(t)[at].Paths) != len(ep.Pins) {
-		t.Errorf("the paths %q are recorded as the pod's, the last plugin got %+v", ep.Pins, recorded(t))
+	if paths := addition(t, id).Paths; len(paths) != len(ep.Pins) {
+		t.Errorf("the paths %q are recorded as the pod's, the last plugin got %q", ep.Pins, paths)
 	}
 	return ep
+}
+
+// addition returns the call of ADD for a container.
+func addition(t *testing.T, id string) call {
+	t.Helper()
+	calls := recorded(t)
+	at := slices.IndexFunc(calls, func(c call) bool { return c.Command == "ADD" && c.ContainerID == id })
+	if at < 0 {
+		t.Fatalf("no call of ADD for %s in %+v", id, calls)
+	}
+	return calls[at]
 }
 
 // counts reports if packets that send sends from a container are not counted.
@@ -159,12 +169,15 @@ func deletions(t *testing.T, id string) []call {
 	return slices.DeleteFunc(recorded(t), func(c call) bool { return c.Command != "DEL" || c.ContainerID != id })
 }
 
-// forget removes the record of calls.
-func forget(t *testing.T) {
+// verbs returns what the plugins were called with.
+func verbs(t *testing.T) string {
 	t.Helper()
-	if err := os.RemoveAll(callLog); err != nil {
-		t.Fatal(err)
+	var all []string
+	for _, c := range recorded(t) {
+		all = append(all, c.Command)
 	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ", ")
 }
 
 // failingAdd lets the last plugin of a chain fail.

@@ -18,7 +18,7 @@ import (
 const (
 	top       = "../.."
 	bins      = "/run/node/bin" // bin/ of the source tree
-	goPlugins = bins + "/runtimes/plugins-v1.9.1"
+	goPlugins = bins + "/runtimes/plugins"
 	debPlugin = "/usr/lib/cni"
 	cniBin    = "/run/node/cni" // where runtimes look for plugins
 	confDir   = "/run/node/net.d"

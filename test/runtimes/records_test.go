@@ -83,10 +83,16 @@ func nothingLeft(t *testing.T) {
 	}
 }
 
-// sent returns how many packets the plugin pktcount has counted from a pod.
-func sent(t *testing.T, ep bpffs.Endpoint) (packets uint64) {
+// sent returns how many packets have been counted from a pod.
+func sent(t *testing.T, ep bpffs.Endpoint) uint64 {
 	t.Helper()
-	m, err := ebpf.LoadPinnedMap(filepath.Join(mapDir, bpffs.LocalMapName("stats_", ep.ID)), nil)
+	return sentIn(t, filepath.Join(mapDir, bpffs.LocalMapName("stats_", ep.ID)))
+}
+
+// sentIn returns how many sent packets the map at path has counted.
+func sentIn(t *testing.T, path string) (packets uint64) {
+	t.Helper()
+	m, err := ebpf.LoadPinnedMap(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

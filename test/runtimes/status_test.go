@@ -1,0 +1,31 @@
+package runtimes
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestStatus(t *testing.T) {
+	if !onNode(t) {
+		return
+	}
+	rt := newContainerd(t, "2.4")
+	works(t, rt.subject(), "STATUS: NetworkReady is false, and why, while there is no bpffs to be had; cniVersion 1.1.0")
+	const root = "/run/bpf"
+	rt.network(t, conflist("1.1.0", strings.Replace(ours, `"maps"`, `"bpfRoot": "`+root+`", "maps"`, 1)))
+	rt.wantNetwork(t, "")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", root, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	rt.wantNetwork(t, root)
+	if err := unix.Unmount(root, 0); err != nil {
+		t.Fatal(err)
+	}
+	rt.wantNetwork(t, "")
+}
