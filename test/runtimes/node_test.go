@@ -97,7 +97,7 @@ func linkPlugins(t *testing.T, dir string) {
 	if err != nil || len(theirs) == 0 {
 		t.Fatalf("no plugins in %s (%v): run test/runtimes/install.sh", dir, err)
 	}
-	ours := []string{bins + "/bpffs", bins + "/runtimes/own/pktcount", bins + "/runtimes/own/record"}
+	ours := []string{bins + "/bpffs", bins + "/cni/pktcount", bins + "/runtimes/own/record"}
 	for _, plugin := range append(theirs, ours...) {
 		if _, err := os.Stat(plugin); err != nil {
 			t.Fatalf("%v: run make test-runtimes", err)

@@ -27,7 +27,7 @@ func TestPodman(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			works(t, "podman 4.3", tt.feature+"; cniVersion "+strings.Join(versions, ", "))
+			works(t, podmanSubject, tt.feature+"; cniVersion "+strings.Join(versions, ", "))
 			for _, v := range versions {
 				for _, chain := range [][]string{{portmap, ours}, {ours, portmap}} {
 					write(t, confDir+"/10-runtimes.conflist", conflist(v, chain...))
@@ -36,18 +36,14 @@ func TestPodman(t *testing.T) {
 			}
 		})
 	}
-	note(t, "podman 4.3", "verbs that plugins get", verbs(t))
+	note(t, podmanSubject, "verbs that plugins get", verbs(t))
 	t.Run("1.1.0", func(t *testing.T) {
-		works(t, "podman 4.3", "cniVersion 1.1.0 is refused")
-		write(t, confDir+"/10-runtimes.conflist", conflist("1.1.0", ours))
-		_, err := p.run(t)
-		t.Logf("podman run: %v", err)
-		if err == nil {
-			t.Error("podman ran a container with cniVersion 1.1.0")
-		}
-		nothingLeft(t)
+		works(t, podmanSubject, "cniVersion 1.1.0 is refused")
+		p.tooNew(t)
 	})
 }
+
+const podmanSubject = "podman 4.3"
 
 const portmap = `{"type": "portmap", "capabilities": {"portMappings": true}}`
 
@@ -104,6 +100,18 @@ func (p *podman) life(t *testing.T, args []string, check func(*testing.T, string
 	if n := len(deletions(t, id)); n != 1 {
 		t.Errorf("%d calls of DEL, want 1", n)
 	}
+}
+
+// tooNew gives podman a network in a version that its libcni does not have.
+func (p *podman) tooNew(t *testing.T) {
+	t.Helper()
+	write(t, confDir+"/10-runtimes.conflist", conflist("1.1.0", ours))
+	_, err := p.run(t)
+	t.Logf("podman run: %v", err)
+	if err == nil {
+		t.Error("podman ran a container with cniVersion 1.1.0")
+	}
+	nothingLeft(t)
 }
 
 // send sends packets from a container.
