@@ -17,7 +17,7 @@ type network struct {
 	list *libcni.NetworkConfigList
 }
 
-func loadChain(t testing.TB, version string, last keys) network {
+func loadChain(t *testing.T, version string, last keys) network {
 	t.Helper()
 	writeChain(t, version, last)
 	list, err := libcni.LoadNetworkConf(confDir, "chain")
@@ -26,7 +26,7 @@ func loadChain(t testing.TB, version string, last keys) network {
 }
 
 // add attaches a new pod.
-func (n network) add(t testing.TB, name string) (*libcni.RuntimeConf, types.Result) {
+func (n network) add(t *testing.T, name string) (*libcni.RuntimeConf, types.Result) {
 	t.Helper()
 	rt := &libcni.RuntimeConf{ContainerID: name, NetNS: newPod(t, name), IfName: "eth0"}
 	result, err := n.AddNetworkList(t.Context(), n.list, rt)
@@ -75,7 +75,7 @@ func TestLibcniGC(t *testing.T) {
 }
 
 // containers returns those of the network that have a record.
-func containers(t testing.TB, network string) []string {
+func containers(t *testing.T, network string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(defaultRoot, "cni/attachments", network, "*"))
 	must(t, err)

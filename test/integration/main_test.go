@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
@@ -24,8 +25,10 @@ func TestMain(m *testing.M) {
 	if !ok {
 		os.Exit(testns.Main(m))
 	}
+	status := 0
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		status = 1
 	}
+	syscall.Exit(status) // os.Exit lets the race detector wait for a second
 }

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,10 +31,11 @@ const (
 
 // newNode gives the test a node on which nothing is mounted for BPF, until the
 // test ends, and returns the plugin on it.
-func newNode(t testing.TB) plugin {
+func newNode(t *testing.T) plugin {
 	t.Helper()
 	testns.Need(t)
 	needTools(t)
+	self := openSelf(t) // before a mount hides it
 	for _, m := range []struct{ fsType, target string }{
 		{"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/var/lib"},
 	} {
@@ -46,12 +48,24 @@ func newNode(t testing.TB) plugin {
 	for _, name := range []string{recorder, noStatmount} {
 		program := filepath.Join(ownDir, name)
 		must(t, os.WriteFile(program, nil, 0o600))
-		testns.Bind(t, "/proc/self/exe", program)
+		testns.Bind(t, self, program)
 	}
 	return plugin{argv: []string{filepath.Join(binDir, "bpffs")}}
 }
 
-func needTools(t testing.TB) {
+// openSelf returns a path of the test binary in this mount namespace, until the
+// test ends.
+func openSelf(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	must(t, err)
+	f, err := os.Open(path)
+	must(t, err)
+	t.Cleanup(func() { must(t, f.Close()) })
+	return fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+}
+
+func needTools(t *testing.T) {
 	t.Helper()
 	var errs []error
 	for _, name := range []string{"bpffs", "cnitool", "bridge", "host-local"} {
@@ -64,7 +78,7 @@ func needTools(t testing.TB) {
 }
 
 // newPod makes a network namespace and returns its path.
-func newPod(t testing.TB, name string) string {
+func newPod(t *testing.T, name string) string {
 	t.Helper()
 	done := make(chan error)
 	go func() {
@@ -77,7 +91,7 @@ func newPod(t testing.TB, name string) string {
 }
 
 // bpfMounts returns where a bpffs is mounted on the node.
-func bpfMounts(t testing.TB) []string {
+func bpfMounts(t *testing.T) []string {
 	t.Helper()
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("bpf"))
 	must(t, err)
@@ -88,12 +102,12 @@ func bpfMounts(t testing.TB) []string {
 	return points
 }
 
-func mkdir(t testing.TB, path string) {
+func mkdir(t *testing.T, path string) {
 	t.Helper()
 	must(t, os.MkdirAll(path, 0o700))
 }
 
-func must(t testing.TB, err error) {
+func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -35,12 +35,12 @@ func (p plugin) command(verb, conf string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-func (p plugin) call(t testing.TB, verb, conf string, env ...string) answer {
+func (p plugin) call(t *testing.T, verb, conf string, env ...string) answer {
 	t.Helper()
 	return run(t, p.command(verb, conf, env...))
 }
 
-func run(t testing.TB, cmd *exec.Cmd) answer {
+func run(t *testing.T, cmd *exec.Cmd) answer {
 	t.Helper()
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -53,13 +53,13 @@ func run(t testing.TB, cmd *exec.Cmd) answer {
 }
 
 // add wants an ADD to succeed and returns the paths in its result.
-func (p plugin) add(t testing.TB, conf string, env ...string) []string {
+func (p plugin) add(t *testing.T, conf string, env ...string) []string {
 	t.Helper()
 	return paths(t, p.succeed(t, "ADD", conf, env...).stdout)
 }
 
 // succeed wants a call to succeed, and all verbs but ADD to print no result.
-func (p plugin) succeed(t testing.TB, verb, conf string, env ...string) answer {
+func (p plugin) succeed(t *testing.T, verb, conf string, env ...string) answer {
 	t.Helper()
 	a := p.call(t, verb, conf, env...)
 	if a.status != 0 || verb != "ADD" && a.stdout != "" {
@@ -70,7 +70,7 @@ func (p plugin) succeed(t testing.TB, verb, conf string, env ...string) answer {
 
 // fail wants a call to fail with the CNI error code and a message that has all
 // the parts.
-func (p plugin) fail(t testing.TB, code uint, parts []string, verb, conf string, env ...string) {
+func (p plugin) fail(t *testing.T, code uint, parts []string, verb, conf string, env ...string) {
 	t.Helper()
 	a := p.call(t, verb, conf, env...)
 	got, err := parseError(a.stdout)
@@ -120,7 +120,7 @@ func conf(more keys) string {
 
 // paths returns the names of the interfaces in a CNI result that are paths, as a
 // shell script would find them.
-func paths(t testing.TB, result string) []string {
+func paths(t *testing.T, result string) []string {
 	t.Helper()
 	var r struct{ Interfaces []struct{ Name string } }
 	if err := json.Unmarshal([]byte(result), &r); err != nil {

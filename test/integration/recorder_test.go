@@ -51,7 +51,7 @@ func record() error {
 }
 
 // records returns the calls of the recorders so far.
-func records(t testing.TB) []recorded {
+func records(t *testing.T) []recorded {
 	t.Helper()
 	f, err := os.Open(recordFile)
 	must(t, err)
@@ -69,7 +69,7 @@ func records(t testing.TB) []recorded {
 }
 
 // verbs returns the verbs with which the recorder of the label was called.
-func verbs(t testing.TB, label string) []string {
+func verbs(t *testing.T, label string) []string {
 	t.Helper()
 	var all []string
 	for _, r := range records(t) {
@@ -82,7 +82,7 @@ func verbs(t testing.TB, label string) []string {
 
 // added returns the prevResult that the recorder of the label got with its only
 // ADD.
-func added(t testing.TB, label string) string {
+func added(t *testing.T, label string) string {
 	t.Helper()
 	var results []string
 	for _, r := range records(t) {

@@ -15,7 +15,7 @@ import (
 
 // snapshot describes all that the plugin could change on a node: the mount table
 // and what is below the roots.
-func snapshot(t testing.TB) []string {
+func snapshot(t *testing.T) []string {
 	t.Helper()
 	table, err := os.ReadFile("/proc/self/mountinfo")
 	must(t, err)
@@ -33,7 +33,7 @@ func snapshot(t testing.TB) []string {
 }
 
 // unchanged wants the node to be as it was at the time of the snapshot.
-func unchanged(t testing.TB, before []string) {
+func unchanged(t *testing.T, before []string) {
 	t.Helper()
 	if diff := cmp.Diff(before, snapshot(t)); diff != "" {
 		t.Errorf("the node changed (-before +after):\n%s", diff)
@@ -41,7 +41,7 @@ func unchanged(t testing.TB, before []string) {
 }
 
 // tree returns root and every path below it; none if there is no root.
-func tree(t testing.TB, root string) []string {
+func tree(t *testing.T, root string) []string {
 	t.Helper()
 	var all []string
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
@@ -57,7 +57,7 @@ func tree(t testing.TB, root string) []string {
 
 // left returns what is below the root of a bpffs beside the directories that
 // stay, and what the kernel puts into every bpffs.
-func left(t testing.TB, root string) []string {
+func left(t *testing.T, root string) []string {
 	t.Helper()
 	stays := []string{
 		"cni", "cni/layout-1", "cni/endpoints", "cni/attachments", "tc", "tc/globals", "maps.debug", "progs.debug",
@@ -73,7 +73,7 @@ func left(t testing.TB, root string) []string {
 }
 
 // nothingLeft wants a bpffs at the root without any endpoint.
-func nothingLeft(t testing.TB, root string) {
+func nothingLeft(t *testing.T, root string) {
 	t.Helper()
 	if more := left(t, root); more != nil {
 		t.Errorf("left at %s: %q, want nothing", root, more)

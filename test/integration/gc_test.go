@@ -1,0 +1,126 @@
+package integration
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+// pods adds the containers a.1, b and c with two interfaces to two networks.
+func (p plugin) pods(t *testing.T) {
+	t.Helper()
+	for _, network := range []string{"net", "net.2"} {
+		for _, container := range []string{"a.1", "b", "c"} {
+			p.addPinned(t, conf(keys{"name": network}), "CNI_CONTAINERID="+container)
+			p.addPinned(t, conf(keys{"name": network}), "CNI_CONTAINERID="+container, "CNI_IFNAME=eth0.7")
+		}
+	}
+}
+
+// gone returns which paths of before are not there any more, of the index only.
+func gone(t *testing.T, before []string) []string {
+	t.Helper()
+	var all []string
+	for _, path := range before {
+		name, indexed := strings.CutPrefix(path, defaultRoot+"/cni/attachments/")
+		if _, err := os.Lstat(path); err != nil && indexed && strings.Count(name, "/") == 2 {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+func TestGC(t *testing.T) {
+	everything := []string{
+		"net/a%2E1/eth0", "net/a%2E1/eth0%2E7", "net/b/eth0", "net/b/eth0%2E7", "net/c/eth0", "net/c/eth0%2E7",
+	}
+	for _, tt := range []struct {
+		name, valid string // the list; empty if the runtime sends none
+		removed     []string
+	}{
+		{"no list", "", nil},
+		{"null", "null", everything},
+		{"empty", "[]", everything},
+		{"some", `[{"containerID":"a.1","ifname":"eth0"},{"containerID":"c","ifname":"eth0.7"}]`, []string{
+			"net/a%2E1/eth0%2E7", "net/b/eth0", "net/b/eth0%2E7", "net/c/eth0",
+		}},
+		{"unknown ones", `[{"containerID":"x","ifname":"eth0"},{"containerID":"b","ifname":"eth1"}]`, everything},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newNode(t)
+			p.pods(t)
+			before := tree(t, defaultRoot)
+			conf := conf(keys{"prevResult": nil, "maps": nil})
+			if tt.valid != "" {
+				conf = withValid(conf, tt.valid)
+			}
+			a := p.succeed(t, "GC", conf, "CNI_CONTAINERID=", "CNI_IFNAME=", "CNI_NETNS=")
+			if diff := cmp.Diff(tt.removed, gone(t, before)); diff != "" {
+				t.Errorf("attachments removed by GC with %q (-want +got):\n%s", tt.valid, diff)
+			}
+			checkPins(t, 12-len(tt.removed))
+			if got := contains(a.stderr, []string{"warning", "cni.dev/valid-attachments"}); got != (tt.valid == "") {
+				t.Errorf("GC with the list %q: got the warnings %q, want one only if there is none", tt.valid, a.stderr)
+			}
+		})
+	}
+}
+
+// checkPins wants so many endpoints, each with its two pins.
+func checkPins(t *testing.T, endpoints int) {
+	t.Helper()
+	ids, err := os.ReadDir(defaultRoot + "/cni/endpoints")
+	must(t, err)
+	var want []string
+	for _, name := range []string{"calls_", "policy_"} {
+		for _, id := range ids {
+			want = append(want, name+id.Name())
+		}
+	}
+	pins, err := os.ReadDir(defaultRoot + "/tc/globals")
+	must(t, err)
+	var got []string
+	for _, pin := range pins {
+		got = append(got, pin.Name())
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(ids) != endpoints {
+		t.Errorf("got %d endpoints, want %d; pins (-want +got):\n%s", len(ids), endpoints, diff)
+	}
+}
+
+func TestGCBadList(t *testing.T) {
+	p := newNode(t)
+	p.pods(t)
+	before := snapshot(t)
+	for _, list := range []string{`{}`, `"a"`, `[1]`, `[{"containerID":1}]`} {
+		p.fail(t, 7, []string{"cni.dev/valid-attachments", list}, "GC", withValid(conf(nil), list))
+	}
+	unchanged(t, before)
+}
+
+// TestGCCarriesOn: of two endpoints with a pin that cannot be removed both are
+// reported, and the others are gone.
+func TestGCCarriesOn(t *testing.T) {
+	p := newNode(t)
+	p.pods(t)
+	var stuck []string
+	for _, container := range []string{"a.1", "c"} {
+		path := p.add(t, conf(nil), "CNI_CONTAINERID="+container)[0]
+		testns.Mount(t, "tmpfs", path, "")
+		stuck = append(stuck, path)
+	}
+	p.fail(t, 999, []string{"removing the pins", "busy", idOf(stuck[0]), idOf(stuck[1])}, "GC", withValid(conf(nil), "[]"))
+	want := []string{"a%2E1", "c"}
+	if got := containers(t, "net"); !cmp.Equal(got, want) {
+		t.Errorf("containers after a GC with errors: got %q, want those with stuck pins: %q", got, want)
+	}
+	for _, path := range stuck {
+		testns.UnmountAll(t, path)
+	}
+	p.succeed(t, "GC", withValid(conf(nil), "[]"))
+	checkPins(t, 6)
+}
