@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ func roles() map[string]func(stdout io.Writer) error {
 		"hold records": roleHoldRecords,
 		"hold lock":    roleHoldLock,
 		"mount":        roleMount,
+		"mount poorly": roleMountUnprivileged,
 		"find":         roleFind,
 		"environ":      roleEnviron,
 	}
@@ -90,6 +92,19 @@ func roleMount(stdout io.Writer) error {
 	m, err := Mount(ctx, Roots{Root: os.Getenv(envRoot)})
 	fmt.Fprintf(stdout, "%s %v", m.Path, m.New)
 	return err
+}
+
+// roleMountUnprivileged prints both answers that a user without rights gets.
+func roleMountUnprivileged(stdout io.Writer) error {
+	if err := syscall.Setuid(stranger); err != nil {
+		return err
+	}
+	r := Roots{Root: os.Getenv(envRoot)}
+	_, err := CheckMount(r)
+	fmt.Fprintln(stdout, err)
+	_, err = Mount(context.Background(), r)
+	fmt.Fprintln(stdout, err)
+	return nil
 }
 
 // roleFind prints what Find finds with the environment of the process.
