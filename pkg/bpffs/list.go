@@ -50,6 +50,9 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 // left in the index by a process that was killed. Names that this package did
 // not write are reported in the error, beside the attachments that are whole.
 func (e *Endpoints) Attachments(network string) ([]Attachment, error) {
+	if checkName(escape(network)) != nil {
+		return nil, nil
+	}
 	var all []Attachment
 	var errs []error
 	dir := path.Join(attachmentsDir, escape(network))

@@ -35,8 +35,10 @@ type MapDir struct {
 // leads upwards or has a dot in it (bpffs reserves dots in names). It does not
 // look at the file system.
 func NewMapDir(root, prefix string) (MapDir, error) {
-	if root != "" && !filepath.IsAbs(root) {
-		return MapDir{}, fmt.Errorf("bpffs root %q is not an absolute path", root)
+	if root != "" {
+		if err := checkAbs(root); err != nil {
+			return MapDir{}, err
+		}
 	}
 	if prefix != "" {
 		if err := checkPrefix(prefix); err != nil {

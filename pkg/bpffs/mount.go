@@ -153,13 +153,41 @@ func isMounted(path string) (bool, error) {
 // makeDir creates the directory path if it is missing and returns its path
 // without symbolic links, as mount tables show it.
 func makeDir(path string) (string, error) {
-	if !filepath.IsAbs(path) {
-		return "", fmt.Errorf("bpffs root %q is not an absolute path", path)
+	if err := checkAbs(path); err != nil {
+		return "", err
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return "", fmt.Errorf("creating the mount point: %w", err)
 	}
 	return filepath.EvalSymlinks(path)
+}
+
+// madeDir returns what makeDir would, without making anything: whether the
+// directory is there already, and its path without symbolic links.
+func madeDir(path string) (there bool, real string, err error) {
+	if err := checkAbs(path); err != nil {
+		return false, "", err
+	}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		_, real, err = madeDir(filepath.Dir(path))
+		return false, filepath.Join(real, filepath.Base(path)), err
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		return false, "", err
+	}
+	if !fi.IsDir() {
+		return false, "", &os.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
+	}
+	real, err = filepath.EvalSymlinks(path)
+	return true, real, err
+}
+
+func checkAbs(path string) error {
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("bpffs root %q is not an absolute path", path)
+	}
+	return nil
 }
 
 // CheckMount returns the path at which [Mount] would find or mount the bpffs, or
@@ -180,20 +208,14 @@ func CheckMount(r Roots) (string, error) {
 }
 
 func checkRoot(root string) (string, error) {
-	path, err := filepath.EvalSymlinks(root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return root, checkMountable(root)
-	}
+	there, path, err := madeDir(root)
 	if err != nil {
 		return "", err
 	}
-	if fi, err := os.Stat(path); err != nil {
-		return "", err
-	} else if !fi.IsDir() {
-		return "", &os.PathError{Op: "mount", Path: path, Err: syscall.ENOTDIR}
-	}
-	if ok, err := isMounted(path); ok || err != nil {
-		return path, err
+	if there {
+		if ok, err := isMounted(path); ok || err != nil {
+			return path, err
+		}
 	}
 	return path, checkMountable(path)
 }

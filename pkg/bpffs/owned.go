@@ -12,12 +12,17 @@ import (
 // or could change: nothing below it is read, written or removed.
 var ErrUnsafe = errors.New("unsafe directory")
 
-// checkRootDir reports why others could replace our directories in the root:
-// they may write to it and no sticky bit keeps them from renaming what is ours.
+// checkRootDir reports why others could replace our directories in the root: it
+// belongs to one of them, or they may write to it and no sticky bit keeps them
+// from renaming what is ours.
 func checkRootDir(root *os.Root) error {
 	fi, err := root.Stat(".")
 	if err != nil {
 		return err
+	}
+	if uid, _ := ownerAndLinks(fi); uid != 0 && int(uid) != os.Geteuid() {
+		return fmt.Errorf("%w: %s belongs to user %d, who can replace what is in it: chown it to root",
+			ErrUnsafe, root.Name(), uid)
 	}
 	if fi.Mode().Perm()&0o022 != 0 && fi.Mode()&fs.ModeSticky == 0 {
 		return fmt.Errorf("%w: %s has mode %v, so other users can replace what is in it: chmod 0700 it",

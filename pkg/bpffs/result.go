@@ -98,6 +98,7 @@ func appendInterfaces(keys map[string]json.RawMessage, paths []string) error {
 		if has[p] {
 			continue
 		}
+		has[p] = true
 		entry, err := json.Marshal(map[string]string{"name": p})
 		if err != nil {
 			return err
