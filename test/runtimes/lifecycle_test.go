@@ -190,6 +190,10 @@ func failingAdd(t *testing.T, rt *containerd, _ string) {
 		t.Errorf("running a pod: error %v, want that of the last plugin", err)
 	}
 	nothingLeft(t)
+	calls := recorded(t)
+	if last := calls[len(calls)-1]; last.Command != "DEL" || last.PrevResult {
+		t.Errorf("last call: got %+v, want a DEL without prevResult", last)
+	}
 	if err := os.Remove(failFile); err != nil {
 		t.Fatal(err)
 	}

@@ -17,13 +17,12 @@ func TestPodman(t *testing.T) {
 	p := newPodman(t)
 	versions := []string{"0.4.0", "1.0.0"}
 	tests := []struct {
-		name, feature string
-		args          []string
-		check         func(t *testing.T, id string)
+		name, feature, args string
+		check               func(t *testing.T, id string)
 	}{
-		{"run and rm", "run and rm, packets counted", nil, func(*testing.T, string) {}},
-		{"portmap", "-p with portmap in the chain, before and after", []string{"-p", "8080:80"}, published},
-		{"uidmap", "--uidmap: a container in a user namespace, packets counted", []string{"--uidmap", "0:100000:65536"}, isOthers},
+		{"run and rm", "run and rm, packets counted", "", func(*testing.T, string) {}},
+		{"portmap", "-p with portmap in the chain, before and after", "-p=8080:80", published},
+		{"uidmap", "--uidmap: a container in a user namespace, packets counted", "--uidmap=0:100000:65536", isOthers},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -31,16 +30,14 @@ func TestPodman(t *testing.T) {
 			for _, v := range versions {
 				for _, chain := range [][]string{{portmap, ours}, {ours, portmap}} {
 					write(t, confDir+"/10-runtimes.conflist", conflist(v, chain...))
-					p.life(t, tt.args, tt.check)
+					p.life(t, strings.Fields(tt.args), tt.check)
 				}
 			}
 		})
 	}
 	note(t, podmanSubject, "verbs that plugins get", verbs(t))
-	t.Run("1.1.0", func(t *testing.T) {
-		works(t, podmanSubject, "cniVersion 1.1.0 is refused")
-		p.tooNew(t)
-	})
+	t.Run("1.1.0", p.tooNew)
+	t.Run("drop-in", p.ignoresDropIns)
 }
 
 const podmanSubject = "podman 4.3"
@@ -93,18 +90,24 @@ func (p *podman) life(t *testing.T, args []string, check func(*testing.T, string
 	}
 	counts(t, pinned(t, id), p.send, id)
 	check(t, id)
-	if _, err := p.do(t, "rm", "-f", "-t", "0", id); err != nil {
-		t.Fatal(err)
-	}
+	p.remove(t, id)
 	nothingLeft(t)
 	if n := len(deletions(t, id)); n != 1 {
 		t.Errorf("%d calls of DEL, want 1", n)
 	}
 }
 
+func (p *podman) remove(t *testing.T, id string) {
+	t.Helper()
+	if _, err := p.do(t, "rm", "-f", "-t", "0", id); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // tooNew gives podman a network in a version that its libcni does not have.
 func (p *podman) tooNew(t *testing.T) {
 	t.Helper()
+	works(t, podmanSubject, "cniVersion 1.1.0 is refused")
 	write(t, confDir+"/10-runtimes.conflist", conflist("1.1.0", ours))
 	_, err := p.run(t)
 	t.Logf("podman run: %v", err)
@@ -112,6 +115,22 @@ func (p *podman) tooNew(t *testing.T) {
 		t.Error("podman ran a container with cniVersion 1.1.0")
 	}
 	nothingLeft(t)
+}
+
+// ignoresDropIns runs a container where plugins are only in drop-in files.
+func (p *podman) ignoresDropIns(t *testing.T) {
+	t.Helper()
+	works(t, podmanSubject, "drop-in files are ignored: containers run without bpffs")
+	writeDropIns(t)
+	write(t, confDir+"/10-runtimes.conflist", bridgeOnly)
+	id, err := p.run(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := endpoints(t); len(all) > 0 {
+		t.Errorf("endpoints %v, want none", all)
+	}
+	p.remove(t, id)
 }
 
 // send sends packets from a container.
