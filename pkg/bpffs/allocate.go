@@ -30,7 +30,7 @@ func (e *Endpoints) Allocate(a Attachment, names ...string) (id uint16, isNew bo
 		return 0, false, err
 	}
 	if err := e.insert(a, id, names); err != nil {
-		return 0, false, errors.Join(fmt.Errorf("recording endpoint %d: %w", id, err), e.Release(a))
+		return 0, false, errors.Join(fmt.Errorf("recording endpoint %d: %w", id, err), e.clearScratch(), e.Release(a))
 	}
 	return id, true, nil
 }
