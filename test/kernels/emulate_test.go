@@ -13,9 +13,10 @@ import (
 )
 
 // emulateTimeout is for the start of a machine and all its suites.
-const emulateTimeout = 280 * time.Second
+const emulateTimeout = 400 * time.Second
 
-// emulate runs the suites on the kernel in dir, with root as the file system.
+// emulate runs the suites on the kernel in dir, with root as the file system. All
+// that the machine says stays in dir.
 func emulate(ctx context.Context, dir, root, scratch string) *machine {
 	m := &machine{name: filepath.Base(dir)}
 	initrd := filepath.Join(scratch, "initrd")
@@ -24,7 +25,7 @@ func emulate(ctx context.Context, dir, root, scratch string) *machine {
 	}
 	ctx, cancel := context.WithTimeout(ctx, emulateTimeout)
 	defer cancel()
-	console, port := filepath.Join(scratch, "console"), filepath.Join(scratch, "port")
+	console, port := filepath.Join(dir, "console.log"), filepath.Join(dir, "tests.log")
 	out, err := exec.CommandContext(ctx, "qemu-system-x86_64",
 		"-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "2048",
 		"-nodefaults", "-display", "none", "-no-reboot", "-serial", "file:"+console, "-serial", "file:"+port,

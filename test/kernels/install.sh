@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs an emulator, and puts the newest of Debian's kernels of each series
+# Installs an emulator and what the emulated machines have for commands, and puts the newest of Debian's kernels of each series
 # into bin/kernels: <series>/vmlinuz and <series>/modules. Does nothing for what
 # is there. Needs root, Debian 12 on amd64, and its mirror the first time.
 set -euo pipefail
@@ -48,9 +48,10 @@ if [[ $(uname -m) != x86_64 ]]; then
 	echo "$0: the kernels and the test binaries are for amd64, this is $(uname -m)" >&2
 	exit 1
 fi
-if ! { command -v qemu-system-x86_64 && command -v unxz; } >/dev/null; then
+tools=(qemu-system-x86 xz-utils busybox-static)
+if ! dpkg -s "${tools[@]}" >/dev/null 2>&1; then
 	updated
-	DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends qemu-system-x86 xz-utils
+	DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${tools[@]}"
 fi
 for s in "${series[@]}"; do
 	[[ -e $dir/$s ]] && continue
