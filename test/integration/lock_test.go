@@ -1,29 +1,32 @@
 package integration
 
 import (
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// hold locks the directory until the test ends.
-func hold(t *testing.T, dir string) {
+// hold locks the directory until release is called.
+func hold(t *testing.T, dir string) (release func()) {
 	t.Helper()
 	f, err := os.Open(dir)
 	must(t, err)
-	t.Cleanup(func() { must(t, f.Close()) })
 	must(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	return func() { must(t, f.Close()) }
 }
 
 // TestLocks: who cannot get a lock says so in time.
 func TestLocks(t *testing.T) {
 	p := newNode(t)
 	p.add(t, conf(nil))
-	hold(t, defaultRoot+"/cni")
+	defer hold(t, defaultRoot+"/cni")()
 	mkdir(t, customRoot)
-	hold(t, customRoot)
+	defer hold(t, customRoot)()
 	records := []string{"waiting for the lock", defaultRoot + "/cni", "/proc/locks"}
 	before, start := snapshot(t), time.Now()
 	var calls sync.WaitGroup
@@ -39,4 +42,45 @@ func TestLocks(t *testing.T) {
 		t.Errorf("calls without a lock: took %v, want about 10 s", took)
 	}
 	unchanged(t, before)
+}
+
+// TestMountTogether: processes that all found nothing mounted.
+func TestMountTogether(t *testing.T) {
+	const processes = 16
+	p := newNode(t)
+	mkdir(t, customRoot)
+	release := hold(t, customRoot)
+	answers := make([]answer, processes)
+	var calls sync.WaitGroup
+	for i := range answers {
+		calls.Go(func() {
+			answers[i] = p.call(t, "ADD", conf(keys{"bpfRoot": customRoot}), fmt.Sprintf("CNI_CONTAINERID=c%d", i))
+		})
+	}
+	waitForWaiters(t, processes)
+	release()
+	calls.Wait()
+	for i, a := range answers {
+		if a.status != 0 {
+			t.Errorf("ADD %d: got %+v, want success", i, a)
+		}
+	}
+	if got, want := bpfMounts(t), []string{customRoot}; !slices.Equal(got, want) {
+		t.Errorf("bpffs: got %q, want %q", got, want)
+	}
+}
+
+// waitForWaiters returns when so many processes of this namespace wait for locks.
+func waitForWaiters(t *testing.T, processes int) {
+	t.Helper()
+	var table []byte
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		var err error
+		table, err = os.ReadFile("/proc/locks")
+		must(t, err)
+		if strings.Count(string(table), "-> FLOCK") == processes {
+			return
+		}
+	}
+	t.Fatalf("processes that wait: got\n%s\nwant %d", table, processes)
 }
