@@ -128,7 +128,8 @@ func (e *Endpoints) takeLock(ctx context.Context) error {
 	}
 	e.lock = lock
 	records := path.Join(e.dir.Root(), recordsDir)
-	if ok, err := isAt(lock, records); err != nil || ok {
+	ok, err := isAt(lock, records)
+	if ok || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return fmt.Errorf("%s: %w: the bpffs was mounted anew in the meantime", records, ErrLocked)

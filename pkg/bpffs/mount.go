@@ -153,76 +153,40 @@ func isMounted(path string) (bool, error) {
 // makeDir creates the directory path if it is missing and returns its path
 // without symbolic links, as mount tables show it.
 func makeDir(path string) (string, error) {
-	if err := checkAbs(path); err != nil {
-		return "", err
+	resolved, there, err := resolveDir(path)
+	if err != nil || there {
+		return resolved, err
 	}
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := os.MkdirAll(resolved, 0o755); err != nil {
 		return "", fmt.Errorf("creating the mount point: %w", err)
 	}
-	return filepath.EvalSymlinks(path)
+	return resolved, nil
 }
 
-// madeDir returns what makeDir would, without making anything: whether the
-// directory is there already, and its path without symbolic links.
-func madeDir(path string) (there bool, real string, err error) {
+// resolveDir returns the path of a directory without symbolic links, and whether
+// it is there; what is missing at the end of the path stays as it is.
+func resolveDir(path string) (resolved string, there bool, err error) {
 	if err := checkAbs(path); err != nil {
-		return false, "", err
+		return "", false, err
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		_, real, err = madeDir(filepath.Dir(path))
-		return false, filepath.Join(real, filepath.Base(path)), err
+		parent, _, err := resolveDir(filepath.Dir(path))
+		return filepath.Join(parent, filepath.Base(path)), false, err
 	}
 	fi, err := os.Stat(path)
 	if err != nil {
-		return false, "", err
+		return "", false, err
 	}
 	if !fi.IsDir() {
-		return false, "", &os.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
+		return "", false, &os.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
 	}
-	real, err = filepath.EvalSymlinks(path)
-	return true, real, err
+	resolved, err = filepath.EvalSymlinks(path)
+	return resolved, true, err
 }
 
 func checkAbs(path string) error {
 	if !filepath.IsAbs(path) {
 		return fmt.Errorf("bpffs root %q is not an absolute path", path)
-	}
-	return nil
-}
-
-// CheckMount returns the path at which [Mount] would find or mount the bpffs, or
-// why it could not. It changes nothing, creates no directory and mounts nothing.
-func CheckMount(r Roots) (string, error) {
-	if r.Root != "" {
-		return checkRoot(r.Root)
-	}
-	path, err := checkRoot(DefaultRoot)
-	if !errors.Is(err, ErrOtherFileSystem) {
-		return path, err
-	}
-	path, ferr := checkRoot(r.fallback())
-	if ferr != nil {
-		return "", fmt.Errorf("%w; using the fallback instead: %w", err, ferr)
-	}
-	return path, nil
-}
-
-func checkRoot(root string) (string, error) {
-	there, path, err := madeDir(root)
-	if err != nil {
-		return "", err
-	}
-	if there {
-		if ok, err := isMounted(path); ok || err != nil {
-			return path, err
-		}
-	}
-	return path, checkMountable(path)
-}
-
-func checkMountable(path string) error {
-	if err := canMountBPF(); err != nil {
-		return fmt.Errorf("mounting a bpffs at %s: %w (%s)", path, err, whyNotMounted(err))
 	}
 	return nil
 }

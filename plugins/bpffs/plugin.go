@@ -49,11 +49,8 @@ func eachRecords(roots bpffs.Roots, prefix string, do func(bpffs.MapDir, *bpffs.
 
 func withRecords(ctx context.Context, root, prefix string, do func(bpffs.MapDir, *bpffs.Endpoints) error) error {
 	path, err := filepath.EvalSymlinks(root) // ADD expresses all paths without symbolic links
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
-		return err
+		return nil // where no path leads, ADD left nothing
 	}
 	dir, err := bpffs.NewMapDir(path, prefix)
 	if err != nil {

@@ -17,15 +17,11 @@ func (p plugin) Status(c *config, _ request) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRoot, err)
 	}
+	dir, err := bpffs.NewMapDir(root, c.mapPrefix)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
-	return withRecords(ctx, root, c.mapPrefix, checkFree)
-}
-
-func checkFree(dir bpffs.MapDir, e *bpffs.Endpoints) error {
-	free, err := e.Free()
-	if err == nil && free == 0 {
-		err = fmt.Errorf("%w: all %d at %s are in use", bpffs.ErrFull, bpffs.MaxEndpoints, dir.Root())
-	}
-	return err
+	return bpffs.CheckEndpoints(ctx, dir)
 }

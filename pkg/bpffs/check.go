@@ -1,0 +1,92 @@
+package bpffs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// CheckMount returns the path at which [Mount] would find or mount the bpffs, or
+// why it could not. It changes nothing, creates no directory and mounts nothing.
+func CheckMount(r Roots) (string, error) {
+	if r.Root != "" {
+		return checkRoot(r.Root)
+	}
+	path, err := checkRoot(DefaultRoot)
+	if !errors.Is(err, ErrOtherFileSystem) {
+		return path, err
+	}
+	path, ferr := checkRoot(r.fallback())
+	if ferr != nil {
+		return "", fmt.Errorf("%w; using the fallback instead: %w", err, ferr)
+	}
+	return path, nil
+}
+
+func checkRoot(root string) (string, error) {
+	path, there, err := resolveDir(root)
+	if err != nil {
+		return "", err
+	}
+	if there {
+		if ok, err := isMounted(path); ok || err != nil {
+			return path, err
+		}
+	}
+	return path, checkMountable(path)
+}
+
+func checkMountable(path string) error {
+	if err := canMountBPF(); err != nil {
+		return fmt.Errorf("mounting a bpffs at %s: %w (%s)", path, err, whyNotMounted(err))
+	}
+	return nil
+}
+
+// CheckEndpoints reports why [CreateEndpoints] or [Endpoints.Allocate] would
+// fail, in the records and the map directory as they are. It makes nothing: what
+// is missing is no reason, not even the bpffs.
+func CheckEndpoints(ctx context.Context, dir MapDir) error {
+	ok, err := isBPF(dir.Root())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !ok {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := checkDirs(dir); err != nil {
+		return err
+	}
+	e, err := OpenEndpoints(ctx, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	free, err := e.Free()
+	if err == nil && free == 0 {
+		err = fmt.Errorf("%w: all %d at %s are in use", ErrFull, MaxEndpoints, dir.Root())
+	}
+	return err
+}
+
+// checkDirs reports why the root or the map directory, if it is there, is unsafe.
+func checkDirs(dir MapDir) error {
+	root, err := os.OpenRoot(dir.Root())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := checkRootDir(root); err != nil {
+		return err
+	}
+	err = walkOwned(root, dir.Prefix(), checkOwned)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
