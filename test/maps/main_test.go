@@ -1,11 +1,10 @@
-// Package byhand runs the built plugin with an environment and a standard input
-// of its own making, and in chains that cnitool drives.
-package byhand
+// Package maps takes declared maps of every type through the life of a pod, with
+// the built plugin, and reads them with cilium/ebpf.
+package maps
 
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -21,28 +20,18 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	switch {
-	case filepath.Base(os.Args[0]) == recorderName:
-		record()
-	case testns.Role() == roleRun:
-		runRole()
-	default:
-		os.Exit(testns.Main(m, node))
-	}
+	os.Exit(testns.Main(m, node))
 }
 
-// node hides what the host has where plugins and libcni write, and shows the
-// built binaries at a place that no mount hides.
+// node shows the built plugin at a place of its own on an empty /run.
 func node() error {
 	bin, err := os.Open(built)
 	if err != nil {
 		return fmt.Errorf("%w: run \"make tools\" first", err)
 	}
 	defer bin.Close()
-	for _, dir := range []string{"/run", "/var/lib"} {
-		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
-			return os.NewSyscallError("mount", err)
-		}
+	if err := syscall.Mount("tmpfs", "/run", "tmpfs", 0, ""); err != nil {
+		return os.NewSyscallError("mount", err)
 	}
 	if err := os.MkdirAll(binDir, 0o755); err != nil {
 		return err

@@ -1,9 +1,10 @@
-package byhand
+package maps
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -35,11 +36,8 @@ func newConfig(changes ...keys) keys {
 
 // A call is one call of the plugin by hand.
 type call struct {
-	verb, container, ifName string
-	netns                   string // empty: one that is not the plugin's own
-	config                  keys
-	stdin                   string // instead of config
-	env                     []string
+	verb   string
+	config keys
 }
 
 // An answer is what came of it.
@@ -57,19 +55,16 @@ type cniError struct {
 
 func (c call) command(t testing.TB) *exec.Cmd {
 	t.Helper()
-	stdin := []byte(c.stdin)
-	if c.config != nil {
-		var err error
-		if stdin, err = json.Marshal(c.config); err != nil {
-			t.Fatal(err)
-		}
+	stdin, err := json.Marshal(c.config)
+	if err != nil {
+		t.Fatal(err)
 	}
 	cmd := exec.Command(plugin)
 	cmd.Stdin = bytes.NewReader(stdin)
-	cmd.Env = append([]string{
-		"CNI_COMMAND=" + c.verb, "CNI_PATH=" + binDir, "CNI_NETNS=" + either(c.netns, "/run/netns/none"),
-		"CNI_CONTAINERID=" + either(c.container, "c1"), "CNI_IFNAME=" + either(c.ifName, "eth0"),
-	}, c.env...)
+	cmd.Env = []string{
+		"CNI_COMMAND=" + c.verb, "CNI_PATH=" + binDir, "CNI_NETNS=/run/netns/none",
+		"CNI_CONTAINERID=c1", "CNI_IFNAME=eth0",
+	}
 	return cmd
 }
 
@@ -93,7 +88,7 @@ func (c call) must(t testing.TB) answer {
 	t.Helper()
 	a := c.run(t)
 	if a.exit != 0 {
-		t.Fatalf("%s of %s: exit status %d: %s%s", c.verb, c.container, a.exit, a.stdout, a.stderr)
+		t.Fatalf("%s: exit status %d: %s%s", c.verb, a.exit, a.stdout, a.stderr)
 	}
 	return a
 }
@@ -120,19 +115,10 @@ func localMaps(t testing.TB, a answer) []bpffs.LocalMap {
 	return found
 }
 
-func either(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
-// emptyNode returns to a node on which no bpffs is mounted where the plugin
-// looks, now and after the test.
+// emptyNode returns to a node without a bpffs, now and after the test.
 func emptyNode(t testing.TB) {
 	t.Helper()
 	testns.UnmountAll(t, root)
-	testns.UnmountAll(t, bpffs.DefaultFallback)
 }
 
 // tree returns the paths below dir, with their kinds, sorted; nothing if dir is
@@ -153,32 +139,6 @@ func tree(t testing.TB, dir string) []string {
 	return found
 }
 
-// mountTable returns the mount table of this namespace.
-func mountTable(t testing.TB) string {
-	t.Helper()
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// bpfMounts returns how many bpffs the mount table has.
-func bpfMounts(t testing.TB) int {
-	t.Helper()
-	return strings.Count(mountTable(t), " - bpf ")
-}
-
-// mkdir makes a directory at each path, for a pin of somebody else.
-func mkdir(t testing.TB, paths ...string) {
-	t.Helper()
-	for _, p := range paths {
-		if err := os.MkdirAll(p, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // there reports whether something is at the path.
 func there(t testing.TB, p string) bool {
 	t.Helper()
@@ -188,4 +148,31 @@ func there(t testing.TB, p string) bool {
 		t.Fatal(err)
 	}
 	return err == nil
+}
+
+// digits returns an endpoint ID as names have it.
+func digits(id uint16) string { return fmt.Sprintf("%05d", id) }
+
+// oneMap declares a single map with these keys.
+func oneMap(m keys) keys { return keys{"maps": []any{m}} }
+
+// typed declares a map that ADD creates.
+func typed() keys {
+	return oneMap(keys{"name": "stats_", "type": "array", "keySize": 4, "valueSize": 16, "maxEntries": 2})
+}
+
+// raw is a result as part of a configuration.
+func raw(result string) json.RawMessage { return json.RawMessage(result) }
+
+// withResult puts the result of ADD into a configuration, as runtimes do.
+func withResult(c keys, result string) keys {
+	return newConfig(c, keys{"prevResult": raw(result)})
+}
+
+// left is what remains of an empty bpffs once an ADD and its DEL have been.
+func left() []string {
+	return []string{
+		"d--------- /cni", "d--------- /cni/attachments", "d--------- /cni/endpoints",
+		"d--------- /cni/layout-1", "d--------- /tc", "d--------- /tc/globals",
+	}
 }

@@ -1,8 +1,9 @@
-package byhand
+package maps
 
 import (
 	"errors"
 	"fmt"
+	stdmaps "maps"
 	"os"
 	"strings"
 	"testing"
@@ -77,9 +78,7 @@ func (c keys) with(k kind) keys {
 			m[key] = n
 		}
 	}
-	for key, v := range k.extra {
-		m[key] = v
-	}
+	stdmaps.Copy(m, k.extra)
 	return c
 }
 
@@ -215,7 +214,7 @@ func TestMapsAllOrNothing(t *testing.T) {
 				t.Errorf("got the message %q, want one with %q", e.Msg, want)
 			}
 		}
-		if diff := cmp.Diff(left, tree(t, root)); diff != "" {
+		if diff := cmp.Diff(left(), tree(t, root)); diff != "" {
 			t.Errorf("left after the fifth of five failed (-want +got):\n%s", diff)
 		}
 	})
@@ -223,7 +222,7 @@ func TestMapsAllOrNothing(t *testing.T) {
 		emptyNode(t)
 		had := localMaps(t, call{verb: "ADD", config: newConfig(oneMap(good("a_")))}.must(t))[0]
 		call{verb: "ADD", config: newConfig(five)}.refused(t, 106)
-		if got, want := tree(t, root+"/tc/globals"), []string{"---------- /a_" + digits(int(had.EndpointID))}; !cmp.Equal(got, want) {
+		if got, want := tree(t, root+"/tc/globals"), []string{"---------- /a_" + digits(had.EndpointID)}; !cmp.Equal(got, want) {
 			t.Errorf("after the failure there are the pins %v, want %v", got, want)
 		}
 	})
