@@ -45,6 +45,10 @@ func TestUnsafe(t *testing.T) {
 			t.Helper()
 			must(t, os.Chmod(defaultRoot, 0o777))
 		}, 101, []string{defaultRoot, "chmod 0700"}},
+		{"root of another user", "mode=0700", func(t *testing.T) {
+			t.Helper()
+			testns.Chown(t, defaultRoot, nobody)
+		}, 101, []string{defaultRoot, "user 65534"}},
 		{"records of a later version", "mode=0700", func(t *testing.T) {
 			t.Helper()
 			mkdir(t, records+"/layout-2")
