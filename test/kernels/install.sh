@@ -1,7 +1,8 @@
 #!/bin/bash
-# Installs an emulator and what the emulated machines have for commands, and puts the newest of Debian's kernels of each series
-# into bin/kernels: <series>/vmlinuz and <series>/modules. Does nothing for what
-# is there. Needs root, Debian 12 on amd64, and its mirror the first time.
+# Installs an emulator and the commands of the emulated machines, and puts the
+# newest of Debian's kernels of each series into bin/kernels: <series>/vmlinuz and
+# <series>/modules. Does nothing for what is there. Needs root, Debian 12 on amd64,
+# and its mirror the first time.
 set -euo pipefail
 
 series=(6.1 6.12)

@@ -202,6 +202,9 @@ func table(machines []*machine) string {
 	}
 	w.Flush() //nolint:errcheck // it writes to memory
 	text.WriteString("tests passed/failed/skipped, and rows of table tests one by one\n")
+	for _, l := range leftOut() {
+		fmt.Fprintf(&text, "left out everywhere: cnitool: %s: %s\n", l.tests, l.why)
+	}
 	for _, m := range machines {
 		for _, s := range m.runs {
 			text.WriteString(s.skipped(m.name))
