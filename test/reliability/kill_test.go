@@ -1,0 +1,313 @@
+package reliability
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What the attachments of these tests declare.
+const (
+	created   = `[{"name": "calls_", "type": "array", "keySize": 4, "valueSize": 8, "maxEntries": 1}, {"name": "policy_", "type": "hash", "keySize": 4, "valueSize": 4, "maxEntries": 2}]`
+	namesOnly = `[{"name": "calls_"}, {"name": "policy_"}]`
+	oneMore   = `[{"name": "calls_", "type": "array", "keySize": 4, "valueSize": 8, "maxEntries": 1}, {"name": "policy_"}, {"name": "stats_", "type": "array", "keySize": 4, "valueSize": 4, "maxEntries": 1}]`
+)
+
+// A scenario is a state of a node and a call that is killed there.
+type scenario struct {
+	name    string
+	verb    string
+	who     []attachment // that the call changes; ADD and DEL change the first
+	maps    string
+	prepare func(*stage)
+}
+
+// A stage is a node on which a scenario is played, once.
+type stage struct {
+	*testing.T
+	scenario
+	root       string
+	start      image
+	bystanders []attachment
+	foreign    []string // paths below the root, of somebody else
+	downstream []string // paths below the root, in a record, but pinned by others
+}
+
+// scenarios returns what is killed. All but the first have bystanders, and a
+// foreign pin at the first path that the attachment would get.
+func scenarios() []scenario {
+	one, many := numbered("net", "victim", 1), numbered("net", "victim", 3)
+	return []scenario{
+		{"first ADD", "ADD", one, created, func(*stage) {}},
+		{"ADD that creates", "ADD", one, created, used},
+		{"ADD of names", "ADD", one, namesOnly, used},
+		{"ADD again", "ADD", one, oneMore, func(s *stage) { used(s); s.addAll(created); s.readdable() }},
+		{"DEL", "DEL", one, created, func(s *stage) { used(s); s.addAll(created) }},
+		{"DEL of others' pins", "DEL", one, namesOnly, func(s *stage) { used(s); s.addAll(namesOnly); s.pinDownstream() }},
+		{"DEL of nothing", "DEL", one, namesOnly, used},
+		{"GC of several", "GC", many, created, func(s *stage) { used(s); s.addAll(created) }},
+	}
+}
+
+// call returns a call about the attachment. GC spares the bystanders only.
+func (s *stage) call(verb string, who attachment) call {
+	return call{verb: verb, who: who, root: s.root, maps: s.maps, valid: s.bystanders}
+}
+
+func (s *stage) addAll(maps string) {
+	for _, a := range s.who {
+		c := s.call("ADD", a)
+		c.maps = maps
+		c.succeed(s.T)
+	}
+}
+
+// used makes a node that has been in use: others have endpoints, and somebody
+// has pinned something where the attachment's first choice would be.
+func used(s *stage) {
+	c := s.call("ADD", s.who[0])
+	c.maps = namesOnly
+	id, err := c.succeed(s.T).id()
+	must(s.T, err)
+	s.call("DEL", s.who[0]).succeed(s.T)
+	s.foreign = []string{globals + "/policy_" + id, globals + "/theirs", "elsewhere"}
+	for _, path := range s.foreign[:2] {
+		pin(s.T, filepath.Join(s.root, path))
+	}
+	must(s.T, os.MkdirAll(filepath.Join(s.root, "elsewhere/deep"), 0o700))
+	s.bystanders = []attachment{{"net", "bystander", "eth0"}, {"net", "victim0", "eth1"}}
+	for _, a := range append(s.bystanders, attachment{"other", "victim0", "eth0"}) {
+		c := s.call("ADD", a)
+		c.maps = created
+		c.succeed(s.T)
+	}
+}
+
+// readdable makes the maps of an ADD that is repeated fit the first one.
+func (s *stage) readdable() {
+	id := s.idOf(s.who[0])
+	for _, path := range []string{globals + "/policy_" + id} {
+		must(s.T, os.Remove(filepath.Join(s.root, path)))
+	}
+}
+
+// pinDownstream pins what a plugin after this one would: a map, and a directory.
+func (s *stage) pinDownstream() {
+	id := s.idOf(s.who[0])
+	pin(s.T, filepath.Join(s.root, globals, "calls_"+id))
+	pin(s.T, filepath.Join(s.root, globals, "policy_"+id, "1"))
+	pin(s.T, filepath.Join(s.root, globals, "policy_"+id, "2/deeper"))
+	s.downstream = []string{globals + "/calls_" + id, globals + "/policy_" + id}
+}
+
+func (s *stage) idOf(a attachment) string {
+	owner, _ := s.tree().owners()
+	return owner[a.path()]
+}
+
+func (s *stage) tree() tree {
+	s.Helper()
+	all, err := readTree(s.root)
+	must(s.T, err)
+	return all
+}
+
+// newStage prepares a node for the scenario.
+func newStage(t *testing.T, sc scenario) *stage {
+	t.Helper()
+	s := &stage{T: t, scenario: sc, root: newRoot(t)}
+	sc.prepare(s)
+	s.start = save(t, s.root)
+	return s
+}
+
+// reset brings the node back to its beginning, on a new bpffs.
+func (s *stage) reset() {
+	unmount(s.root)
+	must(s.T, os.RemoveAll(s.root))
+	s.start.restore(s.T, s.root)
+}
+
+// A recovery is what comes after a kill, from the scenario's attachments.
+type recovery struct {
+	name  string
+	calls func(*stage) []call
+}
+
+func each(verb string) recovery {
+	return recovery{verb, func(s *stage) []call {
+		var calls []call
+		for _, a := range s.who {
+			calls = append(calls, s.call(verb, a))
+		}
+		return calls
+	}}
+}
+
+// recoveries returns one ADD, one DEL (of each attachment) and one GC.
+func recoveries() []recovery {
+	return []recovery{each("ADD"), each("DEL"), {"GC", func(s *stage) []call {
+		return []call{s.call("GC", s.who[0])}
+	}}}
+}
+
+// recover makes the calls and returns the tree after them. What others pinned
+// for the attachment may be gone or not after an ADD, if a DEL was killed.
+func (s *stage) recover(r recovery) tree {
+	s.Helper()
+	for _, c := range r.calls(s) {
+		c.succeed(s.T)
+	}
+	after := s.tree()
+	if r.name == "ADD" {
+		return after.without(s.downstream)
+	}
+	return after.left()
+}
+
+// TestKillAnywhere kills every verb at every system call in turn. After each
+// kill the invariants hold, and one more verb leaves what it would have left
+// without the kill.
+func TestKillAnywhere(t *testing.T) {
+	var mu sync.Mutex
+	stops, kills, start := 0, 0, time.Now()
+	t.Run("scenario", func(t *testing.T) {
+		for _, sc := range scenarios() {
+			t.Run(sc.name, func(t *testing.T) {
+				t.Parallel()
+				killed, tried := killEverywhere(t, sc)
+				mu.Lock()
+				defer mu.Unlock()
+				stops, kills = stops+killed, kills+tried
+				t.Logf("%d stops, %d processes killed", killed, tried)
+			})
+		}
+	})
+	t.Logf("in all: %d stops, %d processes killed, %.1f s", stops, kills, time.Since(start).Seconds())
+}
+
+// killEverywhere plays the scenario once for each stop and recovery. It returns
+// how many stops there were, and how many processes it killed.
+func killEverywhere(t *testing.T, sc scenario) (stops, kills int) {
+	s := newStage(t, sc)
+	want := make(map[string]tree)
+	for _, r := range recoveries() {
+		want[r.name] = s.undisturbed(r)
+	}
+	for n := 1; ; n++ {
+		rs, counts := recoveries(), isChanging
+		if option[bool](flagAll) {
+			counts = isAny
+		}
+		for _, r := range rs {
+			s.reset()
+			at, killed := s.kill(n, counts)
+			if !killed {
+				return n - 1, kills
+			}
+			kills++
+			if got := s.recover(r); !cmp.Equal(want[r.name], got) {
+				t.Fatalf("killed at %v, then %s: the node differs from one where nothing happened (-want +got):\n%s",
+					at, r.name, cmp.Diff(want[r.name], got))
+			}
+			s.settled(at, r)
+		}
+	}
+}
+
+// undisturbed returns what the recovery leaves if nothing was killed.
+func (s *stage) undisturbed(r recovery) tree {
+	s.Helper()
+	s.reset()
+	return s.recover(r)
+}
+
+// kill plays the call and kills it at the nth stop, then looks at the node.
+func (s *stage) kill(n int, counts func(uint64) bool) (at stop, killed bool) {
+	s.Helper()
+	c := s.call(s.verb, s.who[0])
+	theirs := inodes(s.T, s.root, s.foreign)
+	others := s.untouched()
+	at, killed, a, err := c.killAt(n, counts)
+	must(s.T, err)
+	if !killed {
+		if a.status != 0 {
+			s.Fatalf("%v without a kill: got %+v, want success", c, a)
+		}
+		return at, false
+	}
+	s.holds(at, c, a)
+	if diff := cmp.Diff(theirs, inodes(s.T, s.root, s.foreign)); diff != "" {
+		s.Fatalf("%v killed at %v: foreign pins changed (-before +after):\n%s", c, at, diff)
+	}
+	if diff := cmp.Diff(others, s.untouched()); diff != "" {
+		s.Fatalf("%v killed at %v: what belongs to others changed (-before +after):\n%s", c, at, diff)
+	}
+	return at, true
+}
+
+// untouched returns the part of the tree that the call must not change: all that
+// does not belong to its attachments.
+func (s *stage) untouched() tree {
+	s.Helper()
+	all := s.tree()
+	owner, _ := all.owners()
+	ours := []string{"cni/scratch"}
+	for _, a := range s.who {
+		ours = append(ours, "cni/attachments/"+a.path(), "cni/attachments/net/"+a.container)
+		if id, ok := owner[a.path()]; ok {
+			ours = append(ours, "cni/endpoints/"+id)
+			ours = append(ours, s.pinsOf(id)...)
+		}
+	}
+	rest := all.without(ours).left()
+	maps.DeleteFunc(rest, func(name, _ string) bool { return name == "cni/attachments/net" })
+	return rest
+}
+
+func (s *stage) pinsOf(id string) []string {
+	return []string{globals + "/calls_" + id, globals + "/policy_" + id, globals + "/stats_" + id}
+}
+
+// holds wants the invariants to hold after a kill, and a result that was printed
+// to be true.
+func (s *stage) holds(at stop, c call, a answer) {
+	s.Helper()
+	all := s.tree()
+	wrong := all.wrong(s.foreign)
+	layers, err := mounts(s.root)
+	must(s.T, err)
+	if len(layers) > 1 || len(layers) == 0 && len(all) > 0 {
+		wrong = append(wrong, fmt.Sprintf("mounted are %q", layers))
+	}
+	if strings.Contains(a.stdout, "interfaces") {
+		if id, err := a.id(); err != nil || s.idOf(c.who) != id {
+			wrong = append(wrong, fmt.Sprintf("printed %q (%v), but recorded is %q", a.stdout, err, s.idOf(c.who)))
+		}
+	}
+	if wrong != nil {
+		slices.Sort(wrong)
+		s.Fatalf("%v killed at %v: %s", c, at, strings.Join(wrong, "\n"))
+	}
+}
+
+// settled wants one bpffs after an ADD, and no call to have mounted more.
+func (s *stage) settled(at stop, r recovery) {
+	s.Helper()
+	layers, err := mounts(s.root)
+	must(s.T, err)
+	if len(layers) > 1 || r.name == "ADD" && len(layers) == 0 {
+		s.Fatalf("killed at %v, then %s: mounted are %q, want one bpf", at, r.name, layers)
+	}
+	if wrong := s.tree().wrong(s.foreign); wrong != nil {
+		s.Fatalf("killed at %v, then %s: %s", at, r.name, strings.Join(wrong, "\n"))
+	}
+}

@@ -1,0 +1,139 @@
+package reliability
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A tree is what is below a root: paths and the kind of what is there. The
+// invariants are decided from it alone, without the package that keeps them.
+type tree map[string]string
+
+// readTree returns what is below root, nothing if there is no root.
+func readTree(root string) (tree, error) {
+	t := make(tree)
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name != root && !strings.HasSuffix(name, ".debug") { // of the kernel, in every bpffs
+			t[strings.TrimPrefix(name, root+"/")] = d.Type().String()
+		}
+		return nil
+	})
+	if _, missing := os.Lstat(root); missing != nil {
+		return t, nil
+	}
+	return t, err
+}
+
+// stays are the directories that ADD makes and nothing removes.
+func stays() []string {
+	return []string{"cni", "cni/layout-1", "cni/endpoints", "cni/attachments", "tc", globals}
+}
+
+// left returns the tree without the directories that stay.
+func (t tree) left() tree {
+	less := maps.Clone(t)
+	maps.DeleteFunc(less, func(name, _ string) bool { return slices.Contains(stays(), name) })
+	return less
+}
+
+// without returns the tree without the paths and what is below them.
+func (t tree) without(paths []string) tree {
+	less := maps.Clone(t)
+	maps.DeleteFunc(less, func(name, _ string) bool { return isBelow(name, paths) })
+	return less
+}
+
+// isBelow reports whether name is one of the paths, or below one.
+func isBelow(name string, paths []string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool { return name == p || strings.HasPrefix(name, p+"/") })
+}
+
+// below returns the paths below dir, without dir in front.
+func (t tree) below(dir string) []string {
+	var names []string
+	for name := range t {
+		if rest, ok := strings.CutPrefix(name, dir+"/"); ok {
+			names = append(names, rest)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// leaves returns the paths below dir that have nothing below them.
+func (t tree) leaves(dir string) []string {
+	names := t.below(dir)
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, name+"/") })
+	})
+}
+
+// ids returns the IDs that have a record.
+func (t tree) ids() []string {
+	names := t.below("cni/endpoints")
+	return slices.DeleteFunc(names, func(name string) bool { return strings.Contains(name, "/") })
+}
+
+// owners returns the IDs of the attachments that own one, as paths, and what is
+// wrong with the records.
+func (t tree) owners() (owner map[string]string, wrong []string) {
+	owner = make(map[string]string)
+	for _, id := range t.ids() {
+		has := t.leaves("cni/endpoints/" + id + "/owner")
+		if len(has) != 1 || strings.Count(has[0], "/") != 2 {
+			wrong = append(wrong, fmt.Sprintf("endpoint %s has the owners %q, want one", id, has))
+			continue
+		}
+		if other, twice := owner[has[0]]; twice {
+			wrong = append(wrong, fmt.Sprintf("%s has the endpoint IDs %s and %s", has[0], other, id))
+		}
+		owner[has[0]] = id
+	}
+	return owner, wrong
+}
+
+// wrong returns what contradicts the invariants of the records, if what is at
+// the foreign paths belongs to others.
+func (t tree) wrong(foreign []string) []string {
+	owner, wrong := t.owners()
+	for who, id := range owner {
+		if _, ok := t[path.Join("cni/attachments", who, id)]; !ok {
+			wrong = append(wrong, fmt.Sprintf("the index does not say that %s has endpoint %s, so DEL cannot find it", who, id))
+		}
+	}
+	recorded := make(map[string]string)
+	for _, id := range t.ids() {
+		for _, pin := range t.leaves("cni/endpoints/" + id + "/pins") {
+			if other, twice := recorded[pin]; twice || !strings.HasSuffix(pin, id) {
+				wrong = append(wrong, fmt.Sprintf("endpoint %s has the pin %s (so has %q)", id, pin, other))
+			}
+			recorded[pin] = id
+		}
+	}
+	return append(wrong, t.unrecorded(slices.Collect(maps.Keys(recorded)), foreign)...)
+}
+
+// unrecorded returns the paths outside the records that are neither recorded nor
+// foreign, and the foreign ones that are recorded.
+func (t tree) unrecorded(recorded, foreign []string) []string {
+	var wrong []string
+	for name := range t {
+		switch ours, theirs := isBelow(name, recorded), isBelow(name, foreign); {
+		case slices.Contains(stays(), name), isBelow(name, []string{"cni"}):
+		case ours && theirs:
+			wrong = append(wrong, name+" belongs to somebody else, but is recorded")
+		case !ours && !theirs:
+			wrong = append(wrong, name+" is in no record")
+		}
+	}
+	return wrong
+}
