@@ -102,11 +102,13 @@ type subject struct {
 	once func() (time.Duration, error)
 }
 
-// A subject that is much slower than the others is measured for slowBudget and
-// at least slowRuns times.
+// A subject that is much slower than the others is measured for slowBudget, and
+// subjects in turn for roundBudget, longer with more than 200 runs, so that a busy
+// machine cannot take hours; but each at least slowRuns times.
 const (
-	slowBudget = 4 * time.Second
-	slowRuns   = 15
+	slowBudget  = 4 * time.Second
+	roundBudget = 20 * time.Second
+	slowRuns    = 15
 )
 
 // samples are the sorted times of each subject by its name.
@@ -117,7 +119,11 @@ type samples map[string][]time.Duration
 func interleave(runs int, subjects ...subject) (samples, error) {
 	s := make(samples)
 	spent := make(map[string]time.Duration)
+	end := time.Now().Add(max(roundBudget, roundBudget*time.Duration(runs)/200))
 	for round := range runs + 2 {
+		if round >= slowRuns+2 && time.Now().After(end) {
+			break
+		}
 		for _, sub := range subjects {
 			if spent[sub.name] > slowBudget && len(s[sub.name]) >= slowRuns {
 				continue

@@ -24,6 +24,7 @@ type lab struct {
 	opts        options
 	rows        []row
 	noise       []float64 // of the empty program, one for each measurement
+	fewest      int       // runs of the empty program in any of them
 	byMounts    series
 	byEndpoints series
 	sparse      string  // a bpffs without endpoints
@@ -41,7 +42,7 @@ func measureNode(o options) error {
 	if err != nil {
 		return err
 	}
-	l := &lab{node: n, opts: o}
+	l := &lab{node: n, opts: o, fewest: o.runs}
 	for _, bpf := range []struct {
 		name string
 		dst  *string
@@ -78,6 +79,7 @@ func (l *lab) interleave(subjects ...subject) (samples, error) {
 	s, err := interleave(l.opts.runs, append([]subject{l.empty()}, subjects...)...)
 	if err == nil {
 		l.noise = append(l.noise, s.noise("empty"))
+		l.fewest = min(l.fewest, len(s["empty"]))
 	}
 	return s, err
 }

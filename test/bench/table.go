@@ -66,6 +66,9 @@ func (l *lab) print(w io.Writer) error {
 	noise := slices.Max(l.noise)
 	fmt.Fprintf(w, "\nnoise: p90/p10 of the empty program was %.2f in the middle and %.2f at worst of %d measurements, limit %.2f\n",
 		middle(l.noise), noise, len(l.noise), noiseLimit)
+	if l.fewest < l.opts.runs {
+		fmt.Fprintf(w, "the machine was so slow that there are only %d runs instead of %d in some measurements\n", l.fewest, l.opts.runs)
+	}
 	if noise > noiseLimit {
 		fmt.Fprintln(w, "THE MACHINE WAS TOO NOISY: run again when nothing else runs before believing this table")
 	}
