@@ -13,7 +13,7 @@ TESTFLAGS := -vet=off -count=1
 # bits, little and big endian.
 VET_ARCH := amd64 arm64 arm 386 s390x
 
-.PHONY: help build tools test test-race lint demo check-reproducible clean
+.PHONY: help build tools test test-race test-runtimes lint demo check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,13 +42,19 @@ test-race: ## run the unit tests with the race detector (needs a C compiler)
 		echo "test-race: skipped, for there is no C compiler ($(shell go env CC))"; \
 	fi
 
+test-runtimes: tools ## run the plugin under container runtimes, which it installs (root, Debian 12)
+	test/runtimes/install.sh
+	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./record ./pod
+	CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS)
+
 lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, check go.mod
 	$(BIN)/tools/golangci-lint run ./...
 	cd test && $(BIN)/tools/golangci-lint run --config ../.golangci.yml ./...
+	cd test/runtimes && $(BIN)/tools/golangci-lint run --config ../../.golangci.yml ./...
 	cd examples/pktcount && $(BIN)/tools/golangci-lint run --config ../../.golangci.yml ./...
 	@set -e; for arch in $(VET_ARCH); do \
 		echo "GOARCH=$$arch go vet ./..."; GOOS=linux GOARCH=$$arch CGO_ENABLED=0 go vet ./...; done
-	@set -e; for module in . test tools examples/pktcount; do \
+	@set -e; for module in . test test/runtimes tools examples/pktcount; do \
 		echo "go mod tidy -diff in $$module"; go -C $$module mod tidy -diff; done
 
 $(BIN)/tools/golangci-lint: tools/go.mod tools/go.sum

@@ -21,16 +21,17 @@ func (e *Endpoints) Allocate(a Attachment, names ...string) (id uint16, isNew bo
 	}
 	id, err = e.ID(a)
 	if err == nil {
-		return id, false, e.addPins(id, names)
+		return id, false, e.in(e.addPins(id, names))
 	}
-	if !errors.Is(err, ErrNoEndpoint) {
-		return 0, false, err
+	if errors.Is(err, ErrNoEndpoint) {
+		id, err = e.search(a, names)
 	}
-	if id, err = e.search(a, names); err != nil {
-		return 0, false, err
+	if err != nil {
+		return 0, false, e.in(err)
 	}
 	if err := e.insert(a, id, names); err != nil {
-		return 0, false, errors.Join(fmt.Errorf("recording endpoint %d: %w", id, err), e.clearScratch(), e.Release(a))
+		return 0, false, errors.Join(
+			fmt.Errorf("recording endpoint %d at %s: %w", id, e.dir.Root(), err), e.clearScratch(), e.Release(a))
 	}
 	return id, true, nil
 }

@@ -74,14 +74,15 @@ func CheckEndpoints(ctx context.Context, dir MapDir) error {
 	return err
 }
 
-// checkDirs reports why the root or the map directory, if it is there, is unsafe.
+// checkDirs reports why the root or the map directory, if it is there, is unsafe
+// or cannot be written to.
 func checkDirs(dir MapDir) error {
 	root, err := os.OpenRoot(dir.Root())
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	if err := checkRootDir(root); err != nil {
+	if err := errors.Join(checkRootDir(root), checkWritable(dir.Root())); err != nil {
 		return err
 	}
 	err = walkOwned(root, dir.Prefix(), checkOwned)

@@ -20,6 +20,8 @@ var (
 	ErrFull = errors.New("no endpoint ID is free")
 	// ErrOccupied: something that belongs to nobody's record is at a path.
 	ErrOccupied = errors.New("the path is occupied")
+	// ErrPinStuck: a pin of an endpoint cannot be removed.
+	ErrPinStuck = errors.New("cannot remove a pin")
 	// ErrLayout: the records were written by a version that this one does not know.
 	ErrLayout = errors.New("unknown layout of the endpoint records")
 )
@@ -73,9 +75,18 @@ func openEndpoints(ctx context.Context, dir MapDir, create bool) (*Endpoints, er
 	}
 	e := &Endpoints{dir: dir, root: root}
 	if err := e.open(ctx, create); err != nil {
-		return nil, errors.Join(err, e.Close())
+		return nil, errors.Join(e.in(err), e.Close())
 	}
 	return e, nil
+}
+
+// in says of an error in which bpffs it happened: the paths in the errors of
+// [os.Root] are those below it.
+func (e *Endpoints) in(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("in the bpffs at %s: %w", e.dir.Root(), err)
 }
 
 func (e *Endpoints) open(ctx context.Context, create bool) error {

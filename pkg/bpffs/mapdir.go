@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"unicode"
 )
 
 // Where the maps are unless something else is configured. The values are those
@@ -45,7 +46,11 @@ func NewMapDir(root, prefix string) (MapDir, error) {
 			return MapDir{}, err
 		}
 	}
-	return MapDir{root, prefix}, nil
+	d := MapDir{root, prefix}
+	if limit := maxPath - maxName - 2; len(d.Path()) > limit {
+		return MapDir{}, fmt.Errorf("map directory of %d bytes is too long, %d are the limit", len(d.Path()), limit)
+	}
+	return d, nil
 }
 
 func checkPrefix(prefix string) error {
@@ -104,11 +109,14 @@ func LocalMapName(name string, id uint16) string {
 }
 
 // CheckMapName reports why name cannot be declared as the name of a local map:
-// it is empty, has a dot or a slash in it, or is too long to be a file name once
-// the digits of the endpoint ID follow it.
+// it is empty, has a dot, a slash, white space or a control character in it, or
+// is too long to be a file name once the digits of the endpoint ID follow it.
 func CheckMapName(name string) error {
 	if err := checkName(name); err != nil {
 		return err
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		return fmt.Errorf("%q has white space or a control character in it", name)
 	}
 	if limit := maxName - len(idDigits); len(name) > limit {
 		return fmt.Errorf("%d bytes are too long, %d are the limit", len(name), limit)

@@ -9,6 +9,7 @@ import (
 
 const (
 	maxName  = 255     // NAME_MAX of Linux
+	maxPath  = 4096    // PATH_MAX of Linux
 	idDigits = "00000" // the form of an endpoint ID in names
 )
 
@@ -19,7 +20,7 @@ func checkName(name string) error {
 	case name == "":
 		return errors.New("a name in it is empty")
 	case strings.ContainsAny(name, "./\x00"):
-		return fmt.Errorf("%q has a dot, a slash or a zero byte, which bpffs does not allow in a name", name)
+		return fmt.Errorf("%.300q has a dot, a slash or a zero byte, which bpffs does not allow in a name", name)
 	case len(name) > maxName:
 		return fmt.Errorf("a name of %d bytes is too long, %d are the limit", len(name), maxName)
 	}

@@ -96,7 +96,9 @@ func TestCheckMapName(t *testing.T) {
 		ok        bool
 	}{
 		{"plain", "policy_", true},
-		{"odd but possible", "a b%\n", true},
+		{"odd but possible", "a%=ü", true},
+		{"white space", "a b", false},
+		{"control character", "a\n", false},
 		{"250 bytes", strings.Repeat("n", 250), true},
 		{"251 bytes", strings.Repeat("n", 251), false},
 		{"256 bytes", strings.Repeat("n", 256), false},

@@ -8,9 +8,15 @@ import (
 	"path"
 )
 
-// ErrUnsafe is the error for a directory that another user could have prepared
-// or could change: nothing below it is read, written or removed.
-var ErrUnsafe = errors.New("unsafe directory")
+// Errors about directories.
+var (
+	// ErrUnsafe: another user could have prepared or could change the directory.
+	// Nothing below it is read, written or removed.
+	ErrUnsafe = errors.New("unsafe directory")
+	// ErrNotOurs: somebody else made the directory, so that it can hold nothing of
+	// ours. It comes together with ErrUnsafe.
+	ErrNotOurs = errors.New("somebody else made it")
+)
 
 // checkRootDir reports why others could replace our directories in the root: it
 // belongs to one of them, or they may write to it and no sticky bit keeps them
@@ -39,11 +45,11 @@ func checkOwned(root *os.Root, name string) error {
 	}
 	full := path.Join(root.Name(), name)
 	if !fi.IsDir() {
-		return fmt.Errorf("%w: %s is not a directory but %v: remove it", ErrUnsafe, full, fi.Mode())
+		return fmt.Errorf("%w: %s is not a directory but %v: %w: remove it", ErrUnsafe, full, fi.Mode(), ErrNotOurs)
 	}
 	if uid, _ := ownerAndLinks(fi); int(uid) != os.Geteuid() {
-		return fmt.Errorf("%w: %s belongs to user %d, wanted %d: look who made it, then remove it",
-			ErrUnsafe, full, uid, os.Geteuid())
+		return fmt.Errorf("%w: %s belongs to user %d, wanted %d: %w: look who did, then remove it",
+			ErrUnsafe, full, uid, os.Geteuid(), ErrNotOurs)
 	}
 	if fi.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("%w: %s has mode %v, so other users can write to it: chmod go-w it", ErrUnsafe, full, fi.Mode())

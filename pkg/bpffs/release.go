@@ -11,7 +11,7 @@ import (
 // Release removes the pins of the attachment's endpoint, then its record. What
 // is gone already is success, also the whole attachment, and so is an attachment
 // that can have no record. A pin that cannot be
-// removed keeps the record, so that a later call can finish.
+// removed keeps the record, so that a later call can finish: [ErrPinStuck].
 func (e *Endpoints) Release(a Attachment) error {
 	if a.Check() != nil {
 		return nil
@@ -20,10 +20,10 @@ func (e *Endpoints) Release(a Attachment) error {
 	if err == nil {
 		err = e.remove(id)
 	}
-	if err != nil && !errors.Is(err, ErrNoEndpoint) {
-		return err
+	if err == nil || errors.Is(err, ErrNoEndpoint) {
+		err = e.unindex(a)
 	}
-	return e.unindex(a)
+	return e.in(err)
 }
 
 // remove removes the pins and the record of the endpoint id. The record goes
@@ -39,7 +39,7 @@ func (e *Endpoints) remove(id uint16) error {
 		errs = append(errs, e.unpin(dir, names))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("removing the pins of endpoint %d: %w", id, err)
+		return fmt.Errorf("%w of endpoint %d at %s: %w", ErrPinStuck, id, e.dir.Root(), err)
 	}
 	if err := e.cni.Rename(path.Join(endpointsDir, formatID(id)), scratchDir); err != nil {
 		return err
@@ -109,6 +109,9 @@ func removeTree(root *os.Root, name string) error {
 // that are empty then.
 func (e *Endpoints) unindex(a Attachment) error {
 	index := path.Join(attachmentsDir, a.path())
+	if there, err := exists(e.cni, index); !there || err != nil {
+		return err // also in a bpffs that is mounted read-only
+	}
 	if err := removeTree(e.cni, index); err != nil {
 		return err
 	}

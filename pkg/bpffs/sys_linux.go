@@ -96,6 +96,15 @@ func isBPF(path string) (bool, error) {
 	return uint32(st.Type) == unix.BPF_FS_MAGIC, nil
 }
 
+// checkWritable reports why this process cannot write to the directory path:
+// EROFS for one that is mounted read-only.
+func checkWritable(path string) error {
+	if err := unix.Access(path, unix.W_OK); err != nil {
+		return &os.PathError{Op: "access", Path: path, Err: err}
+	}
+	return nil
+}
+
 // canMountBPF reports why this process could not mount a bpffs, without mounting
 // one: it only opens the file system type. Before Linux 5.2, which brought
 // fsopen(2), it knows nothing and reports nothing.

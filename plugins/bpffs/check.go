@@ -17,7 +17,7 @@ func (p plugin) Check(c *config, r request) error {
 	}
 	a := attachment(c, r)
 	found := false
-	err := eachRecords(c.roots, c.mapPrefix, func(dir bpffs.MapDir, e *bpffs.Endpoints) error {
+	err := p.eachRecords(c.roots, c.mapPrefix, func(dir bpffs.MapDir, e *bpffs.Endpoints) error {
 		id, err := e.ID(a)
 		if errors.Is(err, bpffs.ErrNoEndpoint) {
 			return nil

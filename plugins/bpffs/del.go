@@ -9,7 +9,7 @@ import (
 // of the network and the roots.
 func (p plugin) Del(c *config, r request) error {
 	a := attachment(c, r)
-	return eachRecords(p.usableRoots(c), "", func(_ bpffs.MapDir, e *bpffs.Endpoints) error {
+	return p.eachRecords(p.usableRoots(c), "", func(_ bpffs.MapDir, e *bpffs.Endpoints) error {
 		return e.Release(a)
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"syscall"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -25,6 +26,7 @@ const (
 	codeCheck        = 105 // CHECK found a difference
 	codeMapRefused   = 106 // the kernel did not create or pin a map
 	codeMapShape     = 107 // what is pinned has another shape than declared
+	codePinStuck     = 108 // a pin could not be removed
 	codeInternal     = 999 // anything else
 )
 
@@ -59,7 +61,9 @@ var codes = []struct {
 	{bpffs.ErrOccupied, codeOccupied},
 	{bpffs.ErrMapRefused, codeMapRefused},
 	{bpffs.ErrMapShape, codeMapShape},
+	{bpffs.ErrPinStuck, codePinStuck},
 	{errRoot, codeRoot},
+	{syscall.EROFS, codeRoot},
 }
 
 // codeOf returns the CNI error code of what a command answered. STATUS has one

@@ -17,7 +17,7 @@ func (p plugin) GC(c *config, _ request) error {
 		p.warn("the runtime sent no cni.dev/valid-attachments, so nothing is removed from network %s", c.network)
 		return nil
 	}
-	return eachRecords(p.usableRoots(c), "", func(_ bpffs.MapDir, e *bpffs.Endpoints) error {
+	return p.eachRecords(p.usableRoots(c), "", func(_ bpffs.MapDir, e *bpffs.Endpoints) error {
 		return collect(e, c.network, valid)
 	})
 }

@@ -37,17 +37,17 @@ func attachment(c *config, r request) bpffs.Attachment {
 // eachRecords calls do with the records in every bpffs where this plugin may
 // have left some, and with the map directory prefix there. It joins the errors.
 // Where there are no records it does nothing.
-func eachRecords(roots bpffs.Roots, prefix string, do func(bpffs.MapDir, *bpffs.Endpoints) error) error {
+func (p plugin) eachRecords(roots bpffs.Roots, prefix string, do func(bpffs.MapDir, *bpffs.Endpoints) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
 	var errs []error
 	for _, root := range roots.All() {
-		errs = append(errs, withRecords(ctx, root, prefix, do))
+		errs = append(errs, p.withRecords(ctx, root, prefix, do))
 	}
 	return errors.Join(errs...)
 }
 
-func withRecords(ctx context.Context, root, prefix string, do func(bpffs.MapDir, *bpffs.Endpoints) error) error {
+func (p plugin) withRecords(ctx context.Context, root, prefix string, do func(bpffs.MapDir, *bpffs.Endpoints) error) error {
 	path, err := filepath.EvalSymlinks(root) // ADD expresses all paths without symbolic links
 	if err != nil {
 		return nil // where no path leads, ADD left nothing
@@ -58,6 +58,10 @@ func withRecords(ctx context.Context, root, prefix string, do func(bpffs.MapDir,
 	}
 	endpoints, err := bpffs.OpenEndpoints(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bpffs.ErrNotFound) {
+		return nil
+	}
+	if errors.Is(err, bpffs.ErrNotOurs) {
+		p.warn("%v; it can hold no record", err)
 		return nil
 	}
 	if err != nil {

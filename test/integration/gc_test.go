@@ -113,7 +113,7 @@ func TestGCCarriesOn(t *testing.T) {
 		testns.Mount(t, "tmpfs", path, "")
 		stuck = append(stuck, path)
 	}
-	p.fail(t, 999, []string{"removing the pins", "busy", idOf(stuck[0]), idOf(stuck[1])}, "GC", withValid(conf(nil), "[]"))
+	p.fail(t, 108, []string{"cannot remove a pin", "busy", idOf(stuck[0]), idOf(stuck[1])}, "GC", withValid(conf(nil), "[]"))
 	want := []string{"a%2E1", "c"}
 	if got := containers(t, "net"); !cmp.Equal(got, want) {
 		t.Errorf("containers after a GC with errors: got %q, want those with stuck pins: %q", got, want)
