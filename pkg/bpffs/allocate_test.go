@@ -2,7 +2,6 @@ package bpffs
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -172,49 +171,5 @@ func TestAllocateIgnoresAStaleIndex(t *testing.T) {
 				t.Errorf("the index of %v holds %v, %v; wanted %s alone", a, entries, err, formatID(id))
 			}
 		})
-	}
-}
-
-func TestAllocateOnAFullNode(t *testing.T) {
-	e := newEndpoints(t)
-	mkdir(t, inRecords(e, endpointsDir))
-	for id := 1; id <= MaxEndpoints; id++ {
-		if err := os.Mkdir(inRecords(e, endpointsDir, formatID(uint16(id))), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	a := Attachment{"net", "pod", "eth0"}
-	if id, _, err := e.Allocate(a, "policy_"); !errors.Is(err, ErrFull) {
-		t.Errorf("Allocate on a full node = %d, %v; wanted %v", id, err, ErrFull)
-	}
-	if free, err := e.Free(); err != nil || free != 0 {
-		t.Errorf("Free() = %d, %v on a full node; wanted 0", free, err)
-	}
-	const freed = 31415
-	if err := os.Remove(inRecords(e, endpointsDir, formatID(freed))); err != nil {
-		t.Fatal(err)
-	}
-	if id := allocate(t, e, a, "policy_"); id != freed {
-		t.Errorf("Allocate = %d with only %d free", id, freed)
-	}
-}
-
-func TestAllocateByManyProcesses(t *testing.T) {
-	dir := newMapDir(t)
-	const many = 64
-	owners := make(map[string]int)
-	for i, m := range testns.Crowd(t, many, "allocate", func(i int) []string {
-		return []string{envRoot + "=" + dir.Root(), fmt.Sprintf("%s=%d", envNumber, i)}
-	}) {
-		if m.Err != nil {
-			t.Errorf("process %d: %v: %s", i, m.Err, m.Stderr)
-		}
-		if other, taken := owners[m.Stdout]; taken {
-			t.Errorf("processes %d and %d both got ID %s", i, other, m.Stdout)
-		}
-		owners[m.Stdout] = i
-	}
-	if free, err := openRecords(t, dir).Free(); err != nil || free != MaxEndpoints-many {
-		t.Errorf("Free() = %d, %v after %d processes; wanted %d", free, err, many, MaxEndpoints-many)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
@@ -168,41 +167,4 @@ func TestOpeningClearsScratch(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestEndpointsLocked(t *testing.T) {
-	dir := newMapDir(t)
-	kill := testns.Start(t, "hold records", envRoot+"="+dir.Root())
-	for name, open := range openers() {
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		start := time.Now()
-		if _, err := open(ctx, dir); !errors.Is(err, ErrLocked) {
-			t.Errorf("%s while another process has the records open: %v; wanted %v", name, err, ErrLocked)
-		}
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%s gave up waiting after %v; wanted 50ms", name, took)
-		}
-	}
-	kill()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	e, err := OpenEndpoints(ctx, dir)
-	if err != nil {
-		t.Fatalf("OpenEndpoints after the holder was killed: %v", err)
-	}
-	closeRecords(t, e)
-}
-
-func TestEndpointsWaitForTheLock(t *testing.T) {
-	dir := newMapDir(t)
-	kill := testns.Start(t, "hold records", envRoot+"="+dir.Root())
-	time.AfterFunc(100*time.Millisecond, kill)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	e, err := OpenEndpoints(ctx, dir)
-	if err != nil {
-		t.Fatalf("OpenEndpoints while the holder is killed: %v", err)
-	}
-	closeRecords(t, e)
 }

@@ -1,11 +1,11 @@
 package bpffs
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -76,46 +76,39 @@ func TestRecordsMountedAnewWhileWaiting(t *testing.T) {
 	}
 }
 
-func TestMountedByAnotherWhileWaiting(t *testing.T) {
-	testns.Need(t)
-	root := t.TempDir()
-	var m MountPoint
-	err := whileLocked(t, "hold lock", root, func() (err error) {
-		m, err = Mount(t.Context(), Roots{Root: root})
-		return err
-	}, func() { testns.Mount(t, "bpf", root, "") })
-	if want := (MountPoint{Path: root}); err != nil || m != want {
-		t.Errorf("Mount while another process mounts = %+v, %v; wanted %+v", m, err, want)
-	}
-	expectLayers(t, root, []layer{{"bpf", "/"}})
-}
-
-func TestMountWithoutPrivilege(t *testing.T) {
-	testns.Need(t)
-	root := t.TempDir()
-	chmod(t, filepath.Dir(root), 0o755)
-	m := testns.Crowd(t, 1, "mount poorly", func(int) []string { return []string{envRoot + "=" + root} })[0]
-	if m.Err != nil {
-		t.Fatalf("%v: %s", m.Err, m.Stderr)
-	}
-	for i, call := range []string{"CheckMount", "Mount"} {
-		if answer := strings.Split(m.Stdout, "\n")[i]; !strings.Contains(answer, "CAP_SYS_ADMIN") {
-			t.Errorf("%s by user %d: %s; wanted CAP_SYS_ADMIN named", call, stranger, answer)
+func TestEndpointsLocked(t *testing.T) {
+	dir := newMapDir(t)
+	kill := testns.Start(t, "hold records", envRoot+"="+dir.Root())
+	for name, open := range openers() {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		if _, err := open(ctx, dir); !errors.Is(err, ErrLocked) {
+			t.Errorf("%s while another process has the records open: %v; wanted %v", name, err, ErrLocked)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s gave up waiting after %v; wanted 50ms", name, took)
 		}
 	}
+	kill()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	e, err := OpenEndpoints(ctx, dir)
+	if err != nil {
+		t.Fatalf("OpenEndpoints after the holder was killed: %v", err)
+	}
+	closeRecords(t, e)
 }
 
-func TestWhyNotMounted(t *testing.T) {
-	for _, row := range []struct {
-		err  error
-		want string
-	}{
-		{&os.PathError{Op: "mount", Err: syscall.EPERM}, "CAP_SYS_ADMIN"},
-		{&os.PathError{Op: "mount", Err: syscall.ENODEV}, "CONFIG_BPF_SYSCALL"},
-		{&os.PathError{Op: "mount", Err: syscall.EBUSY}, "kernel log"},
-	} {
-		if got := whyNotMounted(row.err); !strings.Contains(got, row.want) {
-			t.Errorf("whyNotMounted(%v) = %q; wanted %q in it", row.err, got, row.want)
-		}
+func TestEndpointsWaitForTheLock(t *testing.T) {
+	dir := newMapDir(t)
+	kill := testns.Start(t, "hold records", envRoot+"="+dir.Root())
+	time.AfterFunc(100*time.Millisecond, kill)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	e, err := OpenEndpoints(ctx, dir)
+	if err != nil {
+		t.Fatalf("OpenEndpoints while the holder is killed: %v", err)
 	}
+	closeRecords(t, e)
 }

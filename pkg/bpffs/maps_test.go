@@ -3,7 +3,6 @@ package bpffs
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -189,45 +188,5 @@ func TestInnerMaps(t *testing.T) {
 		if err := e.CreateMaps(id, []MapDecl{decl}); !errors.Is(err, ErrMapRefused) || !strings.Contains(err.Error(), "inner: ") {
 			t.Errorf("CreateMaps of %v: %v; wanted %v about the inner map", decl.Spec, err, ErrMapRefused)
 		}
-	}
-}
-
-func TestKernelName(t *testing.T) {
-	for _, row := range []struct {
-		name string
-		id   uint16
-		want string
-	}{
-		{"m_", 1, "m_00001"},
-		{"abcdefghij", 42, "abcdefghij00042"},
-		{"abcdefghijk", 42, "abcdefghij00042"},
-		{"ct-4 x", 65535, "ct_4_x65535"},
-		{"AZaz09_@[`{", 7, "AZaz09____00007"},
-		{"täb", 7, "t_b00007"},
-		{"abcdefghiü", 7, "abcdefghi_00007"},
-		{"\xff\xfe", 7, "__00007"},
-	} {
-		if got := kernelName(row.name, row.id); got != row.want {
-			t.Errorf("kernelName(%q, %d) = %q; wanted %q", row.name, row.id, got, row.want)
-		}
-	}
-}
-
-func TestWhyRefused(t *testing.T) {
-	for _, row := range []struct {
-		err  error
-		want string
-	}{
-		{os.NewSyscallError("bpf", syscall.EPERM), "CAP_BPF"},
-		{os.NewSyscallError("bpf", syscall.EINVAL), "flags"},
-		{os.NewSyscallError("bpf", syscall.E2BIG), "too large"},
-		{os.NewSyscallError("bpf", syscall.ENOMEM), "memory"},
-	} {
-		if got := whyRefused(row.err); !strings.Contains(got, row.want) {
-			t.Errorf("whyRefused(%v) = %q; wanted %q in it", row.err, got, row.want)
-		}
-	}
-	if got := whyRefused(os.NewSyscallError("bpf", syscall.EBUSY)); got != "" {
-		t.Errorf("whyRefused(%v) = %q; wanted nothing", syscall.EBUSY, got)
 	}
 }

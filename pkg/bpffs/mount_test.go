@@ -1,14 +1,12 @@
 package bpffs
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/sys/mountinfo"
@@ -170,167 +168,5 @@ func TestMountStackedNamesTheLayers(t *testing.T) {
 	want := "tmpfs (/) over bpf (/); unmount all but one (umount " + root + ")"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Mount on a stack: %v; wanted %q in it", err, want)
-	}
-}
-
-func TestRelativeRoot(t *testing.T) {
-	t.Chdir(t.TempDir())
-	if m, err := Mount(t.Context(), Roots{Root: "some/root"}); err == nil {
-		t.Errorf("Mount at a relative root = %+v; wanted an error", m)
-	}
-	if path, err := CheckMount(Roots{Root: "some/root"}); err == nil {
-		t.Errorf("CheckMount at a relative root = %q; wanted an error, as of Mount", path)
-	}
-	if isThere(t, "some") {
-		t.Error("a relative root was made")
-	}
-}
-
-func TestMountBehindALink(t *testing.T) {
-	testns.Need(t)
-	top := t.TempDir()
-	root := filepath.Join(top, "run", "bpf")
-	mkdir(t, filepath.Dir(root))
-	symlink(t, "run", filepath.Join(top, "var"))
-	testns.UnmountAll(t, root)
-	r := Roots{Root: filepath.Join(top, "var", "bpf")}
-	mkdir(t, root)
-	expectMount(t, r, MountPoint{Path: root, New: true}, nil)
-}
-
-// The link is there already, the directory is not.
-func TestCheckMountBehindALinkToNothing(t *testing.T) {
-	testns.Need(t)
-	top := t.TempDir()
-	mkdir(t, filepath.Join(top, "run"))
-	symlink(t, "run", filepath.Join(top, "var"))
-	root := filepath.Join(top, "run", "bpf")
-	testns.UnmountAll(t, root)
-	r := Roots{Root: filepath.Join(top, "var", "bpf")}
-	checked, err := CheckMount(r)
-	if err != nil {
-		t.Fatalf("CheckMount(%+v): %v", r, err)
-	}
-	if isThere(t, root) {
-		t.Errorf("CheckMount(%+v) made %s", r, root)
-	}
-	m, err := Mount(t.Context(), r)
-	if err != nil || m.Path != root {
-		t.Errorf("Mount(%+v) = %+v, %v; wanted %s", r, m, err, root)
-	}
-	if checked != m.Path {
-		t.Errorf("CheckMount(%+v) = %q, but Mount %q", r, checked, m.Path)
-	}
-}
-
-func TestRootIsALinkToNothing(t *testing.T) {
-	testns.Need(t)
-	root := filepath.Join(t.TempDir(), "root")
-	symlink(t, "nothing", root)
-	if m, err := Mount(t.Context(), Roots{Root: root}); err == nil {
-		t.Errorf("Mount at a link to nothing = %+v; wanted an error", m)
-	}
-	if path, err := CheckMount(Roots{Root: root}); err == nil {
-		t.Errorf("CheckMount at a link to nothing = %q; wanted an error, as of Mount", path)
-	}
-}
-
-func TestMountOptions(t *testing.T) {
-	testns.Need(t)
-	root := filepath.Join(t.TempDir(), "a", "b")
-	testns.UnmountAll(t, root)
-	if _, err := Mount(t.Context(), Roots{Root: root}); err != nil {
-		t.Fatal(err)
-	}
-	found, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(root))
-	if err != nil || len(found) != 1 {
-		t.Fatalf("the mount table has %d entries of %s, %v; wanted 1", len(found), root, err)
-	}
-	for _, option := range []string{"rw", "nosuid", "nodev", "noexec"} {
-		if !strings.Contains(","+found[0].Options+",", ","+option+",") {
-			t.Errorf("%s is mounted with %s; wanted %s too", root, found[0].Options, option)
-		}
-	}
-	if fi, err := os.Stat(root); err != nil || fi.Mode().Perm() != 0o700 {
-		t.Errorf("%s: %v, %v; wanted mode 0700", root, fi.Mode(), err)
-	}
-}
-
-func TestMountLeavesAnotherBPFFSAlone(t *testing.T) {
-	root := t.TempDir()
-	testns.Mount(t, "bpf", root, "mode=0755")
-	mkdir(t, filepath.Join(root, "content"))
-	expectMount(t, Roots{Root: root}, MountPoint{Path: root}, nil)
-	if fi, err := os.Stat(root); err != nil || fi.Mode().Perm() != 0o755 || !isThere(t, filepath.Join(root, "content")) {
-		t.Errorf("%s after Mount: %v, %v; wanted it as before", root, fi, err)
-	}
-}
-
-func TestMountByManyProcesses(t *testing.T) {
-	testns.Need(t)
-	root := filepath.Join(t.TempDir(), "root")
-	testns.UnmountAll(t, root)
-	counts := make(map[string]int)
-	for i, m := range testns.Crowd(t, 64, "mount", func(int) []string { return []string{envRoot + "=" + root} }) {
-		if m.Err != nil {
-			t.Errorf("process %d: %v: %s", i, m.Err, m.Stderr)
-		}
-		counts[m.Stdout]++
-	}
-	if diff := cmp.Diff(map[string]int{root + " true": 1, root + " false": 63}, counts); diff != "" {
-		t.Errorf("what 64 processes mounted (-want +got):\n%s", diff)
-	}
-	expectLayers(t, root, []layer{{"bpf", "/"}})
-}
-
-func TestMountLocked(t *testing.T) {
-	testns.Need(t)
-	root := t.TempDir()
-	testns.UnmountAll(t, root)
-	kill := testns.Start(t, "hold lock", envRoot+"="+root)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if m, err := Mount(ctx, Roots{Root: root}); !errors.Is(err, ErrLocked) {
-		t.Errorf("Mount while another process has the lock = %+v, %v; wanted %v", m, err, ErrLocked)
-	}
-	time.AfterFunc(50*time.Millisecond, kill)
-	if m, err := Mount(t.Context(), Roots{Root: root}); err != nil || !m.New {
-		t.Errorf("Mount after the holder was killed = %+v, %v; wanted it mounted", m, err)
-	}
-}
-
-// What is mounted is used without any lock.
-func TestMountNeedsNoLockWhereMounted(t *testing.T) {
-	root := testns.BPFFS(t)
-	testns.Start(t, "hold lock", envRoot+"="+root)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if _, err := Mount(ctx, Roots{Root: root}); err != nil {
-		t.Errorf("Mount of a mounted root while its directory is locked: %v", err)
-	}
-}
-
-func TestRootsAll(t *testing.T) {
-	for _, row := range []struct {
-		name  string
-		roots Roots
-		want  []string
-	}{
-		{"default", Roots{}, []string{DefaultRoot, DefaultFallback}},
-		{"fallback", Roots{Fallback: "/f"}, []string{DefaultRoot, "/f"}},
-		{"root", Roots{Root: "/r"}, []string{"/r", DefaultRoot, DefaultFallback}},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			if diff := cmp.Diff(row.want, row.roots.All()); diff != "" {
-				t.Errorf("%+v.All() (-want +got):\n%s", row.roots, diff)
-			}
-		})
-	}
-}
-
-func TestInHostMountNamespace(t *testing.T) {
-	testns.Need(t) // process 1 is then this process's own
-	if in, err := InHostMountNamespace(); err != nil || !in {
-		t.Errorf("InHostMountNamespace() = %v, %v in the namespace of process 1", in, err)
 	}
 }

@@ -161,8 +161,8 @@ func TestUnsafeRoots(t *testing.T) {
 			if err == nil {
 				closeRecords(t, e)
 			}
-			if row.want == nil || row.made == "tc" || row.made == "tc/globals" {
-				return // cni is made before tc is looked at
+			if row.want == nil {
+				return
 			}
 			if diff := cmp.Diff(before, snapshot(t, dir.Root())); diff != "" {
 				t.Errorf("CreateEndpoints changed something (-before +after):\n%s", diff)

@@ -1,0 +1,89 @@
+package bpffs
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestKernelName(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		id   uint16
+		want string
+	}{
+		{"m_", 1, "m_00001"},
+		{"abcdefghij", 42, "abcdefghij00042"},
+		{"abcdefghijk", 42, "abcdefghij00042"},
+		{"ct-4 x", 65535, "ct_4_x65535"},
+		{"AZaz09_@[`{", 7, "AZaz09____00007"},
+		{"täb", 7, "t_b00007"},
+		{"abcdefghiü", 7, "abcdefghi_00007"},
+		{"\xff\xfe", 7, "__00007"},
+	} {
+		if got := kernelName(row.name, row.id); got != row.want {
+			t.Errorf("kernelName(%q, %d) = %q; wanted %q", row.name, row.id, got, row.want)
+		}
+	}
+}
+
+func TestWhyRefused(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{os.NewSyscallError("bpf", syscall.EPERM), "CAP_BPF"},
+		{os.NewSyscallError("bpf", syscall.EINVAL), "flags"},
+		{os.NewSyscallError("bpf", syscall.E2BIG), "too large"},
+		{os.NewSyscallError("bpf", syscall.ENOMEM), "memory"},
+	} {
+		if got := whyRefused(row.err); !strings.Contains(got, row.want) {
+			t.Errorf("whyRefused(%v) = %q; wanted %q in it", row.err, got, row.want)
+		}
+	}
+	if got := whyRefused(os.NewSyscallError("bpf", syscall.EBUSY)); got != "" {
+		t.Errorf("whyRefused(%v) = %q; wanted nothing", syscall.EBUSY, got)
+	}
+}
+
+func TestShape(t *testing.T) {
+	cpus, err := possibleCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name    string
+		spec    MapSpec
+		entries uint32
+		flags   uint32
+	}{
+		{"hash", MapSpec{Type: "hash", MaxEntries: 7, Flags: flagNoPrealloc}, 7, flagNoPrealloc},
+		{"a perf event for each CPU", MapSpec{Type: "perf_event_array"}, cpus, 0},
+		{"fewer perf events", MapSpec{Type: "perf_event_array", MaxEntries: 1}, 1, 0},
+		{"per-CPU lists", MapSpec{Type: "lru_hash", MaxEntries: 1, Flags: flagNoCommonLRU}, cpus, flagNoCommonLRU},
+		{"full per-CPU lists", MapSpec{Type: "lru_hash", MaxEntries: 3 * cpus, Flags: flagNoCommonLRU}, 3 * cpus, flagNoCommonLRU},
+		{"one more", MapSpec{Type: "lru_hash", MaxEntries: 3*cpus + 1, Flags: flagNoCommonLRU}, 4 * cpus, flagNoCommonLRU},
+		{"a flag of the kernel", MapSpec{Type: "devmap", MaxEntries: 2}, 2, flagRdonlyProg},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			mt, err := findMapType(row.spec.Type)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := *changed(row.spec, func(s *MapSpec) { s.MaxEntries, s.Flags = row.entries, row.flags })
+			if got, err := row.spec.shape(mt); err != nil || got != want {
+				t.Errorf("shape of %v on %d CPUs = %v, %v; wanted %v", row.spec, cpus, got, err, want)
+			}
+		})
+	}
+}
+
+func TestMapSpecString(t *testing.T) {
+	s := MapSpec{"array_of_maps", 4, 4, 8, 0x400, &MapSpec{Type: "hash", KeySize: 1, ValueSize: 2, MaxEntries: 3}, true}
+	want := "array_of_maps, keySize 4, valueSize 4, maxEntries 8, flags 0x400, " +
+		"inner (hash, keySize 1, valueSize 2, maxEntries 3, flags 0x0), frozen"
+	if got := s.String(); got != want {
+		t.Errorf("String() = %q; wanted %q", got, want)
+	}
+}
