@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pipe returns a file from which can be read what write writes.
+func pipe(tb testing.TB, write func(io.WriteCloser)) *os.File {
+	tb.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer w.Close()
+		write(w)
+	}()
+	tb.Cleanup(func() {
+		r.Close()
+		<-done
+	})
+	return r
+}
+
+func TestReadAll(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		size int
+		ok   bool
+	}{
+		{"nothing", 0, true},
+		{"a usual configuration", stdinUsual / 2, true},
+		{"as long as the buffer", stdinUsual, true},
+		{"longer than the buffer", 10*stdinUsual + 1, true},
+		{"the limit", stdinLimit, true},
+		{"one byte more", stdinLimit + 1, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			want := bytes.Repeat([]byte("x"), row.size)
+			got, err := readAll(pipe(t, func(w io.WriteCloser) {
+				w.Write(want) // in one row the reader gives up first
+			}))
+			if row.ok && (err != nil || !bytes.Equal(got, want)) {
+				t.Errorf("readAll of %d bytes = %d bytes, %v; wanted all", row.size, len(got), err)
+			}
+			if !row.ok && !errors.Is(err, errInput) {
+				t.Errorf("readAll of %d bytes = %d bytes, %v; wanted %v", row.size, len(got), err, errInput)
+			}
+		})
+	}
+}
+
+func TestReadAllInPieces(t *testing.T) {
+	got, err := readAll(pipe(t, func(w io.WriteCloser) {
+		for _, piece := range []string{`{"na`, `me":`, `"net"}`} {
+			io.WriteString(w, piece)
+			time.Sleep(10 * time.Millisecond)
+		}
+	}))
+	if want := `{"name":"net"}`; err != nil || string(got) != want {
+		t.Errorf("readAll of three pieces = %q, %v; wanted %q", got, err, want)
+	}
+}
+
+func TestWaitReadableGivesUp(t *testing.T) {
+	done := make(chan struct{})
+	r := pipe(t, func(io.WriteCloser) { <-done })
+	start := time.Now()
+	ready, err := waitReadable(r, 20*time.Millisecond)
+	close(done)
+	if took := time.Since(start); ready || err != nil || took > 5*time.Second {
+		t.Errorf("waitReadable of an empty pipe = %v, %v after %v; wanted false after 20 ms", ready, err, took)
+	}
+}
+
+func TestNetNSOverride(t *testing.T) {
+	for _, row := range []struct {
+		value   string
+		refused bool
+	}{
+		{"", true}, {"0", true}, {"false", true}, {"yes", true}, {"1", false}, {"true", false}, {"TRUE", false}, {"True", false},
+	} {
+		t.Run("value "+row.value, func(t *testing.T) {
+			env := []string{
+				"CNI_COMMAND=ADD", "CNI_PATH=/bin", "CNI_CONTAINERID=c", "CNI_IFNAME=eth0",
+				"CNI_NETNS=/proc/thread-self/ns/net", "CNI_NETNS_OVERRIDE=" + row.value,
+			}
+			stdin := `{"cniVersion": "1.1.0", "name": "net"}` // without prevResult nothing is touched
+			got, skel := call(t, ours, stdin, env...), call(t, theirs, stdin, env...)
+			if (got.code == codeNetNS) != row.refused || (skel.code == codeNetNS) != row.refused {
+				t.Errorf("CNI_NETNS_OVERRIDE=%q: got code %d, skel %d; wanted %d: %v", row.value, got.code, skel.code, codeNetNS, row.refused)
+			}
+		})
+	}
+}
+
+func TestBadValueCutsLongValues(t *testing.T) {
+	for _, length := range []int{80, 81, 10_000} {
+		err := badValue("key", json.RawMessage(strings.Repeat("x", length)), errors.New("wrong"))
+		if shown := strings.Count(err.Error(), "x"); shown > 80 || strings.Contains(err.Error(), "…") != (length > 80) {
+			t.Errorf("badValue of %d bytes shows %d of them: %v", length, shown, err)
+		}
+	}
+}
