@@ -14,72 +14,98 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-func TestCheckEndpoints(t *testing.T) {
+// CheckEndpoints says in advance what CreateEndpoints would say, and changes
+// nothing.
+func TestCheckEndpointsAgreesWithCreate(t *testing.T) {
 	for _, row := range []struct {
 		name    string
 		prepare func(tb testing.TB, root string)
 		want    error
 	}{
-		{"nothing made yet", func(testing.TB, string) {}, nil},
-		{"records", func(tb testing.TB, root string) { tb.Helper(); mkdir(tb, filepath.Join(root, recordsDir, layoutDir)) }, nil},
-		{"records without a layout", func(tb testing.TB, root string) {
-			tb.Helper()
-			mkdir(tb, filepath.Join(root, recordsDir, "layout-2"))
-		}, ErrLayout},
+		{"nothing in it", mounts(), nil},
+		{"records of another layout", directories("cni/layout-2"), ErrLayout},
+		{"our records", directories("cni/layout-1", "cni/endpoints", "tc/globals"), nil},
+		{"records, but no map directory", directories("cni/layout-1"), nil},
+		{"only a map directory", directories("tc/globals"), nil},
+		{"root writable by all", func(tb testing.TB, root string) { tb.Helper(); chmod(tb, root, 0o777) }, ErrUnsafe},
 		{"root of another user", func(tb testing.TB, root string) { tb.Helper(); testns.Chown(tb, root, stranger) }, ErrUnsafe},
-		{"records of another user", strangers(recordsDir), ErrUnsafe},
-		{"map directory of another user", strangers(DefaultMapPrefix), ErrUnsafe},
-		{"above the map directory", strangers(filepath.Dir(DefaultMapPrefix)), ErrUnsafe},
 		{"read-only", readOnly, syscall.EROFS},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			dir := newMapDir(t)
 			row.prepare(t, dir.Root())
-			before := snapshot(t, dir.Root())
-			if err := CheckEndpoints(t.Context(), dir); !errors.Is(err, row.want) {
-				t.Errorf("CheckEndpoints: %v; wanted %v", err, row.want)
-			}
-			if diff := cmp.Diff(before, snapshot(t, dir.Root())); diff != "" {
-				t.Errorf("CheckEndpoints changed something (-before +after):\n%s", diff)
-			}
-			e, err := CreateEndpoints(t.Context(), dir)
-			if !errors.Is(err, row.want) {
-				t.Errorf("CreateEndpoints after CheckEndpoints: %v; wanted %v too", err, row.want)
-			}
-			if err == nil {
-				closeRecords(t, e)
-			}
+			expectAgreement(t, dir, row.want)
 		})
+	}
+	for _, unsafe := range []string{"cni", "tc", "tc/globals"} {
+		for _, fault := range faults() {
+			t.Run(unsafe+"/"+fault.name, func(t *testing.T) {
+				dir := newMapDir(t)
+				directories("cni/layout-1", "tc/globals")(t, dir.Root())
+				fault.make(t, filepath.Join(dir.Root(), unsafe))
+				expectAgreement(t, dir, ErrUnsafe)
+			})
+		}
 	}
 }
 
-// strangers returns a preparation that makes a directory of another user.
-func strangers(dir string) func(tb testing.TB, root string) {
+// directories returns a preparation that makes directories below the root.
+func directories(dirs ...string) func(tb testing.TB, root string) {
 	return func(tb testing.TB, root string) {
 		tb.Helper()
-		mkdir(tb, filepath.Join(root, dir))
-		testns.Chown(tb, filepath.Join(root, dir), stranger)
+		for _, dir := range dirs {
+			mkdir(tb, filepath.Join(root, dir))
+		}
 	}
 }
 
 func readOnly(tb testing.TB, root string) {
 	tb.Helper()
-	const flags = syscall.MS_REMOUNT | syscall.MS_BIND | syscall.MS_RDONLY
-	if err := syscall.Mount("", root, "", flags, ""); err != nil {
+	if err := syscall.Mount("", root, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
 		tb.Fatal(err)
+	}
+}
+
+func expectAgreement(t *testing.T, dir MapDir, want error) {
+	t.Helper()
+	before := snapshot(t, dir.Root())
+	if err := CheckEndpoints(t.Context(), dir); !errors.Is(err, want) {
+		t.Errorf("CheckEndpoints: %v; wanted %v", err, want)
+	}
+	if diff := cmp.Diff(before, snapshot(t, dir.Root())); diff != "" {
+		t.Errorf("CheckEndpoints changed something (-before +after):\n%s", diff)
+	}
+	e, err := CreateEndpoints(t.Context(), dir)
+	if !errors.Is(err, want) {
+		t.Errorf("CreateEndpoints: %v; wanted %v", err, want)
+	}
+	if err == nil {
+		closeRecords(t, e)
 	}
 }
 
 func TestCheckEndpointsWithoutBPFFS(t *testing.T) {
 	testns.Need(t)
-	top := t.TempDir()
-	for _, root := range []string{top, filepath.Join(top, "missing")} {
+	for _, root := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing")} {
 		if err := CheckEndpoints(t.Context(), mapDirAt(t, root)); err != nil {
-			t.Errorf("CheckEndpoints of %s, where no bpffs is: %v; wanted no error", root, err)
+			t.Errorf("CheckEndpoints at %s, where no bpffs is yet: %v", root, err)
 		}
 	}
-	if entries, err := os.ReadDir(top); err != nil || len(entries) > 0 {
-		t.Errorf("CheckEndpoints left %v, %v; wanted nothing", entries, err)
+}
+
+func TestCheckEndpointsOfAFullNode(t *testing.T) {
+	dir := newMapDir(t)
+	e := openRecords(t, dir)
+	closeRecords(t, e)
+	fillNode(t, e)
+	if err := CheckEndpoints(t.Context(), dir); !errors.Is(err, ErrFull) {
+		t.Errorf("CheckEndpoints of a full node: %v; wanted %v", err, ErrFull)
+	}
+	if err := os.Remove(inRecords(e, endpointsDir, "00001")); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckEndpoints(t.Context(), dir); err != nil {
+		t.Errorf("CheckEndpoints with one ID free: %v", err)
 	}
 }
 
@@ -90,25 +116,5 @@ func TestCheckEndpointsLocked(t *testing.T) {
 	defer cancel()
 	if err := CheckEndpoints(ctx, dir); !errors.Is(err, ErrLocked) {
 		t.Errorf("CheckEndpoints while another process has the records open: %v; wanted %v", err, ErrLocked)
-	}
-}
-
-func TestCheckEndpointsFull(t *testing.T) {
-	e := newEndpoints(t)
-	mkdir(t, inRecords(e, endpointsDir))
-	for id := 1; id <= MaxEndpoints; id++ {
-		if err := os.Mkdir(inRecords(e, endpointsDir, formatID(uint16(id))), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	closeRecords(t, e)
-	if err := CheckEndpoints(t.Context(), e.dir); !errors.Is(err, ErrFull) {
-		t.Errorf("CheckEndpoints of a full node: %v; wanted %v", err, ErrFull)
-	}
-	if err := os.Remove(inRecords(e, endpointsDir, formatID(31415))); err != nil {
-		t.Fatal(err)
-	}
-	if err := CheckEndpoints(t.Context(), e.dir); err != nil {
-		t.Errorf("CheckEndpoints with one ID left: %v", err)
 	}
 }
