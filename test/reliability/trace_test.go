@@ -60,10 +60,17 @@ func isAny(nr uint64) bool {
 	return true
 }
 
-// killAt executes the call and kills all of its threads where one of them is
-// about to make the nth system call that counts. It says where that was; a
-// process that ended by itself before was not killed.
-func (c call) killAt(n int, counts func(uint64) bool) (at stop, killed bool, a answer, err error) {
+// killAt executes the call and sends it the signal where one of its threads is
+// about to make the nth system call that counts; SIGKILL ends it before it makes
+// that call. It says where that was; a process that ended by itself before was
+// not killed.
+func (c call) killAt(n int, counts func(uint64) bool, signal unix.Signal) (at stop, killed bool, a answer, err error) {
+	return c.interrupt(n, counts, func(pid int) error { return os.NewSyscallError("kill", unix.Kill(pid, signal)) })
+}
+
+// interrupt executes the call and calls then where one of its threads is about to
+// make the nth system call that counts. The threads that are in the kernel wait.
+func (c call) interrupt(n int, counts func(uint64) bool, then func(pid int) error) (at stop, killed bool, a answer, err error) {
 	runtime.LockOSThread() // a tracee belongs to a thread
 	defer runtime.UnlockOSThread()
 	var files [3]*os.File
@@ -82,7 +89,7 @@ func (c call) killAt(n int, counts func(uint64) bool) (at stop, killed bool, a a
 	if err != nil {
 		return stop{}, false, answer{}, err
 	}
-	at, err = tr.runTo(n, counts)
+	at, err = tr.runTo(n, counts, then)
 	if err != nil {
 		return at, false, answer{}, err
 	}
@@ -148,9 +155,9 @@ func (tr *tracee) resume(tid, signal int) error {
 	return os.NewSyscallError("ptrace", err)
 }
 
-// runTo lets the process run to its nth stop that counts, kills it there, and
-// waits for its end.
-func (tr *tracee) runTo(n int, counts func(uint64) bool) (at stop, err error) {
+// runTo lets the process run to its end, and calls then at its nth stop that counts.
+func (tr *tracee) runTo(n int, counts func(uint64) bool, then func(pid int) error) (at stop, err error) {
+	seen := 0
 	for {
 		tid, ws, err := tr.wait()
 		if err != nil {
@@ -164,30 +171,15 @@ func (tr *tracee) runTo(n int, counts func(uint64) bool) (at stop, err error) {
 			continue
 		}
 		if nr, ok := entry(tid, ws); ok && counts(nr) {
-			at.nth, at.call = at.nth+1, nr
-		}
-		if at.nth == n {
-			if err := unix.Kill(tr.pid, unix.SIGKILL); err != nil {
-				return at, os.NewSyscallError("kill", err)
+			if seen++; seen == n {
+				at = stop{n, nr}
+				if err := then(tr.pid); err != nil {
+					return at, err
+				}
 			}
-			return at, tr.reap()
 		}
 		if err := tr.resume(tid, passOn(ws)); err != nil {
 			return at, err
-		}
-	}
-}
-
-// reap waits for the end of a process that was killed.
-func (tr *tracee) reap() error {
-	for {
-		tid, ws, err := tr.wait()
-		if err != nil {
-			return err
-		}
-		if tid == tr.pid && (ws.Exited() || ws.Signaled()) {
-			tr.status = ws
-			return nil
 		}
 	}
 }

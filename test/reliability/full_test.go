@@ -1,0 +1,37 @@
+package reliability
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestFull: all 65,535 IDs have a record. The error says so, and the first ID
+// that is freed is found.
+func TestFull(t *testing.T) {
+	root := newRoot(t)
+	c := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
+	c.succeed(t)
+	c.as("DEL").succeed(t)
+	records := filepath.Join(root, "cni")
+	for id := 1; id <= 65535; id++ {
+		owner := fmt.Sprintf("full/c%05d/eth0", id)
+		must(t, os.MkdirAll(filepath.Join(records, "endpoints", fmt.Sprintf("%05d/owner", id), owner), 0o700))
+		must(t, os.MkdirAll(filepath.Join(records, "attachments", owner, fmt.Sprintf("%05d", id)), 0o700))
+	}
+	c.fail(t, 103, "65535", root)
+	c.as("STATUS").fail(t, 50, "65535", root)
+	const freed = "31415"
+	call{verb: "DEL", who: attachment{"full", "c" + freed, "eth0"}, root: root}.succeed(t)
+	c.as("STATUS").succeed(t)
+	id, err := c.succeed(t).id()
+	if err != nil || id != freed {
+		t.Errorf("on a node with one ID left: got %q (%v), want %s", id, err, freed)
+	}
+	another := c
+	another.who.container = "another"
+	another.fail(t, 103)
+	c.as("DEL").succeed(t)
+	another.succeed(t)
+}
