@@ -45,7 +45,7 @@ func (e *Endpoints) search(a Attachment, names []string) (uint16, error) {
 	}
 	defer maps.Close()
 	for id := range a.candidates() {
-		if taken, err := exists(e.cni, path.Join(endpointsDir, formatID(id))); err != nil {
+		if taken, err := e.cni.exists(path.Join(endpointsDir, formatID(id))); err != nil {
 			return 0, err
 		} else if taken {
 			continue
@@ -56,7 +56,7 @@ func (e *Endpoints) search(a Attachment, names []string) (uint16, error) {
 			return id, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: all %d at %s are in use or their paths are occupied", ErrFull, MaxEndpoints, e.cni.Name())
+	return 0, fmt.Errorf("%w: all %d at %s are in use or their paths are occupied", ErrFull, MaxEndpoints, e.dir.Root())
 }
 
 // insert records that the attachment has id. The entry in the index comes first
@@ -65,22 +65,22 @@ func (e *Endpoints) search(a Attachment, names []string) (uint16, error) {
 // finds it.
 func (e *Endpoints) insert(a Attachment, id uint16, names []string) error {
 	index := path.Join(attachmentsDir, a.path())
-	if err := removeTree(e.cni, index); err != nil {
+	if err := e.cni.removeAll(index); err != nil {
 		return err
 	}
-	if err := e.cni.MkdirAll(path.Join(index, formatID(id)), 0o700); err != nil {
+	if err := e.cni.mkdirAll(path.Join(index, formatID(id))); err != nil {
 		return err
 	}
-	if err := e.cni.MkdirAll(path.Join(scratchDir, "owner", a.path()), 0o700); err != nil {
+	if err := e.cni.mkdirAll(path.Join(scratchDir, "owner", a.path())); err != nil {
 		return err
 	}
 	if err := e.recordPins(scratchDir, id, names); err != nil {
 		return err
 	}
-	if err := e.cni.MkdirAll(endpointsDir, 0o700); err != nil {
+	if err := e.cni.mkdirAll(endpointsDir); err != nil {
 		return err
 	}
-	return e.cni.Rename(scratchDir, path.Join(endpointsDir, formatID(id)))
+	return e.cni.rename(scratchDir, path.Join(endpointsDir, formatID(id)))
 }
 
 // addPins records those of the local maps names that the endpoint id does not
@@ -90,7 +90,7 @@ func (e *Endpoints) addPins(id uint16, names []string) error {
 	var missing []string
 	for _, name := range names {
 		pin := e.pin(name, id)
-		if ours, err := exists(e.cni, path.Join(record, "pins", pin)); err != nil {
+		if ours, err := e.cni.exists(path.Join(record, "pins", pin)); err != nil {
 			return err
 		} else if ours {
 			continue
@@ -112,16 +112,11 @@ func (e *Endpoints) recordPins(record string, id uint16, names []string) error {
 		return nil
 	}
 	dir := path.Join(record, "pins", e.dir.Prefix())
-	if err := e.cni.MkdirAll(dir, 0o700); err != nil {
+	if err := e.cni.mkdirAll(dir); err != nil {
 		return err
 	}
-	pins, err := e.cni.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer pins.Close()
 	for _, name := range names {
-		if err := pins.Mkdir(LocalMapName(name, id), 0o700); err != nil {
+		if err := e.cni.mkdir(path.Join(dir, LocalMapName(name, id))); err != nil {
 			return err
 		}
 	}

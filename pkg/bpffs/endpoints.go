@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
 )
 
 // MaxEndpoints is how many endpoints a node can have: the IDs 1 to 65535.
@@ -42,8 +43,7 @@ const (
 type Endpoints struct {
 	dir  MapDir
 	root *os.Root
-	cni  *os.Root
-	lock *os.File
+	cni  *dir // open and locked
 }
 
 // CreateEndpoints opens the records in the bpffs mounted at dir's root, after
@@ -97,9 +97,6 @@ func (e *Endpoints) open(ctx context.Context, create bool) error {
 	if err != nil {
 		return err
 	}
-	if e.cni, err = e.root.OpenRoot(recordsDir); err != nil {
-		return err
-	}
 	if err := e.takeLock(ctx); err != nil {
 		return err
 	}
@@ -127,19 +124,20 @@ func (e *Endpoints) prepare(create bool) (noMapDir bool, err error) {
 	return noMapDir, makeOwned(e.root, recordsDir)
 }
 
-// takeLock locks the directory of the records. While this process waited, the
-// bpffs may have been unmounted and another mounted in its place.
+// takeLock opens the directory of the records and locks it. While this process
+// waited, the bpffs may have been unmounted and another mounted in its place.
 func (e *Endpoints) takeLock(ctx context.Context) error {
-	lock, err := e.cni.Open(".")
+	const flags = os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+	f, err := e.root.OpenFile(recordsDir, flags, 0)
 	if err != nil {
 		return err
 	}
-	if err := lockFile(ctx, lock); err != nil {
+	if err := lockFile(ctx, f); err != nil {
 		return err
 	}
-	e.lock = lock
+	e.cni = newDir(f)
 	records := path.Join(e.dir.Root(), recordsDir)
-	ok, err := isAt(lock, records)
+	ok, err := isAt(f, records)
 	if ok || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -149,40 +147,35 @@ func (e *Endpoints) takeLock(ctx context.Context) error {
 // checkLayout makes the mark of this layout in new records and refuses records
 // without it.
 func (e *Endpoints) checkLayout() error {
-	_, err := e.cni.Lstat(layoutDir)
-	if !errors.Is(err, fs.ErrNotExist) {
+	if known, err := e.cni.exists(layoutDir); known || err != nil {
 		return err
 	}
-	names, err := list(e.cni, ".")
+	names, err := e.cni.list(".")
 	if err != nil {
 		return err
 	}
 	if len(names) > 0 {
 		return fmt.Errorf("%w: %s holds %q but no %s; use the version of bpffs that made it",
-			ErrLayout, e.cni.Name(), names, layoutDir)
+			ErrLayout, e.cni.path("."), names, layoutDir)
 	}
-	return e.cni.Mkdir(layoutDir, 0o700)
+	return e.cni.mkdir(layoutDir)
 }
 
 // clearScratch removes what a process that was killed left of a record in the
 // making, or in removal.
 func (e *Endpoints) clearScratch() error {
-	if left, err := exists(e.cni, scratchDir); !left || err != nil {
-		return err
+	if left, err := e.cni.exists(scratchDir); !left || err != nil {
+		return err // also in a bpffs that is mounted read-only
 	}
-	return removeTree(e.cni, scratchDir)
+	return e.cni.removeAll(scratchDir)
 }
 
 // Close lets others open the records.
 func (e *Endpoints) Close() error {
-	var errs []error
-	if e.lock != nil {
-		errs = append(errs, e.lock.Close())
+	if e.cni == nil {
+		return e.root.Close()
 	}
-	if e.cni != nil {
-		errs = append(errs, e.cni.Close())
-	}
-	return errors.Join(append(errs, e.root.Close())...)
+	return errors.Join(e.cni.close(), e.root.Close())
 }
 
 // ID returns the endpoint ID of the attachment, [ErrNoEndpoint] if it has none.
@@ -190,7 +183,7 @@ func (e *Endpoints) ID(a Attachment) (uint16, error) {
 	if err := a.Check(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 	}
-	names, err := list(e.cni, path.Join(attachmentsDir, a.path()))
+	names, err := e.cni.list(path.Join(attachmentsDir, a.path()))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
@@ -199,8 +192,8 @@ func (e *Endpoints) ID(a Attachment) (uint16, error) {
 		if err != nil {
 			return 0, fmt.Errorf("record of %v: %w", a, err)
 		}
-		_, err = e.cni.Lstat(path.Join(endpointsDir, name, "owner", a.path()))
-		if !errors.Is(err, fs.ErrNotExist) {
+		ours, err := e.cni.exists(path.Join(endpointsDir, name, "owner", a.path()))
+		if ours || err != nil {
 			return id, err
 		}
 	}
@@ -213,7 +206,7 @@ func (e *Endpoints) Owner(id uint16) (Attachment, error) {
 	var parts [3]string
 	dir := path.Join(endpointsDir, formatID(id), "owner")
 	for i := range parts {
-		names, err := list(e.cni, dir)
+		names, err := e.cni.list(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			return Attachment{}, fmt.Errorf("%w: ID %d", ErrNoEndpoint, id)
 		}
@@ -233,23 +226,12 @@ func (e *Endpoints) Owner(id uint16) (Attachment, error) {
 
 // Free returns how many endpoint IDs have no owner.
 func (e *Endpoints) Free() (int, error) {
-	fi, err := e.cni.Lstat(endpointsDir)
+	links, err := e.cni.links(endpointsDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return MaxEndpoints, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	_, links := ownerAndLinks(fi)
 	return MaxEndpoints - int(links-2), nil
-}
-
-// list returns the names in the directory name below root.
-func list(root *os.Root, name string) ([]string, error) {
-	d, err := root.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return d.Readdirnames(-1)
 }

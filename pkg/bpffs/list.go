@@ -20,7 +20,7 @@ type Endpoint struct {
 // read is an error with the ID it stands under, and does not end the sequence.
 func (e *Endpoints) All() iter.Seq2[Endpoint, error] {
 	return func(yield func(Endpoint, error) bool) {
-		names, err := list(e.cni, endpointsDir)
+		names, err := e.cni.list(endpointsDir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			yield(Endpoint{}, err)
 			return
@@ -71,7 +71,7 @@ func (e *Endpoints) Attachments(network string) ([]Attachment, error) {
 // listUnescaped returns the original strings of the names in dir; none if it is
 // missing.
 func listUnescaped(e *Endpoints, dir string) ([]string, error) {
-	names, err := list(e.cni, dir)
+	names, err := e.cni.list(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

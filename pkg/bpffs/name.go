@@ -30,11 +30,17 @@ func checkName(name string) error {
 // escape makes any string a name that bpffs takes, so that unescape gives the
 // string back. Only dots, slashes and percent signs change.
 func escape(s string) string {
+	if !strings.ContainsAny(s, "%./") {
+		return s
+	}
 	return strings.NewReplacer("%", "%25", ".", "%2E", "/", "%2F").Replace(s)
 }
 
 // unescape undoes escape and refuses what escape cannot have written.
 func unescape(name string) (string, error) {
+	if !strings.ContainsAny(name, "%./") {
+		return name, nil
+	}
 	s := strings.NewReplacer("%25", "%", "%2E", ".", "%2F", "/").Replace(name)
 	if escape(s) != name {
 		return "", fmt.Errorf("%q is not a name this package writes", name)

@@ -26,7 +26,7 @@ func checkRootDir(root *os.Root) error {
 	if err != nil {
 		return err
 	}
-	if uid, _ := ownerAndLinks(fi); uid != 0 && int(uid) != os.Geteuid() {
+	if uid := ownerOf(fi); uid != 0 && int(uid) != os.Geteuid() {
 		return fmt.Errorf("%w: %s belongs to user %d, who can replace what is in it: chown it to root",
 			ErrUnsafe, root.Name(), uid)
 	}
@@ -47,7 +47,7 @@ func checkOwned(root *os.Root, name string) error {
 	if !fi.IsDir() {
 		return fmt.Errorf("%w: %s is not a directory but %v: %w: remove it", ErrUnsafe, full, fi.Mode(), ErrNotOurs)
 	}
-	if uid, _ := ownerAndLinks(fi); int(uid) != os.Geteuid() {
+	if uid := ownerOf(fi); int(uid) != os.Geteuid() {
 		return fmt.Errorf("%w: %s belongs to user %d, wanted %d: %w: look who did, then remove it",
 			ErrUnsafe, full, uid, os.Geteuid(), ErrNotOurs)
 	}

@@ -82,7 +82,7 @@ func snapshot(tb testing.TB, root string) []string {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		uid, _ := ownerAndLinks(fi)
+		uid := ownerOf(fi)
 		all = append(all, fmt.Sprintf("%s %v %d", path, fi.Mode(), uid))
 	}
 	return all

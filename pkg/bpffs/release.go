@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 )
 
@@ -41,10 +40,10 @@ func (e *Endpoints) remove(id uint16) error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%w of endpoint %d at %s: %w", ErrPinStuck, id, e.dir.Root(), err)
 	}
-	if err := e.cni.Rename(path.Join(endpointsDir, formatID(id)), scratchDir); err != nil {
+	if err := e.cni.rename(path.Join(endpointsDir, formatID(id)), scratchDir); err != nil {
 		return err
 	}
-	return removeTree(e.cni, scratchDir)
+	return e.cni.removeAll(scratchDir)
 }
 
 // byDir groups paths below the root by their directory.
@@ -73,54 +72,25 @@ func (e *Endpoints) unpin(dir string, names []string) error {
 	defer maps.Close()
 	var errs []error
 	for _, name := range names {
-		errs = append(errs, removeTree(maps, name))
+		errs = append(errs, maps.RemoveAll(name))
 	}
 	return errors.Join(errs...)
-}
-
-// removeTree removes what is at name below root, with everything in it. What is
-// gone already is success. It makes a third of the system calls that RemoveAll
-// of os.Root makes for empty directories, of which records consist.
-func removeTree(root *os.Root, name string) error {
-	err := root.Remove(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if !isNotEmpty(err) {
-		return err
-	}
-	names, err := list(root, name)
-	if err != nil {
-		return err
-	}
-	dir, err := root.OpenRoot(name)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	var errs []error
-	for _, n := range names {
-		errs = append(errs, removeTree(dir, n))
-	}
-	return errors.Join(append(errs, root.Remove(name))...)
 }
 
 // unindex removes the attachment from the index, and the directories above it
 // that are empty then.
 func (e *Endpoints) unindex(a Attachment) error {
 	index := path.Join(attachmentsDir, a.path())
-	if there, err := exists(e.cni, index); !there || err != nil {
+	if there, err := e.cni.exists(index); !there || err != nil {
 		return err // also in a bpffs that is mounted read-only
 	}
-	if err := removeTree(e.cni, index); err != nil {
+	if err := e.cni.removeAll(index); err != nil {
 		return err
 	}
-	for _, dir := range []string{path.Dir(index), path.Dir(path.Dir(index))} {
-		err := e.cni.Remove(dir)
-		if isNotEmpty(err) {
+	for _, above := range []string{path.Dir(index), path.Dir(path.Dir(index))} {
+		if err := e.cni.remove(above); isNotEmpty(err) {
 			return nil
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		} else if err != nil {
 			return err
 		}
 	}
@@ -140,26 +110,9 @@ func (e *Endpoints) Pins(id uint16) ([]string, error) {
 // pins returns the recorded paths below the root: the directories of the record
 // that hold no other.
 func (e *Endpoints) pins(id uint16) ([]string, error) {
-	top := path.Join(endpointsDir, formatID(id), "pins")
-	var pins []string
-	var walk func(pin string) error
-	walk = func(pin string) error {
-		names, err := list(e.cni, path.Join(top, pin))
-		if err != nil {
-			return err
-		}
-		if len(names) == 0 && pin != "" {
-			pins = append(pins, pin)
-		}
-		for _, name := range names {
-			if err := walk(path.Join(pin, name)); err != nil {
-				return err
-			}
-		}
-		return nil
+	pins, err := e.cni.leaves(path.Join(endpointsDir, formatID(id), "pins"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	if err := walk(""); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return pins, nil
+	return pins, err
 }

@@ -64,53 +64,74 @@ func parseLocalMap(p string) (LocalMap, bool) {
 // Each path travels as {"name": path} without sandbox, the only form that every
 // version of the specification and every plugin built on libcni hands on.
 func AppendPaths(result []byte, cniVersion string, paths []string) ([]byte, error) {
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(result, &keys); err != nil {
-		return nil, fmt.Errorf("reading the CNI result: %w", err)
-	}
-	if keys == nil {
-		return nil, errors.New("reading the CNI result: it is null, wanted an object")
-	}
-	if err := convert(keys, cniVersion); err != nil {
+	r, err := ParseResult(result, cniVersion)
+	if err != nil {
 		return nil, err
 	}
-	if err := appendInterfaces(keys, paths); err != nil {
-		return nil, fmt.Errorf("reading the interfaces of the CNI result: %w", err)
-	}
-	return json.Marshal(keys)
+	return r.AppendPaths(paths)
 }
 
-// appendInterfaces adds an interface for each path to the key "interfaces".
-func appendInterfaces(keys map[string]json.RawMessage, paths []string) error {
-	var interfaces []json.RawMessage
-	if err := decodeIfSet(keys["interfaces"], &interfaces); err != nil {
+// A Result is a CNI result to which paths can be appended.
+type Result struct {
+	keys       map[string]json.RawMessage
+	interfaces []json.RawMessage
+	names      map[string]bool // of the interfaces
+}
+
+// ParseResult reads a CNI result and gives it the form of cniVersion, for a
+// caller that wants to know of a wrong one before it does anything. See
+// [AppendPaths].
+func ParseResult(result []byte, cniVersion string) (*Result, error) {
+	r := &Result{names: make(map[string]bool)}
+	if err := json.Unmarshal(result, &r.keys); err != nil {
+		return nil, fmt.Errorf("reading the CNI result: %w", err)
+	}
+	if r.keys == nil {
+		return nil, errors.New("reading the CNI result: it is null, wanted an object")
+	}
+	if err := convert(r.keys, cniVersion); err != nil {
+		return nil, err
+	}
+	if err := r.parseInterfaces(); err != nil {
+		return nil, fmt.Errorf("reading the interfaces of the CNI result: %w", err)
+	}
+	return r, nil
+}
+
+func (r *Result) parseInterfaces() error {
+	if err := decodeIfSet(r.keys["interfaces"], &r.interfaces); err != nil {
 		return err
 	}
-	has := make(map[string]bool)
-	for _, raw := range interfaces {
+	for _, raw := range r.interfaces {
 		var i struct{ Name string }
 		if err := json.Unmarshal(raw, &i); err != nil {
 			return err
 		}
-		has[i.Name] = true
+		r.names[i.Name] = true
 	}
+	return nil
+}
+
+// AppendPaths returns the result with the paths, like the function of that name.
+func (r *Result) AppendPaths(paths []string) ([]byte, error) {
 	for _, p := range paths {
-		if has[p] {
+		if r.names[p] {
 			continue
 		}
-		has[p] = true
-		entry, err := json.Marshal(map[string]string{"name": p})
+		r.names[p] = true
+		name, err := json.Marshal(p)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		interfaces = append(interfaces, entry)
+		r.interfaces = append(r.interfaces, json.RawMessage(`{"name":`+string(name)+`}`))
 	}
-	if interfaces == nil {
-		return nil
+	if r.interfaces != nil {
+		var err error
+		if r.keys["interfaces"], err = json.Marshal(r.interfaces); err != nil {
+			return nil, err
+		}
 	}
-	var err error
-	keys["interfaces"], err = json.Marshal(interfaces)
-	return err
+	return json.Marshal(r.keys)
 }
 
 // convert gives a result the form of cniVersion. Between 0.3.0 and 1.1.0 the

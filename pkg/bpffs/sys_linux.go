@@ -141,11 +141,9 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// ownerAndLinks returns the user that owns what fi describes, and its link
-// count: for a directory of a bpffs two more than it has subdirectories.
-func ownerAndLinks(fi os.FileInfo) (uid uint32, links uint64) {
-	st := fi.Sys().(*syscall.Stat_t)
-	return st.Uid, uint64(st.Nlink)
+// ownerOf returns the user that owns what fi describes.
+func ownerOf(fi os.FileInfo) uint32 {
+	return fi.Sys().(*syscall.Stat_t).Uid
 }
 
 // openPath opens path only as a place, which needs no permission on it.
@@ -153,8 +151,29 @@ func openPath(path string) (*os.File, error) {
 	return os.OpenFile(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 }
 
-// isNotEmpty reports whether err says that a directory was not removed because
-// there is something in it.
-func isNotEmpty(err error) bool {
-	return errors.Is(err, unix.ENOTEMPTY)
+// mkdirAt makes the directory name below the directory fd.
+func mkdirAt(fd int, name string, mode uint32) error {
+	return unix.Mkdirat(fd, name, mode)
+}
+
+// rmdirAt removes the empty directory name below the directory fd.
+func rmdirAt(fd int, name string) error {
+	return unix.Unlinkat(fd, name, unix.AT_REMOVEDIR)
+}
+
+// renameAt renames what is at from to to, both below the directory fd.
+func renameAt(fd int, from, to string) error {
+	return unix.Renameat(fd, from, fd, to)
+}
+
+// linksAt returns the link count of what is at name below the directory fd.
+func linksAt(fd int, name string) (uint64, error) {
+	var st unix.Stat_t
+	err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return uint64(st.Nlink), err
+}
+
+// openDirAt opens the directory name below the directory fd for reading.
+func openDirAt(fd int, name string) (int, error) {
+	return unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }

@@ -56,7 +56,8 @@ func (p plugin) parseAdd(c *config) error {
 		return badValue("prevResult", nil, errors.New(
 			"bpffs is a chained plugin: put it after the one that creates the interface"))
 	}
-	if _, err := bpffs.AppendPaths(c.keys["prevResult"], c.cniVersion, nil); err != nil {
+	var err error
+	if c.prevResult, err = bpffs.ParseResult(c.keys["prevResult"], c.cniVersion); err != nil {
 		return badValue("prevResult", c.keys["prevResult"], err)
 	}
 	return nil
@@ -81,7 +82,7 @@ func (p plugin) mount(ctx context.Context, c *config) (bpffs.MapDir, error) {
 }
 
 func (p plugin) printResult(c *config, dir bpffs.MapDir, id uint16) error {
-	result, err := bpffs.AppendPaths(c.keys["prevResult"], c.cniVersion, c.paths(dir, id))
+	result, err := c.prevResult.AppendPaths(c.paths(dir, id))
 	if err != nil {
 		return err
 	}

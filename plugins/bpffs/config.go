@@ -20,6 +20,7 @@ type config struct {
 	roots      bpffs.Roots
 	mapPrefix  string
 	maps       []bpffs.MapDecl
+	prevResult *bpffs.Result // for ADD and CHECK
 }
 
 // names returns the declared names of the maps.
