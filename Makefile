@@ -13,7 +13,7 @@ TESTFLAGS := -vet=off -count=1
 # bits, little and big endian.
 VET_ARCH := amd64 arm64 arm 386 s390x
 
-.PHONY: help build tools test test-race test-runtimes lint demo check-reproducible clean
+.PHONY: help build tools test test-race test-kernels test-runtimes lint bench demo check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +42,10 @@ test-race: ## run the unit tests with the race detector (needs a C compiler)
 		echo "test-race: skipped, for there is no C compiler ($(shell go env CC))"; \
 	fi
 
+test-kernels: tools ## run the tests on Debian's kernels 6.1 and 6.12, emulated (root, Debian 12)
+	test/kernels/install.sh
+	BPFFS_KERNELS=$(BIN)/kernels CGO_ENABLED=0 go test -C test/kernels $(TESTFLAGS) -timeout 10m -run '^TestKernels$$'
+
 test-runtimes: tools ## run the plugin under container runtimes, which it installs (root, Debian 12)
 	test/runtimes/install.sh
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./record ./pod
@@ -59,6 +63,10 @@ lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, che
 
 $(BIN)/tools/golangci-lint: tools/go.mod tools/go.sum
 	CGO_ENABLED=0 go build -C tools -trimpath -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bench: tools ## measure the plugin beside others; BENCHFLAGS=-h lists the options (root)
+	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/bench ./bench
+	@$(BIN)/bench $(BENCHFLAGS)
 
 demo: tools ## show a pod's life with the plugin, in namespaces of its own (root)
 	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo ./countdemo
