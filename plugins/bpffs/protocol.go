@@ -143,7 +143,7 @@ func (v verb) checkNetNS(path string) error {
 	if err != nil {
 		return nil
 	}
-	ours, err := os.Stat("/proc/thread-self/ns/net")
+	ours, err := os.Stat("/proc/self/ns/net")
 	if err != nil {
 		return fmt.Errorf("looking at the plugin's own network namespace: %w", err)
 	}
