@@ -93,8 +93,11 @@ func mountRoot(ctx context.Context, root string) (MountPoint, error) {
 	if ok, err := isMounted(path); ok || err != nil {
 		return m, err
 	}
+	if err := mountNew(path); err != nil {
+		return MountPoint{}, err
+	}
 	m.New = true
-	return m, mountNew(path)
+	return m, nil
 }
 
 // mountNew mounts a bpffs at path and looks at what came of it: a process that

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -49,6 +50,9 @@ func (p plugin) eachRecords(roots bpffs.Roots, prefix string, do func(bpffs.MapD
 
 func (p plugin) withRecords(ctx context.Context, root, prefix string, do func(bpffs.MapDir, *bpffs.Endpoints) error) error {
 	path, err := filepath.EvalSymlinks(root) // ADD expresses all paths without symbolic links
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EIO) {
+		return err
+	}
 	if err != nil {
 		return nil // where no path leads, ADD left nothing
 	}
