@@ -139,8 +139,10 @@ func TestNeighbourWasFirst(t *testing.T) {
 		{"records open to all", func(root, _ string) []trick { return []trick{{"open", root + "/cni/endpoints/00001/owner/net/c/eth0"}} }},
 		{"whole records", func(root, _ string) []trick {
 			return []trick{
-				{"mkdir", root + "/cni/layout-1"}, {"mkdir", root + "/cni/endpoints/00001/owner/net/c/eth0"},
-				{"mkdir", root + "/cni/attachments/net/c/eth0/00001"}, {"mkdir", root + "/cni/endpoints/00001/pins/precious"},
+				{"mkdir", root + "/cni/layout-1"},
+				{"mkdir", root + "/cni/endpoints/00001/owner/net/c/eth0"},
+				{"mkdir", root + "/cni/attachments/net/c/eth0/00001"},
+				{"mkdir", root + "/cni/endpoints/00001/pins/precious"},
 			}
 		}},
 		{"records that are a link", func(root, victim string) []trick { return []trick{{"link", root + "/cni", victim}} }},
@@ -245,6 +247,49 @@ func TestLinksInOurPlace(t *testing.T) {
 	}
 }
 
+// TestMapDirectoryChanged: the map directory is not ours any more. DEL removes
+// nothing in it, and keeps the record until it is.
+func TestMapDirectoryChanged(t *testing.T) {
+	for name, tt := range map[string]struct{ change, undo func(root string) error }{
+		"owner": {
+			func(root string) error { return os.Chown(root+"/tc/globals", nobody, nobody) },
+			func(root string) error { return os.Chown(root+"/tc/globals", 0, 0) },
+		},
+		"owner further up": {
+			func(root string) error { return os.Chown(root+"/tc", nobody, nobody) },
+			func(root string) error { return os.Chown(root+"/tc", 0, 0) },
+		},
+		"mode": {
+			func(root string) error { return os.Chmod(root+"/tc/globals", 0o777) },
+			func(root string) error { return os.Chmod(root+"/tc/globals", 0o700) },
+		},
+		"link": {
+			func(root string) error {
+				return errors.Join(os.Rename(root+"/tc", root+"/real"), os.Symlink("real", root+"/tc"))
+			},
+			func(root string) error {
+				return errors.Join(os.Remove(root+"/tc"), os.Rename(root+"/real", root+"/tc"))
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, _ := hostileRoot(t)
+			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
+			add.succeed(t)
+			must(t, tt.change(root))
+			before := state(t, root)
+			for _, verb := range []string{"ADD", "DEL", "GC"} {
+				add.as(verb).fail(t, 101, "unsafe directory", root)
+			}
+			if diff := cmp.Diff(before, state(t, root)); diff != "" {
+				t.Errorf("something changed (-before +after):\n%s", diff)
+			}
+			must(t, tt.undo(root))
+			empty(t, root, nil, nil)
+		})
+	}
+}
+
 // TestHostileNames: no name from a runtime leads out of the records, or to the
 // record of another.
 func TestHostileNames(t *testing.T) {
@@ -256,21 +301,57 @@ func TestHostileNames(t *testing.T) {
 		value string
 		code  uint // 0: it is a name like any other
 	}{
-		{"container", "../../victim", 4}, {"container", "..", 4}, {"container", ".", 4}, {"container", "/etc", 4},
-		{"container", "a/b", 4}, {"container", "a%2Fb", 4}, {"container", "%2E%2E", 4}, {"container", "ü", 4},
-		{"container", "a\nb", 4}, {"container", "a b", 4}, {"container", "-rf", 4}, {"container", "٠", 4},
-		{"container", strings.Repeat("a", 256), 4}, {"container", strings.Repeat("a", 100_000), 4},
+		{"container", "../../victim", 4},
+		{"container", "..", 4},
+		{"container", ".", 4},
+		{"container", "/etc", 4},
+		{"container", "a/b", 4},
+		{"container", "a%2Fb", 4},
+		{"container", "%2E%2E", 4},
+		{"container", "ü", 4},
+		{"container", "a\nb", 4},
+		{"container", "a b", 4},
+		{"container", "-rf", 4},
+		{"container", "٠", 4},
+		{"container", strings.Repeat("a", 256), 4},
+		{"container", strings.Repeat("a", 100_000), 4},
 		{"container", "a" + strings.Repeat(".", 85), 4}, // 256 bytes when escaped
-		{"container", "a..b", 0}, {"container", "a.", 0}, {"container", "a2Eb", 0}, {"container", "a.b", 0},
-		{"container", strings.Repeat("a", 255), 0}, {"container", "scratch", 0}, {"container", "endpoints", 0},
-		{"container", "00001", 0}, {"container", "layout-1", 0},
-		{"interface", "..", 4}, {"interface", ".", 4}, {"interface", "../x", 4}, {"interface", "a/b", 4}, {"interface", "a:b", 4},
-		{"interface", "a\tb", 4}, {"interface", strings.Repeat("i", 16), 4}, {"interface", "a\u00a0b", 4},
-		{"interface", "%2F", 0}, {"interface", "%2E%2E", 0}, {"interface", "...", 0}, {"interface", "%", 0}, {"interface", "%25", 0},
-		{"interface", "ünïcödé", 0}, {"interface", "\\x00", 0}, {"interface", "-", 0}, {"interface", "*", 0}, {"interface", "\xff\xfe", 0},
-		{"interface", "00001", 0}, {"interface", "$(id)", 0},
-		{"network", "../..", 7}, {"network", "a/b", 7}, {"network", ".a", 7}, {"network", strings.Repeat("n", 300), 4},
-		{"network", "cni", 0}, {"network", "a..b", 0}, {"network", "scratch", 0},
+		{"container", "a..b", 0},
+		{"container", "a.", 0},
+		{"container", "a2Eb", 0},
+		{"container", "a.b", 0},
+		{"container", strings.Repeat("a", 255), 0},
+		{"container", "scratch", 0},
+		{"container", "endpoints", 0},
+		{"container", "00001", 0},
+		{"container", "layout-1", 0},
+		{"interface", "..", 4},
+		{"interface", ".", 4},
+		{"interface", "../x", 4},
+		{"interface", "a/b", 4},
+		{"interface", "a:b", 4},
+		{"interface", "a\tb", 4},
+		{"interface", strings.Repeat("i", 16), 4},
+		{"interface", "a\u00a0b", 4},
+		{"interface", "%2F", 0},
+		{"interface", "%2E%2E", 0},
+		{"interface", "...", 0},
+		{"interface", "%", 0},
+		{"interface", "%25", 0},
+		{"interface", "ünïcödé", 0},
+		{"interface", "\\x00", 0},
+		{"interface", "-", 0},
+		{"interface", "*", 0},
+		{"interface", "\xff\xfe", 0},
+		{"interface", "00001", 0},
+		{"interface", "$(id)", 0},
+		{"network", "../..", 7},
+		{"network", "a/b", 7},
+		{"network", ".a", 7},
+		{"network", strings.Repeat("n", 300), 4},
+		{"network", "cni", 0},
+		{"network", "a..b", 0},
+		{"network", "scratch", 0},
 	} {
 		c := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
 		switch tt.part {

@@ -27,7 +27,7 @@ func TestStandardInput(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}, [2]time.Duration{9 * time.Second, 16 * time.Second}, 5, "no end after 10s"},
-		{"is 100 MB", func(c call, w *os.File) {
+		{"is 100 MB", func(_ call, w *os.File) {
 			w.WriteString(strings.Repeat(" ", 100<<20)) // ends early, with the reader
 			w.Close()
 		}, [2]time.Duration{0, 8 * time.Second}, 5, "longer than 32 MiB"},

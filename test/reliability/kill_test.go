@@ -201,17 +201,18 @@ func TestKillAnywhere(t *testing.T) {
 // killEverywhere plays the scenario once for each stop and recovery. It returns
 // how many stops there were, and how many processes it killed.
 func killEverywhere(t *testing.T, sc scenario) (stops, kills int) {
+	t.Helper()
 	s := newStage(t, sc)
 	want := make(map[string]tree)
 	for _, r := range recoveries() {
 		want[r.name] = s.undisturbed(r)
 	}
+	counts := isChanging
+	if option[bool](flagAll) {
+		counts = isAny
+	}
 	for n := 1; ; n++ {
-		rs, counts := recoveries(), isChanging
-		if option[bool](flagAll) {
-			counts = isAny
-		}
-		for _, r := range rs {
+		for _, r := range recoveries() {
 			s.reset()
 			at, killed := s.kill(n, counts)
 			if !killed {

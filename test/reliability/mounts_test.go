@@ -18,12 +18,12 @@ func TestMountsChange(t *testing.T) {
 		{"unmounted", unmountedUnderUs},
 		{"another bpffs in its place", replacedUnderUs},
 		{"read-only", readOnlyUnderUs},
-		{"hidden by a tmpfs", func(t *testing.T, c call) { hiddenUnderUs(t, c, "tmpfs") }},
-		{"hidden by another bpffs", func(t *testing.T, c call) { hiddenUnderUs(t, c, "bpf") }},
+		{"hidden by a tmpfs", hiddenUnderUs("tmpfs")},
+		{"hidden by another bpffs", hiddenUnderUs("bpf")},
 		{"a link to a bpffs", linkedToBPFFS},
-		{"a link to nothing", func(t *testing.T, c call) { linkedTo(t, c, "/nowhere/at/all") }},
-		{"a link to a file", func(t *testing.T, c call) { linkedTo(t, c, "/etc/passwd") }},
-		{"a link to itself", func(t *testing.T, c call) { linkedTo(t, c, c.root) }},
+		{"a link to nothing", linkedTo("/nowhere/at/all")},
+		{"a link to a file", linkedTo("/etc/passwd")},
+		{"a link to itself", linkedTo("bpf")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -41,6 +41,7 @@ func (c call) as(verb string) call {
 }
 
 func unmountedUnderUs(t *testing.T, add call) {
+	t.Helper()
 	unmount(add.root)
 	add.as("CHECK").fail(t, 105, "no endpoint")
 	for _, verb := range []string{"DEL", "GC", "STATUS"} {
@@ -54,6 +55,7 @@ func unmountedUnderUs(t *testing.T, add call) {
 }
 
 func replacedUnderUs(t *testing.T, add call) {
+	t.Helper()
 	unmount(add.root)
 	mountBPF(t, add.root, "mode=0700")
 	add.as("CHECK").fail(t, 105, "no endpoint")
@@ -64,6 +66,7 @@ func replacedUnderUs(t *testing.T, add call) {
 }
 
 func readOnlyUnderUs(t *testing.T, add call) {
+	t.Helper()
 	const bind, ro = syscall.MS_REMOUNT | syscall.MS_BIND, syscall.MS_RDONLY
 	must(t, syscall.Mount("", add.root, "", bind|ro, ""))
 	before, err := readTree(add.root)
@@ -86,28 +89,32 @@ func readOnlyUnderUs(t *testing.T, add call) {
 
 // hiddenUnderUs: nothing is written to, or removed from, the layer on top, and
 // what is below comes back when it is gone.
-func hiddenUnderUs(t *testing.T, add call, fsType string) {
-	before, err := readTree(add.root)
-	must(t, err)
-	must(t, syscall.Mount(fsType, add.root, fsType, 0, ""))
-	add.fail(t, 100, "stacked", fsType+" (/) over bpf (/)", "umount "+add.root)
-	add.as("STATUS").fail(t, 50, "stacked")
-	add.as("DEL").succeed(t) // there is no record to be seen
-	add.as("GC").succeed(t)
-	if top, err := readTree(add.root); err != nil || len(top) > 0 {
-		t.Errorf("in the layer on top are %q (%v), want nothing", top, err)
+func hiddenUnderUs(fsType string) func(t *testing.T, add call) {
+	return func(t *testing.T, add call) {
+		t.Helper()
+		before, err := readTree(add.root)
+		must(t, err)
+		must(t, syscall.Mount(fsType, add.root, fsType, 0, ""))
+		add.fail(t, 100, "stacked", fsType+" (/) over bpf (/)", "umount "+add.root)
+		add.as("STATUS").fail(t, 50, "stacked")
+		add.as("DEL").succeed(t) // there is no record to be seen
+		add.as("GC").succeed(t)
+		if top, err := readTree(add.root); err != nil || len(top) > 0 {
+			t.Errorf("in the layer on top are %q (%v), want nothing", top, err)
+		}
+		must(t, syscall.Unmount(add.root, 0))
+		after, err := readTree(add.root)
+		must(t, err)
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("the bpffs changed while it was hidden (-before +after):\n%s", diff)
+		}
+		empty(t, add.root, nil, nil)
 	}
-	must(t, syscall.Unmount(add.root, 0))
-	after, err := readTree(add.root)
-	must(t, err)
-	if diff := cmp.Diff(before, after); diff != "" {
-		t.Errorf("the bpffs changed while it was hidden (-before +after):\n%s", diff)
-	}
-	empty(t, add.root, nil, nil)
 }
 
 // linkedToBPFFS: the paths are then those of the bpffs itself.
 func linkedToBPFFS(t *testing.T, add call) {
+	t.Helper()
 	elsewhere := newRoot(t)
 	mountBPF(t, elsewhere, "mode=0700")
 	unmount(add.root)
@@ -121,13 +128,16 @@ func linkedToBPFFS(t *testing.T, add call) {
 	empty(t, elsewhere, nil, nil)
 }
 
-func linkedTo(t *testing.T, add call, target string) {
-	unmount(add.root)
-	must(t, os.Remove(add.root))
-	must(t, os.Symlink(target, add.root))
-	add.fail(t, 100, add.root)
-	add.as("STATUS").fail(t, 50)
-	if fi, err := os.Lstat(add.root); err != nil || fi.Mode().Type() != os.ModeSymlink {
-		t.Errorf("the link is now %v (%v)", fi, err)
+func linkedTo(target string) func(t *testing.T, add call) {
+	return func(t *testing.T, add call) {
+		t.Helper()
+		unmount(add.root)
+		must(t, os.Remove(add.root))
+		must(t, os.Symlink(target, add.root))
+		add.fail(t, 100, add.root)
+		add.as("STATUS").fail(t, 50)
+		if fi, err := os.Lstat(add.root); err != nil || fi.Mode().Type() != os.ModeSymlink {
+			t.Errorf("the link is now %v (%v)", fi, err)
+		}
 	}
 }

@@ -170,12 +170,14 @@ func (tr *tracee) runTo(n int, counts func(uint64) bool, then func(pid int) erro
 			}
 			continue
 		}
-		if nr, ok := entry(tid, ws); ok && counts(nr) {
-			if seen++; seen == n {
-				at = stop{n, nr}
-				if err := then(tr.pid); err != nil {
-					return at, err
-				}
+		nr, ok := entry(tid, ws)
+		if ok && counts(nr) {
+			seen++
+		}
+		if seen == n && at.nth == 0 {
+			at = stop{n, nr}
+			if err := then(tr.pid); err != nil {
+				return at, err
 			}
 		}
 		if err := tr.resume(tid, passOn(ws)); err != nil {

@@ -1,6 +1,7 @@
 package reliability
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -18,6 +19,9 @@ type tree map[string]string
 // readTree returns what is below root, nothing if there is no root.
 func readTree(root string) (tree, error) {
 	t := make(tree)
+	if _, err := os.Lstat(root); errors.Is(err, fs.ErrNotExist) {
+		return t, nil
+	}
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -27,9 +31,6 @@ func readTree(root string) (tree, error) {
 		}
 		return nil
 	})
-	if _, missing := os.Lstat(root); missing != nil {
-		return t, nil
-	}
 	return t, err
 }
 

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// A tree is a copy of the sources that may be changed.
+type tree string
+
+// plant makes n copies, of what the tests need.
+func plant(source, dir string, n int) ([]tree, error) {
+	forest := make([]tree, n)
+	for i := range forest {
+		forest[i] = tree(filepath.Join(dir, fmt.Sprint(i)))
+		for _, part := range []string{"pkg", "plugins", "internal", "test/reliability"} {
+			err := os.CopyFS(filepath.Join(string(forest[i]), part), os.DirFS(filepath.Join(source, part)))
+			if err != nil {
+				return nil, err
+			}
+		}
+		for _, name := range []string{"go.mod", "go.sum", "test/go.mod", "test/go.sum"} {
+			text, err := os.ReadFile(filepath.Join(source, name))
+			if err != nil {
+				return nil, err
+			}
+			if err := os.WriteFile(filepath.Join(string(forest[i]), name), text, 0o600); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return forest, nil
+}
+
+// mutate makes the changes of the mutant and returns what takes them back.
+func (t tree) mutate(m mutant) (restore func() error, err error) {
+	path := filepath.Join(string(t), m.file)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	changed := string(text)
+	for _, c := range m.changes {
+		if n := strings.Count(changed, c.old); n != 1 {
+			return nil, fmt.Errorf("mutant %q: in %s this is %d times, want once:\n%s", m.name, m.file, n, c.old)
+		}
+		changed = strings.Replace(changed, c.old, c.new, 1)
+	}
+	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+		return nil, err
+	}
+	return func() error { return os.WriteFile(path, text, 0o600) }, nil
+}
+
+// build builds the plugin where its tests look for it.
+func (t tree) build() error {
+	out, err := t.command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", "bin/bpffs", "./plugins/bpffs").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (t tree) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = string(t)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "CI=true")
+	return cmd
+}
+
+// test runs the tests of a suite and returns the names of those that fail.
+func (t tree) test(s suite) (failed []string, output string, err error) {
+	args := []string{"test", "-count=1", "-vet=off", "-failfast", "-timeout=120s", "-run", s.run}
+	dir, pkg := s.dir()
+	args = append(args, pkg)
+	if pkg == "./reliability" {
+		args = append(args, "-duration=6s")
+	}
+	cmd := t.command("go", args...)
+	cmd.Dir = filepath.Join(cmd.Dir, dir)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err == nil {
+		return nil, out.String(), nil
+	}
+	failed = names(out.String())
+	if len(failed) == 0 {
+		return nil, out.String(), fmt.Errorf("%s: no test failed, but:\n%s", pkg, out.String())
+	}
+	return failed, out.String(), nil
+}
+
+// names returns the tests that failed, each only by its deepest name.
+func names(output string) []string {
+	var failed []string
+	for line := range strings.Lines(output) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: ")
+		if !ok {
+			continue
+		}
+		name, _, _ := strings.Cut(rest, " ")
+		if n := len(failed); n > 0 && strings.HasPrefix(name, failed[n-1]+"/") {
+			failed = failed[:n-1]
+		}
+		failed = append(failed, name)
+	}
+	return failed
+}
