@@ -69,11 +69,13 @@ func TestLookUpBothWays(t *testing.T) {
 
 func TestAllocateRefusesImpossibleAttachments(t *testing.T) {
 	e := newEndpoints(t)
+	allocate(t, e, Attachment{"net", "pod", "eth0"})
 	for _, a := range []Attachment{
 		{},
 		{"net", "", "eth0"},
 		{"net", "pod", ""},
 		{"", "pod", "eth0"},
+		{"net", "", "pod"}, // the directory above the one of an attachment
 		{"net", strings.Repeat("n", maxName+1), "eth0"},
 	} {
 		if id, _, err := e.Allocate(a); err == nil {
@@ -83,8 +85,8 @@ func TestAllocateRefusesImpossibleAttachments(t *testing.T) {
 			t.Errorf("ID(%.60v) = %d, %v; wanted %v", a, id, err, ErrNoEndpoint)
 		}
 	}
-	if free, err := e.Free(); err != nil || free != MaxEndpoints {
-		t.Errorf("Free() = %d, %v after refusals; wanted %d", free, err, MaxEndpoints)
+	if free, err := e.Free(); err != nil || free != MaxEndpoints-1 {
+		t.Errorf("Free() = %d, %v after refusals; wanted %d", free, err, MaxEndpoints-1)
 	}
 }
 

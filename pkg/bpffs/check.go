@@ -10,19 +10,12 @@ import (
 
 // CheckMount returns the path at which [Mount] would find or mount the bpffs, or
 // why it could not. It changes nothing, creates no directory and mounts nothing.
-func CheckMount(r Roots) (string, error) {
-	if r.Root != "" {
-		return checkRoot(r.Root)
-	}
-	path, err := checkRoot(DefaultRoot)
-	if !errors.Is(err, ErrOtherFileSystem) {
-		return path, err
-	}
-	path, ferr := checkRoot(r.fallback())
-	if ferr != nil {
-		return "", fmt.Errorf("%w; using the fallback instead: %w", err, ferr)
-	}
-	return path, nil
+func CheckMount(r Roots) (path string, err error) {
+	_, err = r.use(func(root string) (err error) {
+		path, err = checkRoot(root)
+		return err
+	})
+	return path, err
 }
 
 func checkRoot(root string) (string, error) {

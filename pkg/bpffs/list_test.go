@@ -12,8 +12,10 @@ func TestAll(t *testing.T) {
 	e := newEndpoints(t)
 	var want []Endpoint
 	for _, a := range []Attachment{{"net", "pod", "eth0"}, {"my.net", "pod", "eth0"}, {"net", "pod", "eth1"}} {
-		id := allocate(t, e, a, "b_", "a_")
-		want = append(want, Endpoint{id, a, []string{e.dir.LocalMapPath("a_", id), e.dir.LocalMapPath("b_", id)}})
+		id := allocate(t, e, a, "b_", "a_", "c_")
+		want = append(want, Endpoint{id, a, []string{
+			e.dir.LocalMapPath("a_", id), e.dir.LocalMapPath("b_", id), e.dir.LocalMapPath("c_", id),
+		}})
 	}
 	slices.SortFunc(want, func(a, b Endpoint) int { return int(a.ID) - int(b.ID) })
 	var got []Endpoint

@@ -151,6 +151,16 @@ func longName(n int) string {
 	return string(name)
 }
 
+// What is below the root directory is outside of the mount namespace.
+func TestLookAtTheRootDirectory(t *testing.T) {
+	testns.Need(t)
+	layers, err := lookMountinfo("/")
+	if err != nil || len(layers) == 0 {
+		t.Fatalf("mountinfo of /: %v, %v; wanted a mount", layers, err)
+	}
+	expectLayers(t, "/", layers)
+}
+
 func TestLookAtWhatIsNotThere(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	for way, look := range ways() {

@@ -61,19 +61,29 @@ type MountPoint struct {
 // Further errors: [ErrOtherFileSystem], [ErrStacked], the path is not a
 // directory, or what mount(2) answers. Mounting needs CAP_SYS_ADMIN.
 func Mount(ctx context.Context, r Roots) (MountPoint, error) {
+	var m MountPoint
+	fellBack, err := r.use(func(root string) (err error) {
+		m, err = mountRoot(ctx, root)
+		return err
+	})
+	m.Fallback = fellBack
+	return m, err
+}
+
+// use calls do with the root, or with the default, and with the fallback if
+// another file system is mounted at the default.
+func (r Roots) use(do func(root string) error) (fellBack bool, err error) {
 	if r.Root != "" {
-		return mountRoot(ctx, r.Root)
+		return false, do(r.Root)
 	}
-	m, err := mountRoot(ctx, DefaultRoot)
+	err = do(DefaultRoot)
 	if !errors.Is(err, ErrOtherFileSystem) {
-		return m, err
+		return false, err
 	}
-	m, ferr := mountRoot(ctx, r.fallback())
-	if ferr != nil {
-		return MountPoint{}, fmt.Errorf("%w; using the fallback instead: %w", err, ferr)
+	if ferr := do(r.fallback()); ferr != nil {
+		return false, fmt.Errorf("%w; using the fallback instead: %w", err, ferr)
 	}
-	m.Fallback = true
-	return m, nil
+	return true, nil
 }
 
 func mountRoot(ctx context.Context, root string) (MountPoint, error) {

@@ -9,8 +9,8 @@ import (
 
 // Release removes the pins of the attachment's endpoint, then its record. What
 // is gone already is success, also the whole attachment, and so is an attachment
-// that can have no record. A pin that cannot be
-// removed keeps the record, so that a later call can finish: [ErrPinStuck].
+// that can have no record. A pin that cannot be removed keeps the record, so that
+// a later call can finish: [ErrPinStuck].
 func (e *Endpoints) Release(a Attachment) error {
 	if a.Check() != nil {
 		return nil

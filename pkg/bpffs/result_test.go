@@ -17,8 +17,8 @@ func TestAppendPathsKeepsTheRest(t *testing.T) {
 			`{"cniVersion":"1.0.0","interfaces":[{"name":"/b/m_00001"}]}`,
 		},
 		{
-			"empty cniVersion", `{"cniVersion":"","ips":[{"address":"::1/128"}]}`, "1.1.0",
-			`{"cniVersion":"1.1.0","ips":[{"address":"::1/128"}],"interfaces":[{"name":"/b/m_00001"}]}`,
+			"empty cniVersion", `{"cniVersion":"","ips":[{"address":"::1/128","version":"6"}]}`, "1.1.0",
+			`{"cniVersion":"1.1.0","ips":[{"address":"::1/128","version":"6"}],"interfaces":[{"name":"/b/m_00001"}]}`,
 		},
 		{"cniVersion null", `{"cniVersion":null}`, "0.4.0", `{"cniVersion":"0.4.0","interfaces":[{"name":"/b/m_00001"}]}`},
 		{"no cniVersion on either side", `{"ips":null}`, "", `{"ips":null,"interfaces":[{"name":"/b/m_00001"}]}`},
