@@ -104,20 +104,22 @@ const (
 	stacked                // whole file systems on top of each other
 )
 
-// stateOf decides the state of a mount point from its layers. A layer that is a
-// part of a file system, such as the bind of sysfs that "ip netns exec" leaves
-// below a new bpffs, does not make a stack.
+// stateOf decides the state of a mount point from its layers. A hidden layer that
+// is a part of a file system, such as the bind of sysfs that "ip netns exec"
+// leaves below a new bpffs, does not make a stack; a hidden bpffs always does.
 func stateOf(layers []layer) state {
-	whole := 0
-	for _, l := range layers {
-		if l.root == "/" {
-			whole++
+	whole, hidden := 0, false
+	for i, l := range layers {
+		if l.root != "/" {
+			continue
 		}
+		whole++
+		hidden = hidden || i > 0 && l.fsType == fsType
 	}
 	switch {
 	case len(layers) == 0:
 		return unmounted
-	case whole > 1:
+	case whole > 1 || hidden:
 		return stacked
 	case layers[0].fsType != fsType:
 		return foreign

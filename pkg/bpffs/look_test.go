@@ -181,7 +181,7 @@ func TestStateOf(t *testing.T) {
 		{"tmpfs", []layer{{"tmpfs", "/"}}, foreign},
 		{"part of sysfs", []layer{{"sysfs", "/fs/bpf"}}, foreign},
 		{"bpffs over a part of sysfs", []layer{{"bpf", "/"}, {"sysfs", "/fs/bpf"}}, mounted},
-		{"part of sysfs over a bpffs", []layer{{"sysfs", "/fs/bpf"}, {"bpf", "/"}}, foreign},
+		{"part of sysfs over a bpffs", []layer{{"sysfs", "/fs/bpf"}, {"bpf", "/"}}, stacked},
 		{"part of a bpffs", []layer{{"bpf", "/part"}}, mounted},
 		{"two parts of a bpffs", []layer{{"bpf", "/a"}, {"bpf", "/b"}}, mounted},
 		{"tmpfs over bpffs", []layer{{"tmpfs", "/"}, {"bpf", "/"}}, stacked},

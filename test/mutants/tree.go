@@ -74,7 +74,7 @@ func (t tree) command(name string, args ...string) *exec.Cmd {
 
 // test runs the tests of a suite and returns the names of those that fail.
 func (t tree) test(s suite) (failed []string, output string, err error) {
-	args := []string{"test", "-count=1", "-vet=off", "-failfast", "-timeout=120s", "-run", s.run}
+	args := []string{"test", "-count=1", "-vet=off", "-failfast", "-timeout=60s", "-run", s.run}
 	dir, pkg := s.dir()
 	args = append(args, pkg)
 	if pkg == "./reliability" {
@@ -94,9 +94,14 @@ func (t tree) test(s suite) (failed []string, output string, err error) {
 	return failed, out.String(), nil
 }
 
-// names returns the tests that failed, each only by its deepest name.
+// names returns the tests that failed, each only by its deepest name. One that
+// hangs has failed too.
 func names(output string) []string {
 	var failed []string
+	if _, rest, ok := strings.Cut(output, "panic: test timed out after 1m0s\n\trunning tests:\n\t\t"); ok {
+		name, _, _ := strings.Cut(rest, " ")
+		return []string{name + " hangs"}
+	}
 	for line := range strings.Lines(output) {
 		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: ")
 		if !ok {
