@@ -58,7 +58,7 @@ func mountMutants() []mutant {
 		}}, crowd},
 		{"the look at what mounting gave", "a stack of another mounter goes unseen", mountFile, []change{{
 			"\tok, err := isMounted(path)\n\tif err == nil && !ok {", "\tok, err := true, error(nil)\n\tif err == nil && !ok {",
-		}}, []suite{unit("TestMount")}},
+		}}, []suite{whole("TestMountedMeanwhile")}},
 		{"stacked", "a bpffs over a bpffs is used", "pkg/bpffs/look.go", []change{{
 			"case whole > 1:", "case whole > 100:",
 		}}, []suite{unit("TestStateOf|TestMount"), whole("TestMountsChange")}},

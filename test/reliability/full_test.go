@@ -10,6 +10,7 @@ import (
 // TestFull: all 65,535 IDs have a record. The error says so, and the first ID
 // that is freed is found.
 func TestFull(t *testing.T) {
+	t.Parallel()
 	root := newRoot(t)
 	c := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
 	c.succeed(t)
