@@ -8,6 +8,10 @@ import (
 	"syscall"
 )
 
+// emptyDirLinks is the link count of a directory of a bpffs without directories
+// in it; each one counts for one more.
+const emptyDirLinks = 2
+
 // A dir is an open directory in which only this process's user can make
 // anything, so that no link can be in the way. A name may be a path of several
 // components; it is looked up in one system call, where [os.Root] would open
@@ -26,8 +30,7 @@ func (d *dir) path(name string) string {
 	return path.Join(d.f.Name(), name)
 }
 
-// links returns the link count of what is at name: for a directory of a bpffs
-// two more than it has subdirectories.
+// links returns the link count of what is at name, see emptyDirLinks.
 func (d *dir) links(name string) (uint64, error) {
 	n, err := linksAt(d.fd, name)
 	return n, wrapPath("stat", d.path(name), err)
@@ -86,6 +89,19 @@ func (d *dir) remove(name string) error {
 	return wrapPath("rmdir", d.path(name), err)
 }
 
+// removeEmpty removes the directory name if it is there and empty. It asks
+// before, for where a bpffs is mounted read-only the attempt would be an error.
+func (d *dir) removeEmpty(name string) error {
+	links, err := d.links(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && links > emptyDirLinks {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.remove(name)
+}
+
 // removeAll removes the directory name and all directories in it.
 func (d *dir) removeAll(name string) error {
 	err := d.remove(name)
@@ -117,7 +133,7 @@ func (d *dir) leaves(name string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if links <= 2 {
+		if links <= emptyDirLinks {
 			found = append(found, n)
 			continue
 		}

@@ -233,5 +233,5 @@ func (e *Endpoints) Free() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return MaxEndpoints - int(links-2), nil
+	return MaxEndpoints - int(links-emptyDirLinks), nil
 }

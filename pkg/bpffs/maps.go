@@ -69,7 +69,8 @@ func (e *Endpoints) createMap(id uint16, d MapDecl) (isNew bool, err error) {
 
 // CheckMap compares what is pinned for a declared map with a type with its
 // declaration: [fs.ErrNotExist] if nothing is, [ErrMapShape] with both shapes if
-// they differ. The shape of the maps inside a map cannot be read back.
+// they differ, [ErrMapRefused] if the kernel does not say. The shape of the maps
+// inside a map cannot be read back.
 func (e *Endpoints) CheckMap(id uint16, d MapDecl) error {
 	t, err := findMapType(d.Spec.Type)
 	if err != nil {
@@ -80,8 +81,11 @@ func (e *Endpoints) CheckMap(id uint16, d MapDecl) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err != nil {
+	if errors.Is(err, syscall.EACCES) { // neither a map nor another object of BPF
 		return fmt.Errorf("%w: %w", ErrMapShape, err)
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the map: %w: %w%s", ErrMapRefused, err, whyRefused(err))
 	}
 	defer m.Close()
 	has, err := shapeOf(m)

@@ -77,24 +77,50 @@ func (e *Endpoints) unpin(dir string, names []string) error {
 	return errors.Join(errs...)
 }
 
+// Collect releases every attachment to the network that keep does not want, and
+// carries on past errors. It also removes what a kill left of the index.
+func (e *Endpoints) Collect(network string, keep func(Attachment) bool) error {
+	if checkName(escape(network)) != nil {
+		return nil
+	}
+	all, err := e.Attachments(network)
+	errs := []error{e.in(err)}
+	for _, a := range all {
+		if !keep(a) {
+			errs = append(errs, e.Release(a))
+		}
+	}
+	return errors.Join(append(errs, e.in(e.prune(network)))...)
+}
+
 // unindex removes the attachment from the index, and the directories above it
-// that are empty then.
+// that are empty then, also those that a kill in the middle of this left empty.
 func (e *Endpoints) unindex(a Attachment) error {
 	index := path.Join(attachmentsDir, a.path())
-	if there, err := e.cni.exists(index); !there || err != nil {
-		return err // also in a bpffs that is mounted read-only
-	}
-	if err := e.cni.removeAll(index); err != nil {
+	if there, err := e.cni.exists(index); err != nil {
 		return err
-	}
-	for _, above := range []string{path.Dir(index), path.Dir(path.Dir(index))} {
-		if err := e.cni.remove(above); isNotEmpty(err) {
-			return nil
-		} else if err != nil {
+	} else if there {
+		if err := e.cni.removeAll(index); err != nil {
 			return err
 		}
 	}
-	return nil
+	container := path.Dir(index)
+	return errors.Join(e.cni.removeEmpty(container), e.cni.removeEmpty(path.Dir(container)))
+}
+
+// prune removes the containers without an interface from the index of a network,
+// and the network if it has none.
+func (e *Endpoints) prune(network string) error {
+	dir := path.Join(attachmentsDir, escape(network))
+	names, err := e.cni.list(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, name := range names {
+		errs = append(errs, e.cni.removeEmpty(path.Join(dir, name)))
+	}
+	return errors.Join(append(errs, e.cni.removeEmpty(dir))...)
 }
 
 // Pins returns the paths of the pins that the endpoint id owns, whether there is
