@@ -60,7 +60,7 @@ func mountMutants() []mutant {
 			"\tok, err := isMounted(path)\n\tif err == nil && !ok {", "\tok, err := true, error(nil)\n\tif err == nil && !ok {",
 		}}, []suite{whole("TestMountedMeanwhile")}},
 		{"stacked", "a bpffs over a bpffs is used", "pkg/bpffs/look.go", []change{{
-			"case whole > 1:", "case whole > 100:",
+			"case whole > 1 || hidden:", "case whole > 100 && hidden:",
 		}}, []suite{unit("TestStateOf|TestMount"), whole("TestMountsChange")}},
 	}
 }
@@ -169,7 +169,7 @@ func removalMutants() []mutant {
 		{"the record of a pin that is stuck", "DEL forgets a pin that it could not remove", releaseFile, []change{{
 			"if err := errors.Join(errs...); err != nil {", "if err := errors.Join(errs...); err != nil && false {",
 		}}, []suite{unit("TestRelease"), whole("TestRefused|TestMountsChange")}},
-		{"the network of a GC", "GC removes the attachments of other networks", "plugins/bpffs/gc.go", []change{{
+		{"the network of a GC", "GC removes the attachments of other networks", releaseFile, []change{{
 			"e.Attachments(network)", "e.Attachments(\"other\")",
 		}}, []suite{kill("GC_of_several")}},
 		{"the list of a GC", "GC removes what is valid", "plugins/bpffs/gc.go", []change{{
