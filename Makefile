@@ -13,7 +13,7 @@ TESTFLAGS := -vet=off -count=1
 # bits, little and big endian.
 VET_ARCH := amd64 arm64 arm 386 s390x
 
-.PHONY: help build tools test test-race test-kernels test-runtimes lint bench demo check-reproducible clean
+.PHONY: help build tools test test-race test-kernels test-runtimes test-reliability test-mutants lint bench bench-library demo check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -67,6 +67,15 @@ $(BIN)/tools/golangci-lint: tools/go.mod tools/go.sum
 bench: tools ## measure the plugin beside others; BENCHFLAGS=-h lists the options (root)
 	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/bench ./bench
 	@$(BIN)/bench $(BENCHFLAGS)
+
+bench-library: ## run the library's benchmarks, each briefly
+	CGO_ENABLED=0 go test -run '^$$' -bench . -benchtime 3x ./pkg/bpffs
+
+test-reliability: build ## kill at every system call, and race for minutes (root; five minutes)
+	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v ./reliability -args -all -duration 60s
+
+test-mutants: ## take every guard out of a copy and demand that a test fails (root; three minutes)
+	CGO_ENABLED=0 go run -C test ./mutants -source ..
 
 demo: tools ## show a pod's life with the plugin, in namespaces of its own (root)
 	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo ./countdemo

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 )
 
 // CheckMount returns the path at which [Mount] would find or mount the bpffs, or
@@ -42,14 +41,11 @@ func checkMountable(path string) error {
 // fail, in the records and the map directory as they are. It makes nothing: what
 // is missing is no reason, not even the bpffs.
 func CheckEndpoints(ctx context.Context, dir MapDir) error {
-	ok, err := isBPF(dir.Root())
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !ok {
+	err := checkDirs(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
-		return err
-	}
-	if err := checkDirs(dir); err != nil {
 		return err
 	}
 	e, err := OpenEndpoints(ctx, dir)
@@ -70,7 +66,7 @@ func CheckEndpoints(ctx context.Context, dir MapDir) error {
 // checkDirs reports why the root or the map directory, if it is there, is unsafe
 // or cannot be written to.
 func checkDirs(dir MapDir) error {
-	root, err := os.OpenRoot(dir.Root())
+	root, err := openBPF(dir.Root())
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,10 @@ import (
 // in it; each one counts for one more.
 const emptyDirLinks = 2
 
+// dirFlags open a directory for package os, which need not find out then whether
+// it can be polled: that would be four more system calls.
+const dirFlags = os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+
 // A dir is an open directory in which only this process's user can make
 // anything, so that no link can be in the way. A name may be a path of several
 // components; it is looked up in one system call, where [os.Root] would open

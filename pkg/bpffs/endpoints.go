@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"syscall"
 )
 
 // MaxEndpoints is how many endpoints a node can have: the IDs 1 to 65535.
@@ -64,12 +63,7 @@ func OpenEndpoints(ctx context.Context, dir MapDir) (*Endpoints, error) {
 }
 
 func openEndpoints(ctx context.Context, dir MapDir, create bool) (*Endpoints, error) {
-	if ok, err := isBPF(dir.Root()); err != nil {
-		return nil, err
-	} else if !ok {
-		return nil, fmt.Errorf("%s: %w there", dir.Root(), ErrNotFound)
-	}
-	root, err := os.OpenRoot(dir.Root())
+	root, err := openBPF(dir.Root())
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +72,31 @@ func openEndpoints(ctx context.Context, dir MapDir, create bool) (*Endpoints, er
 		return nil, errors.Join(e.in(err), e.Close())
 	}
 	return e, nil
+}
+
+// openBPF opens the root of a bpffs. It looks at what it has opened, for the
+// bpffs may be unmounted at any time, and what it covered is not ours.
+func openBPF(path string) (*os.Root, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		if fi, serr := os.Stat(path); serr == nil && !fi.IsDir() {
+			return nil, fmt.Errorf("%s: %w there, it is not a directory", path, ErrNotFound)
+		}
+		return nil, err
+	}
+	f, err := root.OpenFile(".", dirFlags, 0)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	defer f.Close()
+	ok, err := isBPFFile(f)
+	if err == nil && !ok {
+		err = fmt.Errorf("%s: %w there", path, ErrNotFound)
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
 }
 
 // in says of an error in which bpffs it happened: the paths in the errors of
@@ -127,8 +146,7 @@ func (e *Endpoints) prepare(create bool) (noMapDir bool, err error) {
 // takeLock opens the directory of the records and locks it. While this process
 // waited, the bpffs may have been unmounted and another mounted in its place.
 func (e *Endpoints) takeLock(ctx context.Context) error {
-	const flags = os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
-	f, err := e.root.OpenFile(recordsDir, flags, 0)
+	f, err := e.root.OpenFile(recordsDir, dirFlags, 0)
 	if err != nil {
 		return err
 	}

@@ -96,6 +96,15 @@ func isBPF(path string) (bool, error) {
 	return uint32(st.Type) == unix.BPF_FS_MAGIC, nil
 }
 
+// isBPFFile reports whether the open file f lies on a bpffs.
+func isBPFFile(f *os.File) (bool, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return false, &os.PathError{Op: "fstatfs", Path: f.Name(), Err: err}
+	}
+	return uint32(st.Type) == unix.BPF_FS_MAGIC, nil
+}
+
 // checkWritable reports why this process cannot write to the directory path:
 // EROFS for one that is mounted read-only.
 func checkWritable(path string) error {

@@ -63,6 +63,7 @@ var codes = []struct {
 	{bpffs.ErrMapShape, codeMapShape},
 	{bpffs.ErrPinStuck, codePinStuck},
 	{errRoot, codeRoot},
+	{bpffs.ErrNotFound, codeRoot},
 	{syscall.EROFS, codeRoot},
 }
 
