@@ -26,6 +26,9 @@ func checkRoot(root string) (string, error) {
 		if ok, err := isMounted(path); ok || err != nil {
 			return path, err
 		}
+		if err := checkEmpty(path); err != nil {
+			return "", err
+		}
 	}
 	return path, checkMountable(path)
 }

@@ -82,7 +82,7 @@ func (e *Endpoints) CheckMap(id uint16, d MapDecl) error {
 		return err
 	}
 	if errors.Is(err, syscall.EACCES) { // neither a map nor another object of BPF
-		return fmt.Errorf("%w: %w", ErrMapShape, err)
+		return fmt.Errorf("%w: it is no map: %w", ErrMapShape, err)
 	}
 	if err != nil {
 		return fmt.Errorf("looking for the map: %w: %w%s", ErrMapRefused, err, whyRefused(err))

@@ -103,11 +103,25 @@ func mountRoot(ctx context.Context, root string) (MountPoint, error) {
 	if ok, err := isMounted(path); ok || err != nil {
 		return m, err
 	}
+	if err := checkEmpty(path); err != nil {
+		return MountPoint{}, err
+	}
 	if err := mountNew(path); err != nil {
 		return MountPoint{}, err
 	}
 	m.New = true
 	return m, nil
+}
+
+// checkEmpty reports that there is something in a directory, which a mount would
+// hide from everybody.
+func checkEmpty(path string) error {
+	entries, err := os.ReadDir(path)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("mounting a bpffs at %s: the directory is not empty, and the mount would hide what is in it: "+
+			"give one that is empty or missing", path)
+	}
+	return err
 }
 
 // mountNew mounts a bpffs at path and looks at what came of it: a process that

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 )
 
@@ -72,9 +73,38 @@ func (e *Endpoints) unpin(dir string, names []string) error {
 	defer maps.Close()
 	var errs []error
 	for _, name := range names {
-		errs = append(errs, maps.RemoveAll(name))
+		errs = append(errs, removeTree(maps, name))
 	}
 	return errors.Join(errs...)
+}
+
+// removeTree removes what is at name below root, with everything in it. It tries
+// to remove a directory before it looks inside: a mount point is busy then, and
+// what is mounted there, which is somebody else's, stays.
+func removeTree(root *os.Root, name string) error {
+	err := root.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if !isNotEmpty(err) {
+		return err
+	}
+	dir, err := root.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	d, err := dir.OpenFile(".", dirFlags, 0)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	errs := []error{err}
+	for _, n := range names {
+		errs = append(errs, removeTree(dir, n))
+	}
+	return errors.Join(append(errs, root.Remove(name))...)
 }
 
 // Collect releases every attachment to the network that keep does not want, and

@@ -25,22 +25,40 @@ func (p plugin) Add(c *config, r request) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRoot, err)
 	}
+	id, isNew, err := prepare(ctx, c, dir, a)
+	if err != nil {
+		return err
+	}
+	err = p.printResult(c, dir, id)
+	if err == nil || !isNew {
+		return err
+	}
+	// It may have taken long until nobody read the result.
+	ctx, cancel = context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	return errors.Join(err, p.withRecords(ctx, dir.Root(), "", func(_ bpffs.MapDir, e *bpffs.Endpoints) error {
+		return e.Release(a)
+	}))
+}
+
+// prepare gives the attachment its ID and its maps, and says whether the ID is
+// new. The records are free for others again before the result is printed, for
+// that can take as long as the reader likes.
+func prepare(ctx context.Context, c *config, dir bpffs.MapDir, a bpffs.Attachment) (id uint16, isNew bool, err error) {
 	endpoints, err := bpffs.CreateEndpoints(ctx, dir)
 	if err != nil {
-		return err
+		return 0, false, err
 	}
 	defer endpoints.Close()
-	id, isNew, err := endpoints.Allocate(a, c.names()...)
+	id, isNew, err = endpoints.Allocate(a, c.names()...)
 	if err != nil {
-		return err
+		return 0, false, err
 	}
-	if err = endpoints.CreateMaps(id, c.maps); err == nil {
-		err = p.printResult(c, dir, id)
-	}
+	err = endpoints.CreateMaps(id, c.maps)
 	if err != nil && isNew {
-		return errors.Join(err, endpoints.Release(a))
+		err = errors.Join(err, endpoints.Release(a))
 	}
-	return err
+	return id, isNew, err
 }
 
 // parseAdd reads the configuration and refuses one that ADD could not finish

@@ -192,7 +192,15 @@ type gcAttachment struct {
 func (c *config) validAttachments() (valid []gcAttachment, sent bool, err error) {
 	const key = "cni.dev/valid-attachments"
 	_, sent = c.keys[key]
-	return valid, sent, c.decode(key, &valid)
+	if err := c.decode(key, &valid); err != nil {
+		return nil, sent, err
+	}
+	for i, v := range valid {
+		if v.ContainerID == "" || v.IfName == "" {
+			return nil, sent, badValue(fmt.Sprintf("%s[%d]", key, i), c.keys[key], errors.New("containerID or ifname is missing"))
+		}
+	}
+	return valid, sent, nil
 }
 
 // badValue says what is wrong with the value of a key.

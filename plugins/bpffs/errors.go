@@ -54,6 +54,7 @@ var codes = []struct {
 	{errConfig, codeConfig},
 	{errNetNS, codeNetNS},
 	{errCheck, codeCheck},
+	{syscall.EROFS, codeRoot},
 	{bpffs.ErrLocked, codeTryAgain},
 	{bpffs.ErrUnsafe, codeUnsafe},
 	{bpffs.ErrLayout, codeLayout},
@@ -64,7 +65,6 @@ var codes = []struct {
 	{bpffs.ErrPinStuck, codePinStuck},
 	{errRoot, codeRoot},
 	{bpffs.ErrNotFound, codeRoot},
-	{syscall.EROFS, codeRoot},
 }
 
 // codeOf returns the CNI error code of what a command answered. STATUS has one

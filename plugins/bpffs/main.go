@@ -6,6 +6,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -21,9 +22,10 @@ func main() {
 			buildVersion, strings.Join(cniVersions(), ", "))
 		return
 	}
-	stdout, err := standardOutput()
-	if err == nil {
-		err = plugin{stdin: os.Stdin, stdout: stdout, stderr: os.Stderr}.run(command, os.Getenv)
+	stdout, err := duplicate(os.Stdout)
+	stderr, serr := duplicate(os.Stderr)
+	if err = errors.Join(err, serr); err == nil {
+		err = plugin{stdin: os.Stdin, stdout: stdout, stderr: stderr}.run(command, os.Getenv)
 	}
 	if err != nil {
 		os.Exit(1)

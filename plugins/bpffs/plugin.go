@@ -62,6 +62,9 @@ func (p plugin) withRecords(ctx context.Context, root, prefix string, do func(bp
 	}
 	endpoints, err := bpffs.OpenEndpoints(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bpffs.ErrNotFound) {
+		if _, err := bpffs.CheckMount(bpffs.Roots{Root: path}); errors.Is(err, bpffs.ErrStacked) {
+			p.warn("%v; what is recorded in a hidden bpffs stays", err)
+		}
 		return nil
 	}
 	if errors.Is(err, bpffs.ErrNotOurs) {

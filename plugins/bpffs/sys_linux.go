@@ -23,13 +23,13 @@ func waitReadable(f *os.File, most time.Duration) (bool, error) {
 	}
 }
 
-// standardOutput returns a file that writes to standard output. Other than with
-// os.Stdout, a reader that is gone is an error, and not the end of the process
-// before it could undo anything.
-func standardOutput() (*os.File, error) {
-	fd, err := unix.FcntlInt(os.Stdout.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+// duplicate returns a file that writes to where f does. Other than with
+// os.Stdout and os.Stderr, a reader that is gone is an error, and not the end of
+// the process before it could undo or finish anything.
+func duplicate(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	return os.NewFile(uintptr(fd), os.Stdout.Name()), nil
+	return os.NewFile(uintptr(fd), f.Name()), nil
 }
