@@ -54,6 +54,7 @@ var codes = []struct {
 	{errConfig, codeConfig},
 	{errNetNS, codeNetNS},
 	{errCheck, codeCheck},
+	{bpffs.ErrPinStuck, codePinStuck},
 	{syscall.EROFS, codeRoot},
 	{bpffs.ErrLocked, codeTryAgain},
 	{bpffs.ErrUnsafe, codeUnsafe},
@@ -62,7 +63,6 @@ var codes = []struct {
 	{bpffs.ErrOccupied, codeOccupied},
 	{bpffs.ErrMapRefused, codeMapRefused},
 	{bpffs.ErrMapShape, codeMapShape},
-	{bpffs.ErrPinStuck, codePinStuck},
 	{errRoot, codeRoot},
 	{bpffs.ErrNotFound, codeRoot},
 }

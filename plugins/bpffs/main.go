@@ -6,7 +6,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -23,9 +22,8 @@ func main() {
 		return
 	}
 	stdout, err := duplicate(os.Stdout)
-	stderr, serr := duplicate(os.Stderr)
-	if err = errors.Join(err, serr); err == nil {
-		err = plugin{stdin: os.Stdin, stdout: stdout, stderr: stderr}.run(command, os.Getenv)
+	if err == nil {
+		err = plugin{stdin: os.Stdin, stdout: stdout, stderr: warnings{os.Stderr}}.run(command, os.Getenv)
 	}
 	if err != nil {
 		os.Exit(1)

@@ -33,3 +33,18 @@ func duplicate(f *os.File) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), f.Name()), nil
 }
+
+// warnings writes to a duplicate of its file, for as long as a warning takes.
+type warnings struct {
+	f *os.File
+}
+
+// Write makes warnings an [io.Writer].
+func (w warnings) Write(text []byte) (int, error) {
+	f, err := duplicate(w.f)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return f.Write(text)
+}

@@ -1,0 +1,94 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+// What somebody has mounted where a pin should be is not removed.
+func TestDelNeverRemovesThroughAMount(t *testing.T) {
+	p := newNode(t)
+	pin := p.add(t, conf(nil))[0]
+	precious := filepath.Join(customDir, "sub/precious")
+	mkdir(t, precious)
+	mkdir(t, filepath.Join(pin, "below"))
+	testns.Bind(t, customDir, filepath.Join(pin, "below"))
+	p.fail(t, 108, []string{"busy"}, "DEL", conf(nil))
+	if _, err := os.Stat(precious); err != nil {
+		t.Errorf("DEL removed what is mounted below a pin: %v", err)
+	}
+	testns.UnmountAll(t, filepath.Join(pin, "below"))
+	p.succeed(t, "DEL", conf(nil))
+}
+
+func TestDirectoryWithContentsIsNotHidden(t *testing.T) {
+	p := newNode(t)
+	mkdir(t, filepath.Join(customRoot, "precious"))
+	c := conf(keys{"bpfRoot": customRoot})
+	p.fail(t, 100, []string{customRoot, "not empty"}, "ADD", c)
+	p.fail(t, 50, []string{customRoot, "not empty"}, "STATUS", c)
+	if got := bpfMounts(t); len(got) != 0 {
+		t.Errorf("a bpffs is mounted at %q, want none", got)
+	}
+}
+
+func TestGCOfNobody(t *testing.T) {
+	p := newNode(t)
+	p.add(t, conf(nil))
+	for _, list := range []string{`[null]`, `[{}]`, `[{"containerID": "c1"}]`, `[{"ifname": "eth0"}]`} {
+		p.fail(t, 7, []string{"cni.dev/valid-attachments[0]", "missing"}, "GC", withValid(conf(nil), list))
+	}
+	p.succeed(t, "CHECK", conf(keys{"maps": nil}))
+}
+
+// A warning that nobody reads does not keep DEL from its work.
+func TestClosedStderr(t *testing.T) {
+	p := newNode(t)
+	p.add(t, conf(nil))
+	r, w, err := os.Pipe()
+	must(t, err)
+	must(t, r.Close())
+	defer w.Close()
+	cmd := p.command("DEL", conf(keys{"bpfRoot": "relative"}))
+	cmd.Stderr = w
+	must(t, cmd.Run())
+	if left, err := os.ReadDir(defaultRoot + "/cni/endpoints"); err != nil || len(left) != 0 {
+		t.Errorf("DEL with a closed stderr left %v (%v)", left, err)
+	}
+}
+
+// A result that nobody reads blocks no other ADD.
+func TestUnreadResult(t *testing.T) {
+	p := newNode(t)
+	long := make([]keys, 20_000)
+	for i := range long {
+		long[i] = keys{"name": "veth-of-somebody-else"}
+	}
+	r, w, err := os.Pipe()
+	must(t, err)
+	defer r.Close()
+	stuck := p.command("ADD", conf(keys{"prevResult": keys{"cniVersion": "1.1.0", "interfaces": long}}))
+	stuck.Stdout = w
+	must(t, stuck.Start())
+	must(t, w.Close())
+	for i := 0; i < 100 && !isThere(defaultRoot+"/cni/attachments/net/c1"); i++ {
+		time.Sleep(20 * time.Millisecond)
+	}
+	p.add(t, conf(nil), "CNI_CONTAINERID=c2")
+	must(t, r.Close()) // nobody will ever read it: the plugin takes back what it recorded
+	if err := stuck.Wait(); err == nil {
+		t.Error("ADD succeeds though nobody read its result")
+	}
+	if isThere(defaultRoot + "/cni/attachments/net/c1") {
+		t.Error("ADD whose result nobody read leaves its record")
+	}
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
