@@ -1,0 +1,203 @@
+package runtimes
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// kubeletVar is not empty where there is a bin/kubelet/kubelet to be tried. It takes
+// minutes to build, so the others do not wait for it.
+const kubeletVar = "BPFFS_KUBELET"
+
+const (
+	kubeletLog = "/run/kubelet.log"
+	manifests  = "/run/node/manifests"
+	nodeIP     = "10.244.80.1"
+)
+
+// TestKubelet lets kubelet, without an API server, make a pod of a manifest and
+// delete it when the manifest goes.
+func TestKubelet(t *testing.T) {
+	if os.Getenv(kubeletVar) == "" {
+		t.Skip("no " + kubeletVar + ": run make test-kubelet")
+	}
+	if !onNode(t) {
+		return
+	}
+	const subject = "kubelet 1.34"
+	rt := newContainerd(t, "2.4")
+	rt.network(t, conflist("1.1.0", ours))
+	startKubelet(t)
+	t.Run("life", func(t *testing.T) {
+		works(t, subject, "a static pod on containerd 2.4, from its manifest to its removal, packets counted; node and pod events stay clean")
+		staticPod(t, rt, "life", func() {})
+		cleanEvents(t)
+		note(t, subject, "verbs that plugins get", verbs(t))
+	})
+	t.Run("later plugin fails", func(t *testing.T) {
+		works(t, subject, "ADD fails in a later plugin: kubelet says so, and tries again until the pod runs")
+		write(t, failFile, "")
+		staticPod(t, rt, "failing", func() {
+			waitFor(t, "an event of the failure", func() bool { return len(events(t, "FailedCreatePodSandBox")) > 0 })
+			nothingLeft(t)
+			if err := os.Remove(failFile); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+// staticPod plays the life of a pod: its manifest comes, something happens, the pod
+// runs and sends, the manifest goes, the pod is gone.
+func staticPod(t *testing.T, rt *containerd, name string, happens func()) {
+	t.Helper()
+	manifest := filepath.Join(manifests, name+".yaml")
+	write(t, manifest, strings.ReplaceAll(config(t, "static-pod.yaml"), "NAME", name))
+	happens()
+	container := rt.runningContainer(t)
+	sandbox := container.GetPodSandboxId()
+	rt.isMountedFor(t)
+	ep := pinned(t, sandbox)
+	if all := endpoints(t); len(all) != 1 {
+		t.Errorf("endpoints: got %v, want one", all)
+	}
+	counts(t, ep, (&pod{rt: rt}).send, container.GetId())
+	t.Logf("endpoint %d of sandbox %s: %q, %d packets counted", ep.ID, sandbox, ep.Pins, sent(t, ep))
+	if err := os.Remove(manifest); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "kubelet to delete the pod", func() bool {
+		left, err := filepath.Glob("/var/lib/kubelet/pods/*")
+		return err == nil && len(left) == 0
+	})
+	if dels := deletions(t, sandbox); len(dels) == 0 || dels[0].NetNS == "" {
+		t.Errorf("calls of DEL: got %+v, want one with netns", dels)
+	}
+	nothingLeft(t)
+}
+
+// config returns one of the files in the directory of that name.
+func config(t *testing.T, name string) string {
+	t.Helper()
+	content, err := files.ReadFile("config/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// startKubelet starts a kubelet that has no API server.
+func startKubelet(t *testing.T) {
+	t.Helper()
+	keepKernel(t)
+	if err := unix.Mount("tmpfs", "/var/log", "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(manifests, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, "ip", "link", "add", "node0", "up", "type", "bridge")
+	mustRun(t, "ip", "address", "add", nodeIP+"/24", "dev", "node0")
+	write(t, "/run/kubelet.yaml", config(t, "kubelet.yaml"))
+	log, err := os.Create(kubeletLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(bins, "kubelet", "kubelet"), "--config=/run/kubelet.yaml",
+		"--hostname-override=node", "--node-ip="+nodeIP, "--v=3") // 3 has the events
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v: run make test-kubelet", err)
+	}
+	t.Cleanup(func() {
+		if all, err := os.ReadFile(kubeletLog); t.Failed() && err == nil {
+			t.Logf("the last of kubelet's log:\n%s", all[max(0, len(all)-16000):])
+		}
+	})
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait() // it may well say that it was told to end
+	})
+}
+
+// keepKernel hides from kubelet the settings that it would change for the whole
+// host: it finds them as it wants them.
+func keepKernel(t *testing.T) {
+	t.Helper()
+	for setting, value := range map[string]string{
+		"vm/overcommit_memory":      "1",
+		"vm/panic_on_oom":           "0",
+		"kernel/panic":              "10",
+		"kernel/panic_on_oops":      "1",
+		"kernel/keys/root_maxkeys":  "1000000",
+		"kernel/keys/root_maxbytes": "25000000",
+	} {
+		file := filepath.Join("/run/node/sys", setting)
+		write(t, file, value+"\n")
+		if err := unix.Mount(file, filepath.Join("/proc/sys", setting), "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(&os.PathError{Op: "bind", Path: setting, Err: err})
+		}
+	}
+}
+
+// runningContainer waits until there is a container that runs.
+func (c *containerd) runningContainer(t *testing.T) (running *cri.Container) {
+	t.Helper()
+	isRunning := &cri.ContainerStateValue{State: cri.ContainerState_CONTAINER_RUNNING}
+	waitFor(t, "kubelet to start the pod", func() bool {
+		list, err := c.cri.ListContainers(t.Context(), &cri.ListContainersRequest{Filter: &cri.ContainerFilter{State: isRunning}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, running = range list.GetContainers() {
+			return true
+		}
+		return false
+	})
+	return running
+}
+
+// events returns the lines of kubelet's log that match the expression.
+func events(t *testing.T, expression string) (lines []string) {
+	t.Helper()
+	log, err := os.ReadFile(kubeletLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := regexp.MustCompile(expression)
+	for line := range strings.Lines(string(log)) {
+		if is.MatchString(line) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+// cleanEvents reports the warnings among kubelet's events, and the errors in its
+// log that have to do with networks.
+func cleanEvents(t *testing.T) {
+	t.Helper()
+	if len(events(t, `"Event occurred".*kind="Pod".*reason="Started"`)) == 0 {
+		t.Error("no event of the start of the pod in kubelet's log: are there events at all?")
+	}
+	const network = `^E.*([cC][nN][iI]|[nN]etwork|[sS]andbox)`
+	// Not all hosts have cgroups of version 2, and ours appears with the first pod.
+	known := regexp.MustCompile(`reason="(CgroupV1|FailedNodeAllocatableEnforcement)"`)
+	for _, line := range events(t, `"Event occurred".*type="Warning"|FailedCreatePodSandBox|NetworkNotReady|`+network) {
+		if !known.MatchString(line) {
+			t.Errorf("in kubelet's log: %s", line)
+		}
+	}
+	for _, line := range events(t, `"Event occurred".*kind="Pod"`) {
+		t.Log(line)
+	}
+}
