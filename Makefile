@@ -13,7 +13,7 @@ TESTFLAGS := -vet=off -count=1
 # bits, little and big endian.
 VET_ARCH := amd64 arm64 arm 386 s390x
 
-.PHONY: help build tools test test-race test-kernels test-runtimes test-reliability test-mutants lint bench bench-library demo check-reproducible clean
+.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-reliability test-mutants lint bench bench-library demo check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -70,6 +70,17 @@ bench: tools ## measure the plugin beside others; BENCHFLAGS=-h lists the option
 
 bench-library: ## run the library's benchmarks, each briefly
 	CGO_ENABLED=0 go test -run '^$$' -bench . -benchtime 3x ./pkg/bpffs
+
+# A number of inputs, not a time: "go test" takes a deadline in the middle of an
+# input for a failure now and then.
+FUZZTIME ?= 20000x
+
+fuzz: ## fuzz whatever reads bytes from outside; FUZZTIME=10m for longer
+	@set -e; for package in ./pkg/bpffs ./plugins/bpffs; do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z]*' $$package/*_test.go | cut -c6-); do \
+			echo "$$package $$target"; \
+			CGO_ENABLED=0 go test $(TESTFLAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; done
 
 test-reliability: build ## kill at every system call, and race for minutes (root; five minutes)
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v ./reliability -args -all -duration 60s
