@@ -13,7 +13,7 @@ TESTFLAGS := -vet=off -count=1
 # bits, little and big endian.
 VET_ARCH := amd64 arm64 arm 386 s390x
 
-.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-reliability test-mutants lint bench bench-library demo check-reproducible clean
+.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-kubelet test-reliability test-mutants lint bench bench-library demo check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,6 +50,12 @@ test-runtimes: tools ## run the plugin under container runtimes, which it instal
 	test/runtimes/install.sh
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./record ./pod
 	CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS)
+
+test-kubelet: tools ## run the plugin under kubelet, which it builds (root, Debian 12)
+	test/runtimes/install.sh
+	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./record ./pod
+	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/kubelet .
+	BPFFS_KUBELET=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -run '^TestKubelet$$'
 
 lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, check go.mod
 	$(BIN)/tools/golangci-lint run ./...
