@@ -116,16 +116,28 @@ func (c chain) clear(t *testing.T) {
 	if err := netns.DeleteNamed("matrix"); err != nil {
 		t.Fatal(err)
 	}
-	all, err := netlink.LinkList()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, l := range all {
+	for _, l := range links(t) {
 		if slices.Contains([]string{"lo", "uplink", "switch"}, l.Attrs().Name) {
 			continue
 		}
 		// The peer may be gone by now, with the namespace it was in.
 		if err := netlink.LinkDel(l); err != nil && !errors.As(err, &netlink.LinkNotFoundError{}) && !errors.Is(err, unix.ENODEV) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// links returns the interfaces in the network namespace, from a look during which
+// none came or went: the peers of those in a deleted namespace go when the kernel
+// comes to it.
+func links(t *testing.T) []netlink.Link {
+	t.Helper()
+	for {
+		all, err := netlink.LinkList()
+		if err == nil {
+			return all
+		}
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			t.Fatal(err)
 		}
 	}
