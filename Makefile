@@ -5,13 +5,16 @@ BIN      := $(CURDIR)/bin
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # Static, stripped, the same bytes from the same sources wherever they are.
-BUILD    := CGO_ENABLED=0 go build -trimpath -buildvcs=false -buildmode=exe
-LDFLAGS  := -s -w -X main.buildVersion=$(VERSION)
+STATIC   := -trimpath -buildvcs=false -buildmode=exe -ldflags '-s -w -X main.buildVersion=$(VERSION)'
 TESTFLAGS := -vet=off -count=1
 
 # The architectures that "make lint" vets, beside the one it runs on: 64 and 32
 # bits, little and big endian.
 VET_ARCH := amd64 arm64 arm 386 s390x
+
+# Each has a go.mod of its own, so that whoever imports the library gets no more
+# than it needs.
+MODULES := . cmd/bpffsctl examples/pktcount test test/runtimes
 
 .PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-kubelet test-reliability test-mutants lint bench bench-library demo check-reproducible clean
 .DEFAULT_GOAL := help
@@ -19,8 +22,9 @@ VET_ARCH := amd64 arm64 arm 386 s390x
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
-build: ## build the plugin: bin/bpffs
-	$(BUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/bpffs ./plugins/bpffs
+build: ## build the plugin and bpffsctl: bin/bpffs, bin/bpffsctl
+	CGO_ENABLED=0 go build $(STATIC) -o $(BIN)/bpffs ./plugins/bpffs
+	CGO_ENABLED=0 go build -C cmd/bpffsctl $(STATIC) -o $(BIN)/bpffsctl .
 
 tools: build ## build cnitool and the plugins around ours: bin/cni/
 	@mkdir -p $(BIN)/cni
@@ -58,13 +62,12 @@ test-kubelet: tools ## run the plugin under kubelet, which it builds (root, Debi
 	BPFFS_KUBELET=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -run '^TestKubelet$$'
 
 lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, check go.mod
-	$(BIN)/tools/golangci-lint run ./...
-	cd test && $(BIN)/tools/golangci-lint run --config ../.golangci.yml ./...
-	cd test/runtimes && $(BIN)/tools/golangci-lint run --config ../../.golangci.yml ./...
-	cd examples/pktcount && $(BIN)/tools/golangci-lint run --config ../../.golangci.yml ./...
+	@set -e; for module in $(MODULES); do \
+		echo "golangci-lint run in $$module"; \
+		(cd $$module && $(BIN)/tools/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 	@set -e; for arch in $(VET_ARCH); do \
 		echo "GOARCH=$$arch go vet ./..."; GOOS=linux GOARCH=$$arch CGO_ENABLED=0 go vet ./...; done
-	@set -e; for module in . test test/runtimes tools examples/pktcount; do \
+	@set -e; for module in $(MODULES) tools; do \
 		echo "go mod tidy -diff in $$module"; go -C $$module mod tidy -diff; done
 
 $(BIN)/tools/golangci-lint: tools/go.mod tools/go.sum
@@ -104,7 +107,7 @@ check-reproducible: ## build twice, in two directories with two caches, and comp
 	mkdir -p $$tmp/one $$tmp/another; \
 	cp -r go.mod go.sum pkg plugins $$tmp/one; cp -r $$tmp/one $$tmp/another/place; \
 	for copy in $$tmp/one $$tmp/another/place; do \
-		(cd $$copy && GOCACHE=$$PWD/cache $(BUILD) -ldflags '$(LDFLAGS)' -o bpffs ./plugins/bpffs); \
+		(cd $$copy && GOCACHE=$$PWD/cache CGO_ENABLED=0 go build $(STATIC) -o bpffs ./plugins/bpffs); \
 	done; \
 	cmp $$tmp/one/bpffs $$tmp/another/place/bpffs; \
 	echo "the same twice: sha256 $$(sha256sum < $$tmp/one/bpffs | cut -d' ' -f1)"

@@ -1,0 +1,20 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// newRoot returns the command with all its subcommands.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "bpffsctl",
+		Short: "Install, look at and repair the CNI plugin bpffs on this node",
+		Long: `Install, look at and repair the CNI plugin bpffs on this node.
+
+Exit codes: 0 done, 1 doctor or show found something wrong, 2 the command could
+not be carried out or was called wrongly.`,
+		Version:       buildVersion,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	return root
+}
