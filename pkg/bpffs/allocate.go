@@ -71,7 +71,7 @@ func (e *Endpoints) insert(a Attachment, id uint16, names []string) error {
 	if err := e.cni.mkdirAll(path.Join(index, formatID(id))); err != nil {
 		return err
 	}
-	if err := e.cni.mkdirAll(path.Join(scratchDir, "owner", a.path())); err != nil {
+	if err := e.cni.mkdirAll(path.Join(scratchDir, ownerDir, a.path())); err != nil {
 		return err
 	}
 	if err := e.recordPins(scratchDir, id, names); err != nil {
@@ -90,7 +90,7 @@ func (e *Endpoints) addPins(id uint16, names []string) error {
 	var missing []string
 	for _, name := range names {
 		pin := e.pin(name, id)
-		if ours, err := e.cni.exists(path.Join(record, "pins", pin)); err != nil {
+		if ours, err := e.cni.exists(path.Join(record, pinsDir, pin)); err != nil {
 			return err
 		} else if ours {
 			continue
@@ -111,7 +111,7 @@ func (e *Endpoints) recordPins(record string, id uint16, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	dir := path.Join(record, "pins", e.dir.Prefix())
+	dir := path.Join(record, pinsDir, e.dir.Prefix())
 	if err := e.cni.mkdirAll(dir); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"syscall"
+	"time"
 )
 
 // emptyDirLinks is the link count of a directory of a bpffs without directories
@@ -84,13 +85,35 @@ func (d *dir) list(name string) ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-// remove removes the empty directory name; what is gone already is success.
+// symlink makes the symbolic link name, which must be missing.
+func (d *dir) symlink(target, name string) error {
+	return wrapPath("symlink", d.path(name), symlinkAt(target, d.fd, name))
+}
+
+// readlink returns the target of the symbolic link name.
+func (d *dir) readlink(name string) (string, error) {
+	target, err := readlinkAt(d.fd, name)
+	return target, wrapPath("readlink", d.path(name), err)
+}
+
+// modTime returns when the directory name was last written to: when it was made,
+// if it holds nothing but what it was made with.
+func (d *dir) modTime(name string) (time.Time, error) {
+	t, err := modTimeAt(d.fd, name)
+	return t, wrapPath("stat", d.path(name), err)
+}
+
+// remove removes the empty directory or the symbolic link name; what is gone
+// already is success.
 func (d *dir) remove(name string) error {
 	err := rmdirAt(d.fd, name)
+	if errors.Is(err, syscall.ENOTDIR) {
+		err = unlinkAt(d.fd, name)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return wrapPath("rmdir", d.path(name), err)
+	return wrapPath("remove", d.path(name), err)
 }
 
 // removeEmpty removes the directory name if it is there and empty. It asks
@@ -106,7 +129,7 @@ func (d *dir) removeEmpty(name string) error {
 	return d.remove(name)
 }
 
-// removeAll removes the directory name and all directories in it.
+// removeAll removes the directory name and all directories and links in it.
 func (d *dir) removeAll(name string) error {
 	err := d.remove(name)
 	if !isNotEmpty(err) {

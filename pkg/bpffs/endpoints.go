@@ -30,8 +30,10 @@ var (
 // each is for and in which order they change.
 const (
 	recordsDir     = "cni"
-	layoutDir      = "layout-1"    // says which version of this layout it is
-	endpointsDir   = "endpoints"   // endpoints/<id>/owner/<attachment>, endpoints/<id>/pins/<path below the root>
+	layoutDir      = "layout-1"  // says which version of this layout it is
+	endpointsDir   = "endpoints" // endpoints/<id>/owner/<attachment>, endpoints/<id>/pins/<path below the root>
+	ownerDir       = "owner"
+	pinsDir        = "pins"
 	attachmentsDir = "attachments" // attachments/<attachment>/<id>
 	scratchDir     = "scratch"     // an endpoint's record while it is made or removed
 )
@@ -210,7 +212,7 @@ func (e *Endpoints) ID(a Attachment) (uint16, error) {
 		if err != nil {
 			return 0, fmt.Errorf("record of %v: %w", a, err)
 		}
-		ours, err := e.cni.exists(path.Join(endpointsDir, name, "owner", a.path()))
+		ours, err := e.cni.exists(path.Join(endpointsDir, name, ownerDir, a.path()))
 		if ours || err != nil {
 			return id, err
 		}
@@ -222,7 +224,7 @@ func (e *Endpoints) ID(a Attachment) (uint16, error) {
 // has it.
 func (e *Endpoints) Owner(id uint16) (Attachment, error) {
 	var parts [3]string
-	dir := path.Join(endpointsDir, formatID(id), "owner")
+	dir := path.Join(endpointsDir, formatID(id), ownerDir)
 	for i := range parts {
 		names, err := e.cni.list(dir)
 		if errors.Is(err, fs.ErrNotExist) {

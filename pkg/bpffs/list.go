@@ -7,12 +7,15 @@ import (
 	"iter"
 	"path"
 	"slices"
+	"time"
 )
 
 // An Endpoint is one record.
 type Endpoint struct {
 	ID         uint16
 	Attachment Attachment
+	Details    Details
+	Created    time.Time
 	Pins       []string // absolute paths, whether there is something at them or not
 }
 
@@ -39,6 +42,12 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 		return ep, err
 	}
 	if ep.Attachment, err = e.Owner(ep.ID); err != nil {
+		return ep, err
+	}
+	if ep.Details, err = e.details(ep.ID); err != nil {
+		return ep, err
+	}
+	if ep.Created, err = e.cni.modTime(path.Join(endpointsDir, name, ownerDir)); err != nil {
 		return ep, err
 	}
 	ep.Pins, err = e.Pins(ep.ID)

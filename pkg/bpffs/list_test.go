@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -13,7 +14,7 @@ func TestAll(t *testing.T) {
 	var want []Endpoint
 	for _, a := range []Attachment{{"net", "pod", "eth0"}, {"my.net", "pod", "eth0"}, {"net", "pod", "eth1"}} {
 		id := allocate(t, e, a, "b_", "a_", "c_")
-		want = append(want, Endpoint{id, a, []string{
+		want = append(want, Endpoint{ID: id, Attachment: a, Pins: []string{
 			e.dir.LocalMapPath("a_", id), e.dir.LocalMapPath("b_", id), e.dir.LocalMapPath("c_", id),
 		}})
 	}
@@ -23,6 +24,10 @@ func TestAll(t *testing.T) {
 		if err != nil {
 			t.Errorf("All: %v", err)
 		}
+		if age := time.Since(ep.Created); age < 0 || age > time.Minute {
+			t.Errorf("All: endpoint %d was created %v ago; wanted less than a minute", ep.ID, age)
+		}
+		ep.Created = time.Time{}
 		got = append(got, ep)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -77,18 +77,7 @@ func (e *Endpoints) CheckMap(id uint16, d MapDecl) error {
 		return err
 	}
 	where := path.Join(e.dir.Root(), e.pin(d.Name, id))
-	m, err := bpfOpen(where)
-	if errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if errors.Is(err, syscall.EACCES) { // neither a map nor another object of BPF
-		return fmt.Errorf("%w: it is no map: %w", ErrMapShape, err)
-	}
-	if err != nil {
-		return fmt.Errorf("looking for the map: %w: %w%s", ErrMapRefused, err, whyRefused(err))
-	}
-	defer m.Close()
-	has, err := shapeOf(m)
+	has, err := ReadMap(where)
 	if err != nil {
 		return err
 	}
@@ -96,8 +85,8 @@ func (e *Endpoints) CheckMap(id uint16, d MapDecl) error {
 	if err != nil {
 		return err
 	}
-	if has != want {
-		return fmt.Errorf("%s: %w: %v, declared %v: delete the pod to get the declared one", where, ErrMapShape, has, want)
+	if has.Spec != want {
+		return fmt.Errorf("%s: %w: %v, declared %v: delete the pod to get the declared one", where, ErrMapShape, has.Spec, want)
 	}
 	return nil
 }
@@ -144,34 +133,6 @@ func kernelName(name string, id uint16) string {
 		}
 		return '_'
 	}, LocalMapName(name, id))
-}
-
-// shapeOf returns the shape of an open map, as its fdinfo tells it.
-func shapeOf(m *os.File) (MapSpec, error) {
-	info, err := fdinfo(m)
-	if err != nil {
-		return MapSpec{}, err
-	}
-	kernel, isMap := info["map_type"]
-	if !isMap {
-		return MapSpec{}, fmt.Errorf("%s: %w: it is not a map", m.Name(), ErrMapShape)
-	}
-	s := MapSpec{Type: "type " + kernel, Frozen: info["frozen"] == "1"}
-	for _, t := range mapTypes() {
-		if kernel == fmt.Sprint(t.kernel) {
-			s.Type = t.name
-		}
-	}
-	for key, dst := range map[string]*uint32{
-		"key_size": &s.KeySize, "value_size": &s.ValueSize, "max_entries": &s.MaxEntries, "map_flags": &s.Flags,
-	} {
-		n, err := strconv.ParseUint(info[key], 0, 32)
-		if err != nil {
-			return MapSpec{}, fmt.Errorf("%s: %s in its fdinfo: %w", m.Name(), key, err)
-		}
-		*dst = uint32(n)
-	}
-	return s, nil
 }
 
 // possibleCPUs returns how many CPUs the kernel could ever bring up.

@@ -166,7 +166,7 @@ func (e *Endpoints) Pins(id uint16) ([]string, error) {
 // pins returns the recorded paths below the root: the directories of the record
 // that hold no other.
 func (e *Endpoints) pins(id uint16) ([]string, error) {
-	pins, err := e.cni.leaves(path.Join(endpointsDir, formatID(id), "pins"))
+	pins, err := e.cni.leaves(path.Join(endpointsDir, formatID(id), pinsDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -170,6 +171,26 @@ func rmdirAt(fd int, name string) error {
 	return unix.Unlinkat(fd, name, unix.AT_REMOVEDIR)
 }
 
+// unlinkAt removes what is at name below the directory fd and no directory.
+func unlinkAt(fd int, name string) error {
+	return unix.Unlinkat(fd, name, 0)
+}
+
+// symlinkAt makes the symbolic link name below the directory fd.
+func symlinkAt(target string, fd int, name string) error {
+	return unix.Symlinkat(target, fd, name)
+}
+
+// readlinkAt returns the target of the symbolic link name below the directory fd.
+func readlinkAt(fd int, name string) (string, error) {
+	buf := make([]byte, maxPath)
+	n, err := unix.Readlinkat(fd, name, buf)
+	if err != nil {
+		return "", err
+	}
+	return string(buf[:n]), nil
+}
+
 // renameAt renames what is at from to to, both below the directory fd.
 func renameAt(fd int, from, to string) error {
 	return unix.Renameat(fd, from, fd, to)
@@ -180,6 +201,13 @@ func linksAt(fd int, name string) (uint64, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return uint64(st.Nlink), err
+}
+
+// modTimeAt returns when what is at name below the directory fd was last changed.
+func modTimeAt(fd int, name string) (time.Time, error) {
+	var st unix.Stat_t
+	err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return time.Unix(st.Mtim.Unix()), err
 }
 
 // openDirAt opens the directory name below the directory fd for reading.

@@ -25,7 +25,7 @@ func (p plugin) Add(c *config, r request) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRoot, err)
 	}
-	id, isNew, err := prepare(ctx, c, dir, a)
+	id, isNew, err := prepare(ctx, c, dir, a, bpffs.Details{Pod: r.pod, NetNS: r.netns})
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,9 @@ func (p plugin) Add(c *config, r request) error {
 // prepare gives the attachment its ID and its maps, and says whether the ID is
 // new. The records are free for others again before the result is printed, for
 // that can take as long as the reader likes.
-func prepare(ctx context.Context, c *config, dir bpffs.MapDir, a bpffs.Attachment) (id uint16, isNew bool, err error) {
+func prepare(
+	ctx context.Context, c *config, dir bpffs.MapDir, a bpffs.Attachment, d bpffs.Details,
+) (id uint16, isNew bool, err error) {
 	endpoints, err := bpffs.CreateEndpoints(ctx, dir)
 	if err != nil {
 		return 0, false, err
@@ -54,7 +56,9 @@ func prepare(ctx context.Context, c *config, dir bpffs.MapDir, a bpffs.Attachmen
 	if err != nil {
 		return 0, false, err
 	}
-	err = endpoints.CreateMaps(id, c.maps)
+	if err = endpoints.Describe(id, d); err == nil {
+		err = endpoints.CreateMaps(id, c.maps)
+	}
 	if err != nil && isNew {
 		err = errors.Join(err, endpoints.Release(a))
 	}

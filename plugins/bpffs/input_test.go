@@ -103,6 +103,24 @@ func TestNetNSOverride(t *testing.T) {
 	}
 }
 
+func TestPodOf(t *testing.T) {
+	for _, row := range []struct{ args, want string }{
+		{"", ""},
+		{"IgnoreUnknown=1;K8S_POD_NAMESPACE=my-ns;K8S_POD_NAME=web-0.a;K8S_POD_INFRA_CONTAINER_ID=c", "my-ns/web-0.a"},
+		{"K8S_POD_NAME=web;K8S_POD_NAMESPACE=ns", "ns/web"},
+		{"K8S_POD_NAME=web", ""},
+		{"K8S_POD_NAMESPACE=ns;K8S_POD_NAME=", ""},
+		{"K8S_POD_NAMESPACE=ns;K8S_POD_NAME=a/b", ""},
+		{"K8S_POD_NAMESPACE=ns;K8S_POD_NAME=../../x", ""},
+		{"K8S_POD_NAMESPACE=ns;K8S_POD_NAME=a\nb", ""},
+		{";;=;K8S_POD_NAMESPACE;K8S_POD_NAME", ""},
+	} {
+		if got := podOf(row.args); got != row.want {
+			t.Errorf("podOf(%q) = %q; wanted %q", row.args, got, row.want)
+		}
+	}
+}
+
 func TestBadValueCutsLongValues(t *testing.T) {
 	for _, length := range []int{80, 81, 10_000} {
 		err := badValue("key", json.RawMessage(strings.Repeat("x", length)), errors.New("wrong"))

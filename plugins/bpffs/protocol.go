@@ -30,6 +30,7 @@ func cniVersions() []string {
 // specification 1.1.0, section 2, "Parameters").
 type request struct {
 	containerID, netns, ifName string
+	pod                        string // "namespace/name", empty if the runtime does not say
 }
 
 // verb is one operation of the protocol.
@@ -119,7 +120,7 @@ func (v verb) request(getenv func(string) string) (request, error) {
 	if len(missing) > 0 {
 		return request{}, fmt.Errorf("%w: %s missing", errEnvironment, strings.Join(missing, ", "))
 	}
-	r := request{getenv("CNI_CONTAINERID"), getenv("CNI_NETNS"), getenv("CNI_IFNAME")}
+	r := request{getenv("CNI_CONTAINERID"), getenv("CNI_NETNS"), getenv("CNI_IFNAME"), podOf(getenv("CNI_ARGS"))}
 	if slices.Contains(v.needs, "CNI_CONTAINERID") && !isIdentifier(r.containerID) {
 		return r, fmt.Errorf("%w: CNI_CONTAINERID: %.300q is not letters, digits, '_', '.' and '-' after a letter or digit",
 			errEnvironment, r.containerID)
@@ -131,6 +132,24 @@ func (v verb) request(getenv func(string) string) (request, error) {
 		return r, v.checkNetNS(r.netns)
 	}
 	return r, nil
+}
+
+// podOf returns the pod that CNI_ARGS names as Kubernetes' runtimes and podman do,
+// as "namespace/name". Whatever cannot be the name of a pod names none.
+func podOf(args string) string {
+	var namespace, name string
+	for arg := range strings.SplitSeq(args, ";") {
+		switch key, value, _ := strings.Cut(arg, "="); key {
+		case "K8S_POD_NAMESPACE":
+			namespace = value
+		case "K8S_POD_NAME":
+			name = value
+		}
+	}
+	if !isIdentifier(namespace) || !isIdentifier(name) {
+		return ""
+	}
+	return namespace + "/" + name
 }
 
 // checkNetNS refuses the network namespace of the plugin itself, which no

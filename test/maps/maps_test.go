@@ -11,6 +11,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // kind is a map type as it is declared, and what cilium/ebpf must read back.
@@ -172,6 +174,11 @@ func pinnedID(t *testing.T, path string, k kind) ebpf.MapID {
 		t.Errorf("%s (-declared +got):\n%s", path, diff)
 	}
 	id, _ := info.ID()
+	memory, _ := info.Memlock()
+	ours, err := bpffs.ReadMap(path)
+	if err != nil || ours.ID != uint32(id) || ours.Memory != memory || ours.Spec.Type != k.name {
+		t.Errorf("ReadMap(%s) = %+v, %v; wanted the map %d of type %s with %d bytes", path, ours, err, id, k.name, memory)
+	}
 	return id
 }
 

@@ -10,9 +10,15 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// An image is all that is in a bpffs, so that the same state can be had again
-// and again: the paths and the maps pinned at them, nil for a directory.
-type image map[string]*ebpf.Map
+// An image is all that is in a bpffs, by path, so that the same state can be had
+// again and again.
+type image map[string]saved
+
+// saved is a pinned map or a symbolic link; a directory if it is neither.
+type saved struct {
+	pinned *ebpf.Map
+	target string
+}
 
 // save returns an image of the bpffs at root, which is empty where there is none.
 func save(t *testing.T, root string) image {
@@ -21,14 +27,17 @@ func save(t *testing.T, root string) image {
 	must(t, err)
 	im := make(image)
 	for name, kind := range all {
-		im[name] = nil
-		if kind[0] == 'd' {
-			continue
+		var s saved
+		switch kind[0] {
+		case 'd':
+		case 'L':
+			s.target, err = os.Readlink(filepath.Join(root, name))
+		default:
+			s.pinned, err = ebpf.LoadPinnedMap(filepath.Join(root, name), nil)
+			t.Cleanup(func() { must(t, s.pinned.Close()) })
 		}
-		m, err := ebpf.LoadPinnedMap(filepath.Join(root, name), nil)
 		must(t, err)
-		t.Cleanup(func() { must(t, m.Close()) })
-		im[name] = m
+		im[name] = s
 	}
 	return im
 }
@@ -42,13 +51,16 @@ func (im image) restore(t *testing.T, root string) {
 	mountBPF(t, root, "mode=0700")
 	for _, name := range slices.Sorted(maps.Keys(im)) {
 		path := filepath.Join(root, name)
-		if im[name] == nil {
+		switch s := im[name]; {
+		case s.pinned != nil:
+			m, err := s.pinned.Clone() // which is pinned nowhere yet
+			must(t, err)
+			must(t, m.Pin(path))
+			must(t, m.Close())
+		case s.target != "":
+			must(t, os.Symlink(s.target, path))
+		default:
 			must(t, os.Mkdir(path, 0o700))
-			continue
 		}
-		m, err := im[name].Clone() // which is pinned nowhere yet
-		must(t, err)
-		must(t, m.Pin(path))
-		must(t, m.Close())
 	}
 }

@@ -40,6 +40,7 @@ func (c call) env() []string {
 	return []string{
 		"CNI_COMMAND=" + c.verb, "CNI_CONTAINERID=" + c.who.container, "CNI_IFNAME=" + c.who.ifName,
 		"CNI_NETNS=/run/netns/none", "CNI_PATH=/opt/cni/bin",
+		"CNI_ARGS=K8S_POD_NAMESPACE=ns;K8S_POD_NAME=" + c.who.container,
 	}
 }
 

@@ -36,7 +36,7 @@ func callName(nr uint64) string {
 func changing() map[uint64]string {
 	return map[uint64]string{
 		unix.SYS_MKDIRAT: "mkdirat", unix.SYS_RENAMEAT: "renameat", unix.SYS_RENAMEAT2: "renameat2",
-		unix.SYS_UNLINKAT: "unlinkat", unix.SYS_MOUNT: "mount", unix.SYS_BPF: "bpf", unix.SYS_FLOCK: "flock",
+		unix.SYS_UNLINKAT: "unlinkat", unix.SYS_SYMLINKAT: "symlinkat", unix.SYS_MOUNT: "mount", unix.SYS_BPF: "bpf", unix.SYS_FLOCK: "flock",
 		unix.SYS_FCHMODAT: "fchmodat", unix.SYS_FCHMOD: "fchmod", unix.SYS_WRITE: "write",
 		unix.SYS_EXIT_GROUP: "exit_group",
 	}
