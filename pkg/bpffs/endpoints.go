@@ -175,10 +175,14 @@ func (e *Endpoints) checkLayout() error {
 		return err
 	}
 	if len(names) > 0 {
-		return fmt.Errorf("%w: %s holds %q but no %s; use the version of bpffs that made it",
-			ErrLayout, e.cni.path("."), names, layoutDir)
+		return e.unknownLayout(names)
 	}
 	return e.cni.mkdir(layoutDir)
+}
+
+func (e *Endpoints) unknownLayout(names []string) error {
+	return fmt.Errorf("%w: %s holds %q but no %s; use the version of bpffs that made it",
+		ErrLayout, e.cni.path("."), names, layoutDir)
 }
 
 // clearScratch removes what a process that was killed left of a record in the
