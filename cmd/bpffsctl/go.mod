@@ -4,9 +4,18 @@ go 1.25.0
 
 replace github.com/cni-bpffs/cni-bpffs => ../../
 
-require github.com/spf13/cobra v1.10.2
+require (
+	github.com/cni-bpffs/cni-bpffs v0.0.0-00010101000000-000000000000
+	github.com/containernetworking/cni v1.3.0
+	github.com/google/go-cmp v0.7.0
+	github.com/spf13/cobra v1.10.2
+)
+
+require github.com/moby/sys/mountinfo v0.7.3 // indirect
 
 require (
+	github.com/fsnotify/fsnotify v1.10.1
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
+	golang.org/x/sys v0.43.0
 )

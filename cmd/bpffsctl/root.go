@@ -16,5 +16,6 @@ not be carried out or was called wrongly.`,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
+	root.AddCommand(newInstall(), newUninstall())
 	return root
 }

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
+)
+
+// Where runtimes look unless told otherwise.
+const (
+	defaultBinDir  = "/opt/cni/bin"
+	defaultConfDir = "/etc/cni/net.d"
+)
+
+// waitFor is how long install waits for the main plugin if nothing is said.
+const waitFor = time.Minute
+
+type installFlags struct {
+	binDir, confDir, network, mode, from, pluginConf, criSocket string
+
+	wait, watch bool
+	timeout     time.Duration
+}
+
+func newInstall() *cobra.Command {
+	var f installFlags
+	cmd := &cobra.Command{
+		Use:   "install",
+		Short: "Put the plugin and its configuration onto this node",
+		Long: `Put the plugin and its configuration onto this node.
+
+The binary is replaced in one step, also while it runs. The network's own list
+gets the plugin directly after the main plugin, every other byte of it stays; or,
+where the runtime reads such files, the network gets a drop-in file. What is
+there already is not touched. While the main plugin has written no configuration
+yet, nothing is configured.
+
+Exit codes: 0 done, 2 not done.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.run(cmd.Context(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	addDirFlags(cmd, &f.binDir, &f.confDir, &f.network, "the one that runtimes take, the first in the order of file names")
+	flags.StringVar(&f.mode, "mode", string(install.Auto), "auto, drop-in or conflist; auto is drop-in where the runtime, asked over its CRI socket, reads such files")
+	flags.StringVar(&f.from, "from", "", "the plugin's binary (default: bpffs beside bpffsctl)")
+	flags.StringVar(&f.pluginConf, "plugin-conf", "", `file with the plugin's configuration, a JSON object (default: {"type":"bpffs"})`)
+	flags.StringVar(&f.criSocket, "cri-socket", "", "the runtime's CRI socket (default: the usual places)")
+	flags.BoolVar(&f.wait, "wait", true, "wait for the main plugin's configuration")
+	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait (default: 1m; with --watch for ever)")
+	flags.BoolVar(&f.watch, "watch", false, "stay, and put back whatever somebody takes away, until SIGTERM")
+	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(
+		[]string{string(install.Auto), string(install.DropIn), string(install.Conflist)}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// addDirFlags adds the flags that install and uninstall share.
+func addDirFlags(cmd *cobra.Command, binDir, confDir, network *string, noNetwork string) {
+	cmd.Flags().StringVar(binDir, "bin-dir", defaultBinDir, "where the runtime finds plugins")
+	cmd.Flags().StringVar(confDir, "conf-dir", defaultConfDir, "where the runtime finds networks")
+	cmd.Flags().StringVar(network, "network", "", "name of the network (default: "+noNetwork+")")
+	_ = cmd.MarkFlagDirname("bin-dir")
+	_ = cmd.MarkFlagDirname("conf-dir")
+}
+
+func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
+	in, err := f.installer(stderr)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.watch:
+		return in.Watch(ctx)
+	case !f.wait:
+		return in.Install(ctx)
+	}
+	timeout := f.timeout
+	if timeout == 0 {
+		timeout = waitFor
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("nothing came within %v", timeout))
+	defer cancel()
+	return in.Wait(ctx)
+}
+
+// installer returns what the flags ask for.
+func (f *installFlags) installer(stderr io.Writer) (install.Installer, error) {
+	in := install.Installer{
+		BinDir: f.binDir, ConfDir: f.confDir, Network: f.network, Mode: install.Mode(f.mode), From: f.from,
+		Plugin: []byte(`{"type":"bpffs"}`),
+		Log:    logTo(stderr),
+	}
+	switch in.Mode {
+	case install.Auto, install.DropIn, install.Conflist:
+	default:
+		return in, fmt.Errorf("--mode %q is none of auto, drop-in, conflist", f.mode)
+	}
+	if in.From == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return in, fmt.Errorf("finding bpffs beside bpffsctl: %w", err)
+		}
+		in.From = filepath.Join(filepath.Dir(self), "bpffs")
+	}
+	if f.pluginConf != "" {
+		var err error
+		if in.Plugin, err = os.ReadFile(f.pluginConf); err != nil {
+			return in, err
+		}
+	}
+	return in, nil
+}
+
+// logTo writes one line for each message.
+func logTo(w io.Writer) func(format string, args ...any) {
+	return func(format string, args ...any) {
+		fmt.Fprintf(w, "%s bpffsctl: %s\n", time.Now().UTC().Format(time.RFC3339), fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,122 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// scratch is the name of what is being written or removed. It has no ending of a
+// configuration, and no plugin is called like it.
+const scratch = ".bpffs-install"
+
+// How long to wait for another process that changes the same directory.
+const (
+	lockTimeout = 10 * time.Second
+	lockPause   = 20 * time.Millisecond
+)
+
+// A dir is a directory that no other installer changes until Close.
+type dir struct {
+	path string
+	lock *os.File
+}
+
+// openDir opens and locks the directory, and removes what a killed process left.
+func openDir(ctx context.Context, path string) (*dir, error) {
+	f, err := os.OpenFile(path, dirFlags, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(ctx, f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	d := &dir{path: path, lock: f}
+	if err := d.clear(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// lock takes the directory for this process. The kernel gives it back when the
+// process ends, however that happens.
+func lock(ctx context.Context, f *os.File) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, lockTimeout,
+		fmt.Errorf("%s: another bpffsctl has been changing it for %v", f.Name(), lockTimeout))
+	defer cancel()
+	for {
+		got, err := tryLock(f)
+		if got || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+// Close lets others change the directory.
+func (d *dir) Close() error { return d.lock.Close() }
+
+func (d *dir) join(name string) string { return filepath.Join(d.path, name) }
+
+// clear removes what has the scratch name: a file, or the directory of a network
+// that holds nothing but our note.
+func (d *dir) clear() error {
+	path := d.join(scratch)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil // a read-only file system refuses to remove even what is not there
+	}
+	if os.Remove(path) == nil {
+		return nil
+	}
+	err := os.Remove(filepath.Join(path, madeName))
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = os.Remove(path)
+	}
+	if err != nil {
+		return fmt.Errorf("removing what an interrupted bpffsctl left: %w", err)
+	}
+	return nil
+}
+
+// write makes the scratch file, on the disk, with the content and the mode, and
+// the owner of like if that is not nil.
+func (d *dir) write(content []byte, mode fs.FileMode, like fs.FileInfo) (err error) {
+	f, err := os.OpenFile(d.join(scratch), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return d.unwritable(err)
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			err = errors.Join(err, d.clear())
+		}
+	}()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if like != nil {
+		if err := chownLike(f, like); err != nil {
+			return err
+		}
+	}
+	if err := f.Chmod(mode); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// unwritable says what to do about a directory in which nothing can be made.
+func (d *dir) unwritable(err error) error {
+	return fmt.Errorf("%s must be writable for bpffsctl, in a container also its mount: %w", d.path, err)
+}
+
+// sync brings the names in the directory to the disk.
+func (d *dir) sync() error { return d.lock.Sync() }

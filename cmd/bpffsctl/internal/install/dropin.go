@@ -1,0 +1,119 @@
+package install
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+)
+
+// The files in the directory of a network.
+const (
+	dropInName = "bpffs.conf"
+	madeName   = ".bpffs-made" // says that the directory was made for bpffs.conf
+)
+
+// putDropIn writes the plugin's file into the directory of the network. It comes
+// there, and leaves, by a rename in the directory above: that is what makes
+// containerd look, which does not watch the directories of networks.
+func (in Installer) putDropIn(d *dir, network string) error {
+	files, err := conflist.DropIns(d.path, network)
+	if err != nil {
+		return err
+	}
+	path := d.join(filepath.Join(network, dropInName))
+	for _, f := range files {
+		_, ours := f.List.Ours()
+		if ours {
+			path = f.Path
+		}
+		if f.Path == path && !ours && f.Err == nil {
+			return fmt.Errorf("%s is another plugin's configuration", path)
+		}
+	}
+	content := in.dropInContent()
+	if holds(path, content) {
+		return nil
+	}
+	if err := d.makeNetworkDir(network); err != nil {
+		return err
+	}
+	if err := d.write(content, 0o644, nil); err != nil {
+		return err
+	}
+	if err := os.Rename(d.join(scratch), path); err != nil {
+		return errors.Join(err, d.clear())
+	}
+	in.Log("wrote %s", path)
+	return errors.Join(syncDir(filepath.Dir(path)), d.sync())
+}
+
+func (in Installer) dropInContent() []byte {
+	var out bytes.Buffer
+	_ = json.Indent(&out, bytes.TrimSpace(in.Plugin), "", "  ") // cannot fail: it was checked
+	return append(out.Bytes(), '\n')
+}
+
+// makeNetworkDir makes the directory of the network, with a note in it that it was
+// made here, if it is missing.
+func (d *dir) makeNetworkDir(network string) error {
+	path, temp := d.join(network), d.join(scratch)
+	if _, err := os.Lstat(path); err == nil {
+		return nil
+	}
+	if err := os.Mkdir(temp, 0o755); err != nil {
+		return d.unwritable(err)
+	}
+	if err := os.WriteFile(filepath.Join(temp, madeName), nil, 0o644); err != nil {
+		return errors.Join(err, d.clear())
+	}
+	return os.Rename(temp, path)
+}
+
+// removeDropIns removes our files from the directory of the network, and the
+// directory if it was made for them.
+func (in Installer) removeDropIns(d *dir, network string) error {
+	files, err := conflist.DropIns(d.path, network)
+	if err != nil {
+		return nil //nolint:nilerr // a network without a proper name has none
+	}
+	for _, f := range files {
+		if _, ours := f.List.Ours(); !ours {
+			continue
+		}
+		if err := os.Rename(f.Path, d.join(scratch)); err != nil {
+			return err
+		}
+		in.Log("removed %s", f.Path)
+		if err := d.clear(); err != nil {
+			return err
+		}
+	}
+	return d.removeNetworkDir(network)
+}
+
+// removeNetworkDir removes the directory if it was made for our file and holds
+// nothing any more.
+func (d *dir) removeNetworkDir(network string) error {
+	path := d.join(network)
+	entries, err := os.ReadDir(path)
+	if err != nil || len(entries) != 1 || entries[0].Name() != madeName {
+		return nil //nolint:nilerr // what is missing or in use stays as it is
+	}
+	if err := os.Rename(path, d.join(scratch)); err != nil {
+		return err
+	}
+	return errors.Join(d.clear(), d.sync())
+}
+
+func syncDir(path string) error {
+	f, err := os.OpenFile(path, dirFlags, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

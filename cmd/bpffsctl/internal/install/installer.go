@@ -1,0 +1,114 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+)
+
+// A Mode is the way in which a network gets the plugin.
+type Mode string
+
+// The modes.
+const (
+	Auto     Mode = "auto"     // DropIn where the runtime reads such files, else Conflist
+	DropIn   Mode = "drop-in"  // a file in the directory of the network
+	Conflist Mode = "conflist" // an element of the network's own list
+)
+
+// An Installer is a node and what it is to have.
+type Installer struct {
+	BinDir, ConfDir string
+	Network         string // empty: the one that runtimes take
+	Mode            Mode
+	From            string // the plugin's binary
+	Plugin          []byte // the plugin's configuration, a JSON object
+
+	// ReadsDropIns reports for [Auto] whether the runtime reads drop-in files. Nil:
+	// it does not.
+	ReadsDropIns func(context.Context) bool
+	// Log is told of every change.
+	Log func(format string, args ...any)
+}
+
+// Install makes the node have the plugin: first the binary, then what names it.
+// Where everything is in place it changes nothing. While there is no main
+// plugin's configuration the error is [conflist.ErrNoMain], while it cannot be
+// read [conflist.ErrInvalid]; then only the binary is there.
+func (in Installer) Install(ctx context.Context) error {
+	if err := conflist.CheckPlugin(in.Plugin); err != nil {
+		return err
+	}
+	binDir, err := openDir(ctx, in.BinDir)
+	if err != nil {
+		return err
+	}
+	defer binDir.Close()
+	if err := in.putBinary(binDir); err != nil {
+		return err
+	}
+	if same(in.BinDir, in.ConfDir) {
+		return in.configure(ctx, binDir)
+	}
+	confDir, err := openDir(ctx, in.ConfDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", conflist.ErrNoMain, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer confDir.Close()
+	return in.configure(ctx, confDir)
+}
+
+// configure makes the network call the plugin in one way, and in one way only.
+func (in Installer) configure(ctx context.Context, dir *dir) error {
+	files, err := conflist.ReadDir(dir.path)
+	if err != nil {
+		return err
+	}
+	file, err := conflist.Choose(files, in.Network)
+	if errors.Is(err, conflist.ErrNoMain) {
+		return fmt.Errorf("%s: %w", dir.path, err)
+	}
+	if err != nil {
+		return err
+	}
+	if !in.dropIn(ctx, file.List) {
+		if err := in.removeDropIns(dir, file.List.Name); err != nil {
+			return err
+		}
+		return in.edit(dir, file, in.insert)
+	}
+	if file.List.OnlyInlined {
+		return fmt.Errorf("%s says loadOnlyInlinedPlugins, so that no runtime reads drop-in files for it; use --mode conflist", file.Path)
+	}
+	if err := in.edit(dir, file, conflist.Remove); err != nil {
+		return err
+	}
+	return in.putDropIn(dir, file.List.Name)
+}
+
+func (in Installer) insert(data []byte) ([]byte, error) {
+	return conflist.Insert(data, in.Plugin)
+}
+
+// dropIn decides whether the network gets a drop-in file.
+func (in Installer) dropIn(ctx context.Context, list conflist.List) bool {
+	if in.Mode != Auto {
+		return in.Mode == DropIn
+	}
+	return !list.OnlyInlined && in.ReadsDropIns != nil && in.ReadsDropIns(ctx)
+}
+
+// same reports whether the paths lead to one directory.
+func same(a, b string) bool {
+	x, xerr := os.Stat(filepath.Clean(a))
+	y, yerr := os.Stat(filepath.Clean(b))
+	return xerr == nil && yerr == nil && os.SameFile(x, y)
+}

@@ -1,0 +1,152 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// ErrKept says that the binary was not removed, because something may need it.
+var ErrKept = errors.New("the plugin's binary stays")
+
+// An Uninstaller takes away what an [Installer] brought.
+type Uninstaller struct {
+	BinDir, ConfDir string
+	Network         string // empty: every network
+	KeepBinary      bool   // only take it out of the configurations
+	Force           bool   // remove the binary though something may need it
+	Roots           bpffs.Roots
+
+	// Log is told of every change.
+	Log func(format string, args ...any)
+}
+
+// Uninstall takes the plugin out of the configurations and then removes its
+// binary. What others wrote is afterwards as they wrote it.
+//
+// [ErrKept] if the binary stays, because pods that are recorded in a bpffs need it
+// for their DEL, because no bpffs can be seen here, or because another
+// configuration names it.
+func (un Uninstaller) Uninstall(ctx context.Context) error {
+	roots := un.Roots
+	named, err := un.takeOut(ctx, &roots)
+	if err != nil || un.KeepBinary {
+		return err
+	}
+	if !un.Force {
+		if err := needed(ctx, named, roots); err != nil {
+			return fmt.Errorf("%w in %s: %w", ErrKept, un.BinDir, err)
+		}
+	}
+	return un.removeBinary(ctx)
+}
+
+// takeOut takes the plugin out of the configurations and returns those that still
+// name it. It adds the roots that they say.
+func (un Uninstaller) takeOut(ctx context.Context, roots *bpffs.Roots) (named []string, err error) {
+	d, err := openDir(ctx, un.ConfDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	files, err := conflist.ReadDir(d.path)
+	if err != nil {
+		return nil, err
+	}
+	in := Installer{Log: un.Log}
+	var errs []error
+	for _, f := range files {
+		ours, ok := f.List.Ours()
+		_, hasMain := f.List.Main()
+		switch {
+		case f.Err != nil:
+			errs = append(errs, f.Err)
+		case !ok:
+		case !hasMain || un.Network != "" && f.List.Name != un.Network:
+			named = append(named, f.Path)
+		default:
+			addRoots(roots, ours.Raw)
+			errs = append(errs, in.edit(d, f, conflist.Remove))
+		}
+	}
+	dropIns, err := un.takeOutDropIns(in, d, roots)
+	return append(named, dropIns...), errors.Join(append(errs, err)...)
+}
+
+// takeOutDropIns does the same with the directories of networks.
+func (un Uninstaller) takeOutDropIns(in Installer, d *dir, roots *bpffs.Roots) (named []string, err error) {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		files, _ := conflist.DropIns(d.path, e.Name()) // a directory of another name is none of a network
+		for _, f := range files {
+			if ours, ok := f.List.Ours(); ok && un.Network != "" && e.Name() != un.Network {
+				named = append(named, f.Path)
+			} else if ok {
+				addRoots(roots, ours.Raw)
+			}
+		}
+		if un.Network == "" || e.Name() == un.Network {
+			errs = append(errs, in.removeDropIns(d, e.Name()))
+		}
+	}
+	return named, errors.Join(errs...)
+}
+
+// needed says why somebody may still need the binary.
+func needed(ctx context.Context, named []string, roots bpffs.Roots) error {
+	if len(named) > 0 {
+		return fmt.Errorf("%v still name it", named)
+	}
+	count, seen, err := countEndpoints(ctx, roots)
+	if err != nil {
+		return fmt.Errorf("it is not known whether pods need it: %w", err)
+	}
+	if !seen {
+		return fmt.Errorf("no bpffs can be seen at any of %v, so that it is not known whether pods need it; "+
+			"in a container mount the node's there; if there are no such pods: bpffsctl uninstall --force", roots.All())
+	}
+	if count > 0 {
+		return fmt.Errorf("%d endpoints are recorded, whose pods need it to be deleted; delete the pods, remove what is left "+
+			"of them with bpffsctl gc, then run bpffsctl uninstall again; or give up the maps of these pods: bpffsctl uninstall --force", count)
+	}
+	return nil
+}
+
+func (un Uninstaller) removeBinary(ctx context.Context) error {
+	d, err := openDir(ctx, un.BinDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	path := filepath.Join(un.BinDir, conflist.PluginType)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if !isPlugin(path) {
+		return fmt.Errorf("%s is not the plugin bpffs, and stays", path)
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	un.Log("removed %s", path)
+	return d.sync()
+}

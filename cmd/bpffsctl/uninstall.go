@@ -1,0 +1,42 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
+)
+
+func newUninstall() *cobra.Command {
+	var un install.Uninstaller
+	cmd := &cobra.Command{
+		Use:   "uninstall",
+		Short: "Take the plugin's configuration and the plugin off this node",
+		Long: `Take the plugin's configuration and the plugin off this node.
+
+The networks' own lists are afterwards as their main plugins wrote them. The
+binary stays while endpoints are recorded in the bpffs, for their pods need it to
+be deleted; then the exit code is 1.
+
+Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			un.Log = logTo(cmd.ErrOrStderr())
+			err := un.Uninstall(cmd.Context())
+			if errors.Is(err, install.ErrKept) {
+				un.Log("%v", err)
+				return errFound
+			}
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	addDirFlags(cmd, &un.BinDir, &un.ConfDir, &un.Network, "all that name the plugin")
+	flags.StringVar(&un.Roots.Root, "bpf-root", "", "where endpoints are recorded (default: what the configuration says, /sys/fs/bpf)")
+	flags.StringVar(&un.Roots.Fallback, "bpf-fallback", "", "where else they are (default: what the configuration says, /run/cilium/bpffs)")
+	flags.BoolVar(&un.KeepBinary, "keep-binary", false, "take the plugin out of the configurations only")
+	flags.BoolVar(&un.Force, "force", false, "remove the binary though pods may need it")
+	cmd.MarkFlagsMutuallyExclusive("keep-binary", "force")
+	return cmd
+}
