@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
 // TestStandardInput: a configuration that does not come, has no end, or is huge
@@ -120,7 +122,7 @@ func TestStoppedHolder(t *testing.T) {
 	c := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
 	locked := false
 	afterLock := func(nr uint64) bool { // the calls after the lock was had
-		name := callName(nr)
+		name := trace.Name(nr)
 		locked = locked || name == "flock"
 		return locked && name == "mkdirat"
 	}

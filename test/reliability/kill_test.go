@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
 // What the attachments of these tests declare.
@@ -207,9 +209,9 @@ func killEverywhere(t *testing.T, sc scenario) (stops, kills int) {
 	for _, r := range recoveries() {
 		want[r.name] = s.undisturbed(r)
 	}
-	counts := isChanging
+	counts := trace.Changing
 	if option[bool](flagAll) {
-		counts = isAny
+		counts = trace.Any
 	}
 	for n := 1; ; n++ {
 		for _, r := range recoveries() {
@@ -236,14 +238,14 @@ func (s *stage) undisturbed(r recovery) tree {
 }
 
 // kill plays the call and kills it at the nth stop, then looks at the node.
-func (s *stage) kill(n int, counts func(uint64) bool) (at stop, killed bool) {
+func (s *stage) kill(n int, counts func(uint64) bool) (at trace.Stop, killed bool) {
 	s.Helper()
 	c := s.call(s.verb, s.who[0])
 	theirs := inodes(s.T, s.root, s.foreign)
 	others := s.untouched()
 	at, killed, a, err := c.killAt(n, counts, s.signal)
 	must(s.T, err)
-	if !killed && at.nth == 0 {
+	if !killed && at.Nth == 0 {
 		if a.status != 0 {
 			s.Fatalf("%v without a kill: got %+v, want success", c, a)
 		}
@@ -284,7 +286,7 @@ func (s *stage) pinsOf(id string) []string {
 
 // holds wants the invariants to hold after a kill, and a result that was printed
 // to be true.
-func (s *stage) holds(at stop, c call, a answer) {
+func (s *stage) holds(at trace.Stop, c call, a answer) {
 	s.Helper()
 	all := s.tree()
 	wrong := all.wrong(s.foreign)
@@ -305,7 +307,7 @@ func (s *stage) holds(at stop, c call, a answer) {
 }
 
 // settled wants one bpffs after an ADD, and no call to have mounted more.
-func (s *stage) settled(at stop, r recovery) {
+func (s *stage) settled(at trace.Stop, r recovery) {
 	s.Helper()
 	layers, err := mounts(s.root)
 	must(s.T, err)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
 // TestMountedMeanwhile: somebody who does not take the lock mounts or unmounts
@@ -26,7 +28,7 @@ func TestMountedMeanwhile(t *testing.T) {
 			mounting := false
 			_, _, a, err := add.interrupt(tt.nth, func(nr uint64) bool {
 				mounting = mounting || nr == unix.SYS_MOUNT
-				return mounting && isAny(nr)
+				return mounting && trace.Any(nr)
 			}, func(int) error { return tt.do(add.root) })
 			must(t, err)
 			add.failed(t, a, 100, tt.says, add.root)
@@ -47,10 +49,10 @@ func TestUnmountedAnywhere(t *testing.T) {
 				started := false
 				at, _, a, err := add.as(verb).interrupt(n, func(nr uint64) bool {
 					started = started || nr == unix.SYS_STATX || nr == unix.SYS_STATFS // the first look at the root
-					return started && isAny(nr)
+					return started && trace.Any(nr)
 				}, func(int) error { return syscall.Unmount(add.root, syscall.MNT_DETACH) })
 				must(t, err)
-				if done = at.nth == 0; done {
+				if done = at.Nth == 0; done {
 					t.Logf("%d stops", n-1)
 				}
 				unmount(add.root)
