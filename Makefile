@@ -34,6 +34,7 @@ tools: build ## build cnitool and the plugins around ours: bin/cni/
 
 test: build tools ## run all tests (root; most need it)
 	CGO_ENABLED=0 go test $(TESTFLAGS) ./...
+	CGO_ENABLED=0 go test -C cmd/bpffsctl $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory test-race
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) ./...
 
@@ -85,10 +86,10 @@ bench-library: ## run the library's benchmarks, each briefly
 FUZZTIME ?= 20000x
 
 fuzz: ## fuzz whatever reads bytes from outside; FUZZTIME=10m for longer
-	@set -e; for package in ./pkg/bpffs ./plugins/bpffs; do \
+	@set -e; for package in pkg/bpffs plugins/bpffs cmd/bpffsctl/internal/conflist; do \
 		for target in $$(grep -ho '^func Fuzz[A-Za-z]*' $$package/*_test.go | cut -c6-); do \
 			echo "$$package $$target"; \
-			CGO_ENABLED=0 go test $(TESTFLAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+			CGO_ENABLED=0 go test -C $$package $(TESTFLAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .; \
 		done; done
 
 test-reliability: build ## kill at every system call, and race for minutes (root; five minutes)

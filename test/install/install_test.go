@@ -1,0 +1,151 @@
+package install
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+// Every main plugin's file: installed, installed again, and as it was after that.
+func TestRoundTrip(t *testing.T) {
+	for file, tt := range map[string]struct{ network, inserted, dropped string }{
+		"bridge.conflist":  {"mynet", "bridge bpffs portmap", "bridge portmap bpffs"},
+		"calico.conflist":  {"k8s-pod-network", "calico bpffs portmap bandwidth", "calico portmap bandwidth bpffs"},
+		"cilium.conflist":  {"cilium", "cilium-cni bpffs", "cilium-cni bpffs"},
+		"flannel.conflist": {"cbr0", "flannel bpffs portmap", "flannel portmap bpffs"},
+		"multus.conflist":  {"multus-cni-network", "multus-shim bpffs", "multus-shim bpffs"},
+		"odd.conflist":     {"odd", "ptp bpffs tuning", "ptp tuning bpffs"},
+	} {
+		data, err := os.ReadFile(filepath.Join(lists, file))
+		must(t, err)
+		for mode, want := range map[string]string{"conflist": tt.inserted, "auto": tt.inserted, "drop-in": tt.dropped} {
+			t.Run(file+"/"+mode, func(t *testing.T) {
+				t.Parallel()
+				n := newNode(t, map[string]string{"10-" + file: string(data), "20-other.conflist": list("other", "a"), "kubeconfig": "secret"})
+				path := filepath.Join(n.conf, "10-"+file)
+				testns.Chown(t, path, 1234)
+				must(t, os.Chmod(path, 0o640))
+				before := n.tree()
+				n.succeed("install", "--mode", mode, "--cri-socket", filepath.Join(n.dir, "none"))
+				n.calls(tt.network, want)
+				n.calls("other", "a")
+				n.owned(path, before)
+				n.again(mode)
+				n.succeed("uninstall", "--force")
+				if diff := cmp.Diff(before, n.tree()); diff != "" {
+					t.Errorf("after uninstall (-before +after):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// owned wants the file to have the mode and owner that it had.
+func (n *node) owned(path string, before map[string]string) {
+	n.Helper()
+	name, _ := filepath.Rel(n.dir, path)
+	was, is := strings.Fields(before[name]), strings.Fields(n.tree()[name])
+	if was[0] != is[0] || was[1] != is[1] {
+		n.Errorf("%s has mode and owner %v, want %v", name, is[:2], was[:2])
+	}
+}
+
+// again wants another install to change nothing, and to say nothing.
+func (n *node) again(mode string) {
+	n.Helper()
+	before := n.inodes()
+	if says := n.succeed("install", "--mode", mode, "--cri-socket", filepath.Join(n.dir, "none")); says != "" {
+		n.Errorf("installed again it says %q, want nothing", says)
+	}
+	if diff := cmp.Diff(before, n.inodes()); diff != "" {
+		n.Errorf("installed again (-before +after):\n%s", diff)
+	}
+}
+
+// inodes returns what tells that a file was written.
+func (n *node) inodes() map[string]string {
+	n.Helper()
+	all := make(map[string]string)
+	for name := range n.tree() {
+		fi, err := os.Lstat(filepath.Join(n.dir, name))
+		must(n, err)
+		all[name] = inode(fi)
+	}
+	return all
+}
+
+// A network has the plugin in one way only.
+func TestSwitch(t *testing.T) {
+	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge", "tuning")})
+	before := n.tree()
+	for range 2 {
+		n.succeed("install", "--mode", "conflist")
+		n.calls("net", "bridge bpffs tuning")
+		n.succeed("install", "--mode", "drop-in")
+		n.calls("net", "bridge tuning bpffs")
+	}
+	n.succeed("install", "--mode", "conflist")
+	n.calls("net", "bridge bpffs tuning")
+	n.succeed("uninstall", "--force")
+	if diff := cmp.Diff(before, n.tree()); diff != "" {
+		t.Errorf("after uninstall (-before +after):\n%s", diff)
+	}
+}
+
+// The plugin's own configuration arrives, and a new one replaces it.
+func TestPluginConf(t *testing.T) {
+	for _, mode := range []string{"conflist", "drop-in"} {
+		t.Run(mode, func(t *testing.T) {
+			n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
+			for _, name := range []string{"policy_", "other_"} {
+				n.write("conf.json", `{"type": "bpffs", "maps": [{"name": "`+name+`"}]}`)
+				n.succeed("install", "--mode", mode, "--plugin-conf", n.dir+"/conf.json")
+				n.calls("net", "bridge bpffs")
+				if all := strings.Join(values(n.tree()), " "); strings.Count(all, name) != 2 {
+					t.Errorf("%q is not in the configuration once: %s", name, all)
+				}
+			}
+		})
+	}
+}
+
+func values(m map[string]string) (all []string) {
+	for _, v := range m {
+		all = append(all, v)
+	}
+	return all
+}
+
+// The directory of a network stays if it is not ours, or something else is in it.
+func TestForeignDropIns(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"empty":   {"net/x": ""},
+		"in use":  {"net/50-other.conf": `{"type":"other"}`},
+		"by hand": {"net/10-mine.conf": `{"type":"bpffs","maps":[]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files["10.conflist"] = list("net", "bridge")
+			n := newNode(t, files)
+			if name == "empty" {
+				must(t, os.Remove(n.conf+"/net/x"))
+			}
+			n.succeed("install", "--mode", "drop-in")
+			if got := n.types("net"); strings.Count(got, "bpffs") != 1 {
+				t.Errorf("the plugins are %q, want bpffs once", got)
+			}
+			n.succeed("uninstall", "--force")
+			delete(files, "net/x")
+			delete(files, "net/10-mine.conf")
+			want := newNode(t, files)
+			must(t, os.MkdirAll(want.conf+"/net", 0o755))
+			if diff := cmp.Diff(want.tree(), n.tree()); diff != "" {
+				t.Errorf("after uninstall (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

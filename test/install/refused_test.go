@@ -1,0 +1,160 @@
+package install
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+func inode(fi fs.FileInfo) string {
+	return fmt.Sprint(fi.Sys().(*syscall.Stat_t).Ino, " ", fi.ModTime().UnixNano())
+}
+
+// What cannot be done is said, and nothing has changed but perhaps the binary.
+func TestRefused(t *testing.T) {
+	half, single := `{"name": "net", "plug`, `{"name": "net", "cniVersion": "1.0.0", "type": "bridge"}`
+	inlined := strings.Replace(list("net", "bridge"), "{", `{"loadOnlyInlinedPlugins": true,`, 1)
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		args  string
+		says  []string
+	}{
+		{"no main plugin", nil, "--wait=false", []string{"no main plugin"}},
+		{"ours alone", map[string]string{"10.conflist": list("net", "bpffs")}, "--wait=false", []string{"no main plugin"}},
+		{"another network", map[string]string{"10.conflist": list("net", "bridge")}, "--wait=false --network other", []string{"other", "no main plugin"}},
+		{"half a file", map[string]string{"10.conflist": half}, "--wait=false", []string{"10.conflist", "not a valid"}},
+		{"nobody came", nil, "--timeout 50ms", []string{"no main plugin", "50ms"}},
+		{"a single plugin", map[string]string{"10.conf": single}, "", []string{"10.conf", "single plugin", ".conflist"}},
+		{"drop-ins forbidden", map[string]string{"10.conflist": inlined}, "--mode drop-in", []string{"10.conflist", "loadOnlyInlinedPlugins", "--mode conflist"}},
+		{"a network that cannot be a directory", map[string]string{"10.conflist": list("../net", "bridge")}, "--mode drop-in", []string{`"../net"`}},
+		{"another plugin's drop-in", map[string]string{"10.conflist": list("net", "bridge"), "net/bpffs.conf": `{"type":"x"}`}, "--mode drop-in", []string{"net/bpffs.conf", "another"}},
+		{"no mode", nil, "--mode other", []string{"--mode", "auto, drop-in, conflist"}},
+		{"no plugin", nil, "--from /bin/sh", []string{"/bin/sh", "not the plugin"}},
+		{"the wrong program", nil, "--from " + program, []string{"not the plugin"}},
+		{"no configuration", nil, "--plugin-conf /none", []string{"/none"}},
+		{"another's configuration", nil, "--plugin-conf /proc/self/comm", []string{"the plugin's configuration"}},
+		{"no directory for plugins", nil, "--bin-dir /none", []string{"/none"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t, tt.files)
+			before := n.tree()
+			n.fail(2, tt.says, "install", strings.Fields(tt.args)...)
+			after := n.tree()
+			delete(after, "bin/bpffs")
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Errorf("(-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A link leads to what somebody else manages, and from within a container perhaps
+// elsewhere.
+func TestLink(t *testing.T) {
+	n := newNode(t, nil)
+	n.write("managed/net", list("net", "bridge"))
+	must(t, os.Symlink(n.dir+"/managed/net", n.conf+"/10.conflist"))
+	before := n.tree()
+	n.fail(2, []string{"10.conflist", "symbolic link", "--mode drop-in"}, "install", "--mode", "conflist")
+	n.calls("net", "bridge")
+	n.succeed("install", "--mode", "drop-in")
+	n.calls("net", "bridge bpffs")
+	n.succeed("uninstall", "--force")
+	if diff := cmp.Diff(before, n.tree()); diff != "" {
+		t.Errorf("after uninstall (-before +after):\n%s", diff)
+	}
+}
+
+// Where nothing can be written the error says where, and where nothing needs to
+// be written there is none.
+func TestReadOnly(t *testing.T) {
+	for _, dir := range []string{"bin", "net.d"} {
+		t.Run(dir, func(t *testing.T) {
+			n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
+			path := filepath.Join(n.dir, dir)
+			protect := func() {
+				testns.Bind(t, path, path)
+				must(t, syscall.Mount("", path, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""))
+			}
+			protect()
+			for _, mode := range []string{"conflist", "drop-in"} {
+				n.fail(2, []string{path, "writable", "read-only"}, "install", "--mode", mode)
+			}
+			must(t, syscall.Unmount(path, 0))
+			n.calls("net", "bridge")
+			n.succeed("install")
+			protect()
+			n.again("conflist")
+		})
+	}
+}
+
+// The binary is replaced while it runs, and goes on as it was.
+func TestBusy(t *testing.T) {
+	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
+	n.write("from", string(ours())+"\n")
+	must(t, os.Chmod(n.dir+"/from", 0o755))
+	n.succeed("install", "--from", n.dir+"/from")
+	cmd := exec.Command(n.bin + "/bpffs")
+	cmd.Env = []string{"CNI_COMMAND=STATUS", "CNI_PATH=/"}
+	stdin, err := cmd.StdinPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill() })
+	if f, err := os.OpenFile(n.bin+"/bpffs", os.O_WRONLY, 0); err == nil {
+		f.Close()
+		t.Fatal("the running binary can be written to, so that this test shows nothing")
+	}
+	n.succeed("install")
+	if !strings.Contains(n.tree()["bin/bpffs"], "like ours: true") {
+		t.Errorf("the binary is %q, want ours", n.tree()["bin/bpffs"])
+	}
+	_, err = io.WriteString(stdin, `{"cniVersion": "1.1.0", "name": "n", "type": "bpffs", "bpfRoot": "`+testns.BPFFS(t)+`"}`)
+	must(t, err)
+	must(t, stdin.Close())
+	must(t, cmd.Wait())
+}
+
+// What is at the plugin's place is replaced if it is ours or half of it.
+func TestForeignBinary(t *testing.T) {
+	for _, tt := range []struct {
+		name, content string
+		replaced      bool
+	}{
+		{"a script", "#!/bin/sh\n", false},
+		{"another Go program", program, false},
+		{"half of ours", string(ours()[:len(ours())/2]), true},
+		{"nothing", "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
+			if tt.content == program {
+				data, err := os.ReadFile(program)
+				must(t, err)
+				tt.content = string(data)
+			}
+			n.write("bin/bpffs", tt.content)
+			before := n.tree()
+			if tt.replaced {
+				n.succeed("install")
+				return
+			}
+			n.fail(2, []string{"bin/bpffs", "another program"}, "install")
+			n.fail(2, []string{"bin/bpffs", "not the plugin"}, "uninstall", "--force")
+			if diff := cmp.Diff(before, n.tree()); diff != "" {
+				t.Errorf("(-before +after):\n%s", diff)
+			}
+		})
+	}
+}
