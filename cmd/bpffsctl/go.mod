@@ -11,7 +11,7 @@ require (
 	github.com/spf13/cobra v1.10.2
 )
 
-require github.com/moby/sys/mountinfo v0.7.3 // indirect
+require github.com/moby/sys/mountinfo v0.7.3
 
 require (
 	github.com/fsnotify/fsnotify v1.10.1

@@ -1,0 +1,152 @@
+// Package doctor looks for what is wrong with the plugin bpffs on a node: in the
+// kernel, the mounts, the records, the network configurations and the container
+// runtime. It changes nothing and never waits for long.
+//
+// Each file looks at one subject and decides in functions of their own, which
+// take what was seen as data.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A Status says how bad a finding is.
+type Status string
+
+// The pods of a node work in spite of a warning; with a failure they do not, or
+// will not for long, or leave something behind.
+const (
+	OK      Status = "ok"
+	Warning Status = "warning"
+	Failure Status = "failure"
+)
+
+// A Finding is what one check says.
+type Finding struct {
+	Check  string `json:"check"`
+	Looked string `json:"looked"` // what it looked at
+	Status Status `json:"status"`
+	Detail string `json:"detail"`
+	Cure   string `json:"cure,omitempty"` // what to type, unless all is well
+}
+
+// Options say where to look.
+type Options struct {
+	Root      string // of the bpffs; empty: what the network configurations say, else the default
+	BinDir    string // where the plugin is
+	ConfDir   string // where the network configurations are
+	CRISocket string // of the runtime; empty: where runtimes have it
+	Version   string // which the plugin should have
+
+	// Patience is how long to wait for a lock, for the plugin, and for the
+	// runtime. The zero value means three seconds.
+	Patience time.Duration
+}
+
+const usualPatience = 3 * time.Second
+
+// A check has a name and looks at the node.
+type check struct {
+	name string
+	run  func(context.Context, *node) []Finding
+}
+
+// checks returns all of them, in the order in which a person mends a node.
+func checks() []check {
+	return []check{
+		{"privilege", checkPrivilege},
+		{"kernel-version", checkKernelVersion},
+		{"kernel-filesystem", checkKernelFilesystem},
+		{"kernel-bpf", checkKernelBPF},
+		{"mount-namespace", checkMountNamespace},
+		{"root", eachSight(decideRoot)},
+		{"propagation", eachSight(decidePropagation)},
+		{"directories", eachSight(decideDirectories)},
+		{"lock", eachSight(decideLock)},
+		{"records", eachSight(decideRecords)},
+		{"pins", eachSight(decidePins)},
+		{"network-namespaces", eachSight(decideNetNS)},
+		{"leftovers", eachSight(decideLeftovers)},
+		{"foreign-pins", eachSight(decideForeign)},
+		{"endpoint-ids", eachSight(decideFree)},
+	}
+}
+
+// Names returns the names of all checks.
+func Names() []string {
+	var names []string
+	for _, c := range checks() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// Run returns what all checks find, at least one finding of each. A user who is
+// not root sees so little that it is all that is said.
+func Run(ctx context.Context, o Options) []Finding {
+	if o.Patience == 0 {
+		o.Patience = usualPatience
+	}
+	n := newNode(ctx, o)
+	all := checks()
+	found := make([][]Finding, len(all))
+	var wg sync.WaitGroup
+	for i, c := range all {
+		wg.Go(func() { found[i] = c.within(ctx, n) })
+	}
+	wg.Wait()
+	var findings []Finding
+	for _, f := range found {
+		findings = append(findings, f...)
+		if i := findings[0]; i.Check == "privilege" && i.Status == Failure {
+			break
+		}
+	}
+	return findings
+}
+
+// within runs the check, but does not wait for a file system or a process that
+// does not answer. Whatever has a limit of its own ends before.
+func (c check) within(ctx context.Context, n *node) []Finding {
+	done := make(chan []Finding, 1)
+	go func() { done <- c.run(ctx, n) }()
+	var found []Finding
+	select {
+	case found = <-done:
+	case <-time.After(n.limit):
+		found = []Finding{{
+			Looked: "this node", Status: Failure, Detail: fmt.Sprintf("no answer after %v", n.limit),
+			Cure: "look for processes in state D: ps -eo pid,stat,wchan:32,args",
+		}}
+	}
+	for i := range found {
+		found[i].Check = c.name
+	}
+	return found
+}
+
+// Failed reports whether there is a failure among the findings.
+func Failed(findings []Finding) bool {
+	for _, f := range findings {
+		if f.Status == Failure {
+			return true
+		}
+	}
+	return false
+}
+
+// well, warn and fail return one finding; the name of the check is added later.
+func well(looked, detail string) []Finding {
+	return []Finding{{Looked: looked, Status: OK, Detail: detail}}
+}
+
+func warn(looked, detail, cure string) []Finding {
+	return []Finding{{Looked: looked, Status: Warning, Detail: detail, Cure: cure}}
+}
+
+func fail(looked, detail, cure string) []Finding {
+	return []Finding{{Looked: looked, Status: Failure, Detail: detail, Cure: cure}}
+}

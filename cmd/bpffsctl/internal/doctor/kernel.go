@@ -1,0 +1,97 @@
+package doctor
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// The first kernel that the plugin is known to work on.
+const (
+	oldestMajor = 5
+	oldestMinor = 10
+)
+
+func checkPrivilege(context.Context, *node) []Finding {
+	return decidePrivilege(os.Geteuid())
+}
+
+func decidePrivilege(uid int) []Finding {
+	looked := fmt.Sprintf("user %d", uid)
+	if uid != 0 {
+		return fail(looked, "only root can look at the records and the mounts of other users", "sudo bpffsctl doctor")
+	}
+	return well(looked, "is root")
+}
+
+func checkKernelVersion(context.Context, *node) []Finding {
+	release, err := kernelRelease()
+	if err != nil {
+		return fail("Linux", err.Error(), "uname -r")
+	}
+	return decideKernelVersion(release, hasStatmount())
+}
+
+func decideKernelVersion(release string, statmount bool) []Finding {
+	looked := "Linux " + release
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return warn(looked, "cannot tell the version from this", "compare it with 5.10, the oldest that works: uname -r")
+	}
+	if slices.Compare([]int{major, minor}, []int{oldestMajor, oldestMinor}) < 0 {
+		return warn(looked, "older than 5.10, on which nobody tried the plugin", "install and boot a newer kernel")
+	}
+	if !statmount {
+		return well(looked, "has no statmount(2), which came with 6.8: a pod costs the more, the more mounts the node has")
+	}
+	return well(looked, "has statmount(2): what a pod costs does not depend on the number of mounts")
+}
+
+const (
+	filesystems = "/proc/filesystems"
+	mountProc   = "mount -t proc none /proc"
+)
+
+func checkKernelFilesystem(context.Context, *node) []Finding {
+	text, err := os.ReadFile(filesystems)
+	if err != nil {
+		return fail(filesystems, err.Error(), mountProc)
+	}
+	return decideKernelFilesystem(text)
+}
+
+// needConfig is what to do about a kernel without BPF.
+const needConfig = "boot a kernel with CONFIG_BPF_SYSCALL=y; this one: grep CONFIG_BPF /boot/config-$(uname -r)"
+
+func decideKernelFilesystem(text []byte) []Finding {
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		if fields := strings.Fields(lines.Text()); slices.Contains(fields, "bpf") {
+			return well(filesystems, "the kernel has the file system bpf")
+		}
+	}
+	return fail(filesystems, "the kernel has no file system bpf", needConfig)
+}
+
+func checkKernelBPF(context.Context, *node) []Finding {
+	return decideKernelBPF(createMap())
+}
+
+func decideKernelBPF(err error) []Finding {
+	const looked = "bpf(2)"
+	switch {
+	case err == nil:
+		return well(looked, "a map can be created")
+	case errors.Is(err, syscall.ENOSYS):
+		return fail(looked, "creating a map: "+err.Error(), needConfig)
+	case errors.Is(err, syscall.EPERM):
+		return fail(looked, "creating a map: "+err.Error(),
+			"run this outside of containers, as root with CAP_BPF and CAP_SYS_ADMIN; grep -E 'CapEff|Seccomp' /proc/self/status")
+	}
+	return fail(looked, "creating a map: "+err.Error(), "dmesg | tail")
+}

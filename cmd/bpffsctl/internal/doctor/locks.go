@@ -1,0 +1,99 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// A holder is a process that has a lock; zero if there is none.
+type holder struct {
+	pid  int
+	name string
+}
+
+// String returns the holder as messages show it.
+func (h holder) String() string {
+	if h.pid == 0 {
+		return "a process that /proc/locks does not show"
+	}
+	return fmt.Sprintf("process %d (%s)", h.pid, h.name)
+}
+
+// holderOf returns who has a lock on the file or directory.
+func holderOf(path string) holder {
+	i, err := inodeOf(path)
+	if err != nil {
+		return holder{}
+	}
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return holder{}
+	}
+	h := holder{pid: findHolder(string(locks), i)}
+	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", h.pid)); err == nil {
+		h.name = strings.TrimSpace(string(name))
+	}
+	return h
+}
+
+// findHolder looks up a file in what /proc/locks says, where those who wait have
+// an arrow in front of their lock (proc(5)).
+func findHolder(locks string, i inode) (pid int) {
+	want := fmt.Sprintf("%02x:%02x:%d", i.major, i.minor, i.number)
+	for line := range strings.Lines(locks) {
+		fields := strings.Fields(line)
+		if len(fields) < 6 || fields[1] == "->" || fields[5] != want {
+			continue
+		}
+		if _, err := fmt.Sscan(fields[4], &pid); err == nil && pid > 0 {
+			return pid
+		}
+	}
+	return 0
+}
+
+// lastingHolder returns who has a lock on the path now and still has it later.
+func lastingHolder(path string, later time.Duration) holder {
+	before := holderOf(path)
+	if before.pid == 0 {
+		return holder{}
+	}
+	time.Sleep(later)
+	if after := holderOf(path); after != before {
+		return holder{}
+	}
+	return before
+}
+
+func decideLock(s sight) []Finding {
+	switch {
+	case s.rootErr != nil:
+		return notLooked(s, "root")
+	case s.locker.pid != 0:
+		return fail(s.path, fmt.Sprintf("%v keeps the directory locked, so that no bpffs can be mounted on it", s.locker), endHolder(s.locker))
+	case errors.Is(s.seenErr, bpffs.ErrLocked):
+		return fail(s.seen.Records, fmt.Sprintf("%v keeps the records locked: every ADD and DEL waits, and fails after 10 seconds", s.holder),
+			endHolder(s.holder))
+	}
+	return well(s.where(), "nobody keeps it locked")
+}
+
+func endHolder(h holder) string {
+	if h.pid == 0 {
+		return "grep FLOCK /proc/locks, on the host"
+	}
+	return fmt.Sprintf("look what it does: ps -fp %d; if it hangs: kill %d", h.pid, h.pid)
+}
+
+// where returns the records, or before there are any the root.
+func (s sight) where() string {
+	if s.mounted {
+		return s.seen.Records
+	}
+	return s.path
+}

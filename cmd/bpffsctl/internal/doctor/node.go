@@ -1,0 +1,80 @@
+package doctor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// enough is how long a check may take beside waiting: reading the records of a
+// full node takes a few seconds.
+const enough = 20 * time.Second
+
+// node is what several checks look at, each looked at once, by whoever comes
+// first.
+type node struct {
+	Options
+	limit    time.Duration // of a check
+	networks func() networks
+	sights   func() []sight
+}
+
+func newNode(ctx context.Context, o Options) *node {
+	n := &node{Options: o, limit: o.Patience + enough}
+	n.networks = sync.OnceValue(func() networks { return readNetworks(o.ConfDir) })
+	n.sights = sync.OnceValue(func() []sight {
+		var all []sight
+		for _, p := range n.places() {
+			all = append(all, lookAt(ctx, p, o.Patience))
+		}
+		return all
+	})
+	return n
+}
+
+// A place is where a configuration has the bpffs, and what it keeps there.
+type place struct {
+	roots  bpffs.Roots
+	prefix string
+	names  []string // the declared names of local maps
+}
+
+// places returns every place that the network configurations name, and the
+// default if they name none.
+func (n *node) places() []place {
+	var all []place
+	for _, p := range n.networks().places() {
+		if n.Root != "" {
+			p.roots = bpffs.Roots{Root: n.Root}
+		}
+		all = addPlace(all, p)
+	}
+	if len(all) == 0 {
+		all = []place{{roots: bpffs.Roots{Root: n.Root}}}
+	}
+	return all
+}
+
+// addPlace adds p, or only its names if the place is known.
+func addPlace(all []place, p place) []place {
+	for i, known := range all {
+		if known.roots == p.roots && known.prefix == p.prefix {
+			all[i].names = append(known.names, p.names...)
+			return all
+		}
+	}
+	return append(all, p)
+}
+
+// eachSight returns a check that decides on every place by itself.
+func eachSight(decide func(sight) []Finding) func(context.Context, *node) []Finding {
+	return func(_ context.Context, n *node) []Finding {
+		var found []Finding
+		for _, s := range n.sights() {
+			found = append(found, decide(s)...)
+		}
+		return found
+	}
+}

@@ -1,0 +1,112 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// A sight is all that was seen at one place.
+type sight struct {
+	place
+	dir bpffs.MapDir
+
+	// The root: where it is or would be, and why it cannot be.
+	path     string
+	fellBack bool
+	rootErr  error
+	mounted  bool
+	mount    mountinfo.Info // the mount that holds the path
+	mountErr error
+	locker   holder // of the directory on which a bpffs is to be mounted
+
+	unsafe    []bpffs.UnsafeDir
+	unsafeErr error
+
+	seen    bpffs.Inspection
+	seenErr error
+	missing []missingPin
+	gone    []bpffs.Endpoint
+	holder  holder // of the lock on the records, if that was not had
+}
+
+// lookAt looks at one place. It waits for the lock on the records as long as the
+// patience lasts.
+func lookAt(ctx context.Context, p place, patience time.Duration) sight {
+	s := sight{place: p}
+	s.path, s.fellBack, s.rootErr = findRoot(p.roots)
+	if s.dir, s.seenErr = bpffs.NewMapDir(s.path, p.prefix); s.seenErr != nil || s.rootErr != nil {
+		return s
+	}
+	s.mount, s.mountErr = mountOf(s.path)
+	s.mounted = s.mountErr == nil && s.mount.FSType == "bpf" && s.mount.Mountpoint == s.path
+	if !s.mounted {
+		s.locker = lastingHolder(s.path, patience)
+	}
+	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(s.dir)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s.seen, s.seenErr = bpffs.Inspect(ctx, s.dir)
+	if errors.Is(s.seenErr, bpffs.ErrLocked) {
+		s.holder = holderOf(s.seen.Records)
+	}
+	s.missing = missingPins(s.seen.Endpoints)
+	s.gone = withoutNetNS(s.seen.Endpoints)
+	return s
+}
+
+// findRoot is [bpffs.CheckMount], but also names the place that cannot be used.
+func findRoot(r bpffs.Roots) (path string, fellBack bool, err error) {
+	root := r.Root
+	if root == "" {
+		root = bpffs.DefaultRoot
+	}
+	path, err = bpffs.CheckMount(bpffs.Roots{Root: root})
+	if errors.Is(err, bpffs.ErrOtherFileSystem) && r.Root == "" {
+		all := r.All()
+		root = all[len(all)-1]
+		fellBack = true
+		path, err = bpffs.CheckMount(bpffs.Roots{Root: root})
+	}
+	if err != nil {
+		path = root
+	}
+	return path, fellBack, err
+}
+
+// A missingPin is a path that a record names and nothing is at.
+type missingPin struct {
+	endpoint bpffs.Endpoint
+	path     string
+}
+
+func missingPins(endpoints []bpffs.Endpoint) (missing []missingPin) {
+	for _, e := range endpoints {
+		for _, pin := range e.Pins {
+			if _, err := os.Lstat(pin); errors.Is(err, fs.ErrNotExist) {
+				missing = append(missing, missingPin{e, pin})
+			}
+		}
+	}
+	return missing
+}
+
+// withoutNetNS returns those whose network namespace was recorded and is gone.
+// What is left of it may be the file on which it was mounted.
+func withoutNetNS(endpoints []bpffs.Endpoint) (gone []bpffs.Endpoint) {
+	for _, e := range endpoints {
+		if e.Details.NetNS == "" {
+			continue
+		}
+		if is, err := isNamespace(e.Details.NetNS); errors.Is(err, fs.ErrNotExist) || err == nil && !is {
+			gone = append(gone, e)
+		}
+	}
+	return gone
+}
