@@ -1,0 +1,85 @@
+package install
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+// A pod that runs when the plugin is uninstalled can be deleted: its plugin stays
+// until then, and only then.
+func TestUninstallUnderPods(t *testing.T) {
+	for _, mode := range []string{"conflist", "drop-in"} {
+		t.Run(mode, func(t *testing.T) {
+			n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
+			root := testns.BPFFS(t)
+			n.write("conf.json", `{"type": "bpffs", "bpfRoot": "`+root+`"}`)
+			n.succeed("install", "--mode", mode, "--plugin-conf", n.dir+"/conf.json")
+			n.call("ADD", root)
+			kept := []string{"binary stays", "1 endpoints", "bpffsctl gc", "uninstall --force"}
+			n.fail(1, kept, "uninstall")
+			n.calls("net", "bridge")
+			n.fail(1, kept, "uninstall", "--bpf-root", root) // no configuration says it any more
+			n.call("DEL", root)
+			n.succeed("uninstall", "--bpf-root", root)
+			if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
+				t.Error("the binary stays though there is no pod any more")
+			}
+			n.succeed("uninstall", "--bpf-root", root)
+		})
+	}
+}
+
+// call has the installed plugin make or delete a pod's endpoint.
+func (n *node) call(verb, root string) {
+	n.Helper()
+	cmd := exec.Command(n.bin + "/bpffs")
+	cmd.Env = []string{"CNI_COMMAND=" + verb, "CNI_CONTAINERID=pod", "CNI_IFNAME=eth0", "CNI_NETNS=/run/netns/none", "CNI_PATH=" + n.bin}
+	cmd.Stdin = strings.NewReader(`{"cniVersion": "1.0.0", "name": "net", "type": "bpffs", "bpfRoot": "` + root + `",
+		"prevResult": {"cniVersion": "1.0.0", "interfaces": [{"name": "eth0"}]}}`)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		n.Fatalf("%s: %v: %s", verb, err, out)
+	}
+}
+
+// The binary stays where something else may need it, and where that cannot be
+// known.
+func TestUninstallKeeps(t *testing.T) {
+	root := testns.BPFFS(t)
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		args  []string
+		code  int
+		says  []string
+	}{
+		{"no bpffs can be seen", nil, []string{}, 1, []string{"no bpffs can be seen", "/sys/fs/bpf", "--force"}},
+		{"a list of its own", map[string]string{"20.conflist": list("own", "bpffs")}, []string{"--bpf-root", root}, 1, []string{"20.conflist", "still name it"}},
+		{"another network's list", map[string]string{"20.conflist": list("own", "a", "bpffs")}, []string{"--network", "net", "--bpf-root", root}, 1, []string{"20.conflist"}},
+		{"another network's drop-in", map[string]string{"own/x.conf": `{"type":"bpffs"}`}, []string{"--network", "net", "--bpf-root", root}, 1, []string{"own/x.conf"}},
+		{"half a file", map[string]string{"20.conflist": "{"}, []string{"--bpf-root", root}, 2, []string{"20.conflist"}},
+		{"asked to", nil, []string{"--keep-binary"}, 0, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
+			n.succeed("install")
+			for name, content := range tt.files {
+				n.write("net.d/"+name, content)
+			}
+			n.fail(tt.code, tt.says, "uninstall", tt.args...)
+			if got := n.tree()["bin/bpffs"]; !strings.Contains(got, "like ours: true") {
+				t.Errorf("the binary is %q, want ours to stay", got)
+			}
+			if got := n.tree()["net.d/10.conflist"]; !strings.HasSuffix(got, list("net", "bridge")) {
+				t.Errorf("the network's list is %q, want that of its main plugin", got)
+			}
+		})
+	}
+	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge"), "20.conflist": list("own", "a", "bpffs")})
+	n.succeed("install")
+	n.succeed("uninstall", "--bpf-root", root)
+	n.calls("own", "a")
+}
