@@ -1,6 +1,6 @@
 module github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl
 
-go 1.25.0
+go 1.26.0
 
 replace github.com/cni-bpffs/cni-bpffs => ../../
 
@@ -11,11 +11,23 @@ require (
 	github.com/spf13/cobra v1.10.2
 )
 
-require github.com/moby/sys/mountinfo v0.7.3
+require (
+	github.com/moby/sys/mountinfo v0.7.3
+	go.yaml.in/yaml/v3 v3.0.5
+	google.golang.org/grpc v1.85.0
+	k8s.io/cri-api v0.37.2
+)
+
+require (
+	golang.org/x/net v0.60.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
+)
 
 require (
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
-	golang.org/x/sys v0.43.0
+	golang.org/x/sys v0.48.0
 )

@@ -16,6 +16,6 @@ not be carried out or was called wrongly.`,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newDoctor(), newInstall(), newUninstall())
+	root.AddCommand(newList(), newDoctor(), newInstall(), newUninstall())
 	return root
 }

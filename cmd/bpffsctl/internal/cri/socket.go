@@ -1,0 +1,84 @@
+package cri
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Why there is no answer from a socket.
+var (
+	// ErrNoRuntime: nothing listens at the socket.
+	ErrNoRuntime = errors.New("no container runtime listens there")
+	// ErrNoCRI: what listens does not speak the CRI, as the containerd that Docker
+	// brings.
+	ErrNoCRI = errors.New("it does not speak the CRI")
+)
+
+// DefaultSockets returns where runtimes listen unless configured otherwise:
+// containerd, CRI-O, k3s.
+func DefaultSockets() []string {
+	return []string{"/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/k3s/containerd/containerd.sock"}
+}
+
+// Present returns those of the sockets that are there. Whether anything listens
+// is not tried.
+func Present(sockets []string) ([]string, error) {
+	var present []string
+	for _, s := range sockets {
+		_, err := os.Stat(strings.TrimPrefix(s, "unix://"))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("looking for CRI sockets: %w", err)
+		}
+		present = append(present, s)
+	}
+	return present, nil
+}
+
+// ask makes one call of at most the client's timeout. The connection is tried
+// before, for its own error says more than gRPC's about it.
+func (c *Client) ask(ctx context.Context, what string, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	conn, err := dial(ctx, c.socket)
+	if err == nil {
+		conn.Close() //nolint:errcheck // it was only tried
+		err = call(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("asking the runtime at the CRI socket %s for %s: %w", c.socket, what, c.explain(err))
+}
+
+// explain says of an error what to do about it.
+func (c *Client) explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: run it as root", err)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: %w: start the runtime, or name its socket with --cri-socket", ErrNoRuntime, err)
+	case status.Code(err) == codes.Unimplemented:
+		return fmt.Errorf("%w: %w: name the socket of the runtime that kubelet uses with --cri-socket", ErrNoCRI, err)
+	case status.Code(err) == codes.DeadlineExceeded:
+		return fmt.Errorf("no answer within %v: look whether the runtime is well, or name another socket with --cri-socket: %w",
+			c.timeout, err)
+	}
+	return err
+}
+
+func dial(ctx context.Context, socket string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", socket)
+}

@@ -1,0 +1,85 @@
+// Package inventory finds out what is on a node: the endpoints that the plugin has
+// on record, joined with what the kernel says of their maps.
+package inventory
+
+import (
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// A State is a word for how an endpoint is. Several can hold at once.
+type State string
+
+// The states.
+const (
+	OK         State = "ok"          // none of the others
+	PinMissing State = "pin-missing" // nothing is at one of its paths
+	NetNSGone  State = "netns-gone"  // there is no network namespace at the recorded path
+	Unreadable State = "unreadable"  // the record, or what is at one of its paths, cannot be read
+)
+
+// States returns all states, for completion.
+func States() []string {
+	return []string{string(OK), string(PinMissing), string(NetNSGone), string(Unreadable)}
+}
+
+// An Endpoint is one record and what the kernel has of it. The names of its JSON
+// fields are documented in docs/operations.md and stay.
+type Endpoint struct {
+	ID           uint16    `json:"id"` // 0 if the record stands under no ID
+	Network      string    `json:"network"`
+	PodNamespace string    `json:"podNamespace"`
+	PodName      string    `json:"podName"`
+	Container    string    `json:"containerID"`
+	Interface    string    `json:"interface"`
+	NetNS        string    `json:"netns"`
+	Created      time.Time `json:"created,omitzero"`
+	States       []State   `json:"states"` // at least one
+	Error        string    `json:"error,omitempty"`
+	Memory       uint64    `json:"memoryBytes"` // of its maps
+	Root         string    `json:"root"`        // the bpffs
+	Pins         []Pin     `json:"pins"`
+}
+
+// Pod returns the name of the pod after its namespace, as kubectl's users write
+// it; empty if there is none.
+func (e *Endpoint) Pod() string {
+	if e.PodNamespace == "" {
+		return e.PodName
+	}
+	return e.PodNamespace + "/" + e.PodName
+}
+
+// Attachment returns what CNI knows the endpoint by.
+func (e *Endpoint) Attachment() bpffs.Attachment {
+	return bpffs.Attachment{Network: e.Network, ContainerID: e.Container, IfName: e.Interface}
+}
+
+// A Kind says what is at the path of a pin.
+type Kind string
+
+// The kinds.
+const (
+	Map       Kind = "map"
+	Missing   Kind = "missing"
+	Directory Kind = "directory" // of a downstream plugin
+	Object    Kind = "object"    // another object of BPF: a program or a link
+	Unknown   Kind = "unknown"   // the kernel does not say
+)
+
+// A Pin is one path that an endpoint owns. What follows the kind is only there
+// for maps.
+type Pin struct {
+	Path       string `json:"path"`
+	Kind       Kind   `json:"kind"`
+	Type       string `json:"type,omitempty"` // as bpftool calls it
+	MapID      uint32 `json:"mapID,omitempty"`
+	KeySize    uint32 `json:"keySize,omitempty"`
+	ValueSize  uint32 `json:"valueSize,omitempty"`
+	MaxEntries uint32 `json:"maxEntries,omitempty"`
+	Flags      uint32 `json:"flags,omitempty"`
+	Frozen     bool   `json:"frozen,omitempty"`
+	Memory     uint64 `json:"memoryBytes,omitempty"`
+	Error      string `json:"error,omitempty"`
+}

@@ -1,0 +1,35 @@
+package inventory
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+)
+
+// nsfsMagic is the type of the file system that namespaces are files of
+// (include/uapi/linux/magic.h).
+const nsfsMagic = 0x6e736673
+
+// Whether there is a network namespace at a path.
+const (
+	NetNSUnknown = iota // no path is recorded, or it cannot be looked at
+	NetNSExists
+	NetNSIsGone
+)
+
+// NetNSState says whether there is a network namespace at path. A file that
+// nothing is mounted on any more is none.
+func NetNSState(path string) int {
+	if path == "" {
+		return NetNSUnknown
+	}
+	var st syscall.Statfs_t
+	err := syscall.Statfs(path, &st)
+	switch {
+	case err == nil && int64(st.Type) == nsfsMagic:
+		return NetNSExists
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return NetNSIsGone
+	}
+	return NetNSUnknown
+}

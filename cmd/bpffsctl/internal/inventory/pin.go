@@ -1,0 +1,64 @@
+package inventory
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// readPin returns what is at path.
+func readPin(path string) Pin {
+	p := Pin{Path: path}
+	m, err := bpffs.ReadMap(path)
+	switch {
+	case err == nil:
+		p.Kind, p.Type, p.MapID, p.Memory = Map, m.Spec.Type, m.ID, m.Memory
+		p.KeySize, p.ValueSize, p.MaxEntries = m.Spec.KeySize, m.Spec.ValueSize, m.Spec.MaxEntries
+		p.Flags, p.Frozen = m.Spec.Flags, m.Spec.Frozen
+	case errors.Is(err, fs.ErrNotExist):
+		p.Kind = Missing
+	case errors.Is(err, bpffs.ErrMapShape):
+		p.Kind = Object
+		if fi, err := os.Lstat(path); err == nil && fi.IsDir() {
+			p.Kind = Directory
+		}
+	default:
+		p.Kind, p.Error = Unknown, err.Error()
+	}
+	return p
+}
+
+// look fills in what the kernel says of the endpoint's maps and its namespace.
+func (e *Endpoint) look(pins []string) {
+	e.Pins = make([]Pin, 0, len(pins))
+	var missing bool
+	for _, path := range pins {
+		p := readPin(path)
+		e.Pins = append(e.Pins, p)
+		e.Memory += p.Memory
+		missing = missing || p.Kind == Missing
+		if p.Error != "" && e.Error == "" {
+			e.Error = fmt.Sprintf("%s: %s", path, p.Error)
+		}
+	}
+	e.States = states(missing, NetNSState(e.NetNS) == NetNSIsGone, e.Error != "")
+}
+
+// states returns the words for what is wrong.
+func states(missing, gone, unreadable bool) (all []State) {
+	for _, s := range []struct {
+		holds bool
+		state State
+	}{{unreadable, Unreadable}, {missing, PinMissing}, {gone, NetNSGone}} {
+		if s.holds {
+			all = append(all, s.state)
+		}
+	}
+	if len(all) == 0 {
+		all = []State{OK}
+	}
+	return all
+}

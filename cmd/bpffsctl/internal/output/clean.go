@@ -1,0 +1,73 @@
+package output
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxBMP is the last character that \u with four digits can name.
+const maxBMP = 0xFFFF
+
+// Clean returns s with everything that a terminal would obey, or that would break
+// a line of a table, as an escape: control characters, those that turn the
+// direction of the text, and bytes that are no text.
+func Clean(s string) string {
+	return escape(s, func(r rune) string {
+		if r <= unicode.MaxASCII {
+			return fmt.Sprintf(`\x%02x`, r)
+		}
+		return escapeYAML(r)
+	})
+}
+
+// escape replaces the characters of s that are not printed by what as says.
+func escape(s string, as func(rune) string) string {
+	if isClean(s) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(as(r))
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// isClean reports whether all of s is text that terminals print.
+func isClean(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// escapeJSON returns r as it stands in a JSON string.
+func escapeJSON(r rune) string {
+	if r == '\n' { // between the lines, for in strings it is escaped
+		return "\n"
+	}
+	if r <= maxBMP {
+		return fmt.Sprintf(`\u%04x`, r)
+	}
+	high, low := utf16.EncodeRune(r)
+	return fmt.Sprintf(`\u%04x\u%04x`, high, low)
+}
+
+// escapeYAML returns r as it stands in a quoted YAML string.
+func escapeYAML(r rune) string {
+	if r == '\n' {
+		return "\n"
+	}
+	if r <= maxBMP {
+		return fmt.Sprintf(`\u%04x`, r)
+	}
+	return fmt.Sprintf(`\U%08x`, r)
+}

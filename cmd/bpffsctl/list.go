@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+)
+
+type listFlags struct {
+	root            string
+	format          output.Format
+	sortBy          string
+	filter          inventory.Filter
+	wide, noHeaders bool
+}
+
+// newList returns the command that lists the endpoints.
+func newList() *cobra.Command {
+	var f listFlags
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the endpoints of this node: whose they are, their maps and how they are",
+		Long: `List the endpoints of this node: whose they are, their maps and how they are.
+
+One line each. Under MAPS are the types and how many entries they can have. The
+states are ok, pin-missing (nothing is at one of the endpoint's paths), netns-gone
+(the container's network namespace is not there any more) and unreadable.
+
+Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	addRootFlag(cmd, &f.root)
+	output.Flag(cmd, &f.format)
+	flags.BoolVarP(&f.wide, "wide", "w", false, "whole container IDs, and the path of each map")
+	flags.BoolVar(&f.noHeaders, "no-headers", false, "print neither headers nor the sum")
+	flags.StringVar(&f.sortBy, "sort-by", "id", "id, pod, container, network, age (oldest first) or memory (largest first)")
+	flags.StringVar(&f.filter.Pod, "pod", "", "only those of the pod NAMESPACE/NAME, or NAME in any namespace")
+	flags.StringVar(&f.filter.Container, "container", "", "only those of containers whose ID begins so")
+	flags.StringVar(&f.filter.Network, "network", "", "only those of the network")
+	flags.StringSliceVar(&f.filter.States, "state", nil, "only those in one of the states")
+	output.Complete(cmd, "sort-by", inventory.Orders())
+	output.Complete(cmd, "state", inventory.States())
+	return cmd
+}
+
+// addRootFlag adds the flag of the commands that look at what is recorded.
+func addRootFlag(cmd *cobra.Command, root *string) {
+	cmd.Flags().StringVar(root, "root", "", "where the bpffs is mounted (default: wherever the plugin would, with endpoints)")
+	_ = cmd.MarkFlagDirname("root")
+}
+
+func (f *listFlags) run(cmd *cobra.Command) error {
+	if err := f.filter.Check(); err != nil {
+		return err
+	}
+	order, err := inventory.ByName(f.sortBy)
+	if err != nil {
+		return err
+	}
+	all, err := inventory.Gather(cmd.Context(), f.root)
+	all = f.filter.Apply(all)
+	order.Sort(all)
+	if werr := output.Write(cmd.OutOrStdout(), f.format, inventory.NewList(all), func(w io.Writer) error {
+		return inventory.Print(w, all, f.wide, f.noHeaders)
+	}); werr != nil {
+		return werr
+	}
+	if (f.format == "" || f.format == output.Table) && !f.noHeaders {
+		fmt.Fprint(cmd.ErrOrStderr(), inventory.Sum(all))
+	}
+	return err
+}
