@@ -1,6 +1,6 @@
 module github.com/cni-bpffs/cni-bpffs/test
 
-go 1.25.0
+go 1.26
 
 tool (
 	github.com/containernetworking/cni/cnitool
@@ -27,6 +27,7 @@ require (
 	github.com/alexflint/go-filemutex v1.3.0 // indirect
 	github.com/containernetworking/plugins v1.9.1 // indirect
 	github.com/coreos/go-iptables v0.8.0 // indirect
+	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/mattn/go-shellwords v1.0.12 // indirect
 	github.com/networkplumbing/go-nft v0.4.0 // indirect
 	github.com/pkg/errors v0.9.1 // indirect

@@ -1,6 +1,6 @@
 module github.com/cni-bpffs/cni-bpffs/examples/pktcount
 
-go 1.25.0
+go 1.26
 
 require (
 	github.com/cilium/ebpf v0.22.0
@@ -11,6 +11,7 @@ require (
 )
 
 require (
+	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/moby/sys/mountinfo v0.7.3 // indirect
 	golang.org/x/sys v0.43.0 // indirect
 )

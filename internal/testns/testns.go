@@ -48,8 +48,7 @@ func runInside() int {
 		Pdeathsig:    syscall.SIGKILL,
 	}
 	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return exit.ExitCode()
 	}
 	if err != nil {

@@ -3,9 +3,8 @@ package bpffs
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path"
+	"slices"
 )
 
 // Allocate returns the endpoint ID of the attachment and records that the local
@@ -16,7 +15,7 @@ import (
 //
 // [ErrFull] if there is no ID left.
 func (e *Endpoints) Allocate(a Attachment, names ...string) (id uint16, isNew bool, err error) {
-	if err := a.Check(); err != nil {
+	if err := errors.Join(a.Check(), checkMapNames(names)); err != nil {
 		return 0, false, err
 	}
 	id, err = e.ID(a)
@@ -36,14 +35,23 @@ func (e *Endpoints) Allocate(a Attachment, names ...string) (id uint16, isNew bo
 	return id, true, nil
 }
 
+func checkMapNames(names []string) error {
+	for _, name := range names {
+		if err := CheckMapName(name); err != nil {
+			return fmt.Errorf("the name of a local map: %w", err)
+		}
+	}
+	return nil
+}
+
 // search returns the first ID in the order of the attachment that has no record
 // and whose paths are not occupied.
 func (e *Endpoints) search(a Attachment, names []string) (uint16, error) {
-	maps, err := e.root.OpenRoot(e.dir.Prefix())
+	maps, err := e.root.open(e.dir.Prefix())
 	if err != nil {
 		return 0, err
 	}
-	defer maps.Close()
+	defer maps.f.Close()
 	for id := range a.candidates() {
 		if taken, err := e.cni.exists(path.Join(endpointsDir, formatID(id))); err != nil {
 			return 0, err
@@ -65,16 +73,19 @@ func (e *Endpoints) search(a Attachment, names []string) (uint16, error) {
 // finds it.
 func (e *Endpoints) insert(a Attachment, id uint16, names []string) error {
 	index := path.Join(attachmentsDir, a.path())
-	if err := e.cni.removeAll(index); err != nil {
+	if err := e.cni.mkdirAll(path.Dir(index)); err != nil {
 		return err
 	}
-	if err := e.cni.mkdirAll(path.Join(index, formatID(id))); err != nil {
+	if err := e.setLink(index, formatID(id)); err != nil {
 		return err
 	}
-	if err := e.cni.mkdirAll(path.Join(scratchDir, ownerDir, a.path())); err != nil {
+	if err := e.cni.mkdir(scratchDir); err != nil {
 		return err
 	}
-	if err := e.recordPins(scratchDir, id, names); err != nil {
+	if err := e.cni.symlink(a.path(), path.Join(scratchDir, ownerLink)); err != nil {
+		return err
+	}
+	if err := e.writePins(scratchDir, names); err != nil {
 		return err
 	}
 	if err := e.cni.mkdirAll(endpointsDir); err != nil {
@@ -86,41 +97,29 @@ func (e *Endpoints) insert(a Attachment, id uint16, names []string) error {
 // addPins records those of the local maps names that the endpoint id does not
 // own yet, if all their paths are free.
 func (e *Endpoints) addPins(id uint16, names []string) error {
-	record := path.Join(endpointsDir, formatID(id))
-	var missing []string
-	for _, name := range names {
-		pin := e.pin(name, id)
-		if ours, err := e.cni.exists(path.Join(record, pinsDir, pin)); err != nil {
-			return err
-		} else if ours {
-			continue
-		}
-		if occupied, err := exists(e.root, pin); err != nil {
+	pins, err := e.readPins(id)
+	if err != nil {
+		return err
+	}
+	owned := pins[e.dir.Prefix()]
+	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(owned, name) })
+	if len(missing) == 0 {
+		return nil
+	}
+	maps, err := e.root.open(e.dir.Prefix())
+	if err != nil {
+		return err
+	}
+	defer maps.f.Close()
+	for _, name := range missing {
+		if occupied, err := maps.exists(LocalMapName(name, id)); err != nil {
 			return err
 		} else if occupied {
 			return fmt.Errorf("%s: %w by something that endpoint %d does not own: remove it or declare another name",
-				path.Join(e.dir.Root(), pin), ErrOccupied, id)
-		}
-		missing = append(missing, name)
-	}
-	return e.recordPins(record, id, missing)
-}
-
-// recordPins adds the local maps names of id to a record.
-func (e *Endpoints) recordPins(record string, id uint16, names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	dir := path.Join(record, pinsDir, e.dir.Prefix())
-	if err := e.cni.mkdirAll(dir); err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := e.cni.mkdir(path.Join(dir, LocalMapName(name, id))); err != nil {
-			return err
+				path.Join(e.dir.Root(), e.pin(name, id)), ErrOccupied, id)
 		}
 	}
-	return nil
+	return e.writePins(path.Join(endpointsDir, formatID(id)), missing)
 }
 
 // pin returns the path below the root of the local map name of the endpoint id.
@@ -128,21 +127,12 @@ func (e *Endpoints) pin(name string, id uint16) string {
 	return path.Join(e.dir.Prefix(), LocalMapName(name, id))
 }
 
-// anyExists reports whether one of the local maps names of id is in dir.
-func anyExists(dir *os.Root, names []string, id uint16) (bool, error) {
+// anyExists reports whether one of the local maps names of id is in maps.
+func anyExists(maps *dir, names []string, id uint16) (bool, error) {
 	for _, name := range names {
-		if found, err := exists(dir, LocalMapName(name, id)); found || err != nil {
+		if found, err := maps.exists(LocalMapName(name, id)); found || err != nil {
 			return found, err
 		}
 	}
 	return false, nil
-}
-
-// exists reports whether anything is at name below root, links not followed.
-func exists(root *os.Root, name string) (bool, error) {
-	_, err := root.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }

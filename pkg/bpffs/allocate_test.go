@@ -153,13 +153,13 @@ func TestAllocateIgnoresAStaleIndex(t *testing.T) {
 		prepare func(e *Endpoints) // after 7 was written into the index
 	}{
 		{"without a record", func(*Endpoints) {}},
-		{"with a record of another", func(e *Endpoints) { mkdir(t, inRecords(e, endpointsDir, "00007/owner/net/other/eth0")) }},
-		{"with a record without an owner", func(e *Endpoints) { mkdir(t, inRecords(e, endpointsDir, "00007/pins")) }},
+		{"with a record of another", func(e *Endpoints) { link(t, "net/other/eth0", inRecords(e, endpointsDir, "00007/owner")) }},
+		{"with a record without an owner", func(e *Endpoints) { mkdir(t, inRecords(e, endpointsDir, "00007")) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			e := newEndpoints(t)
 			a := Attachment{"net", "pod", "eth0"}
-			mkdir(t, inRecords(e, attachmentsDir, a.path(), "00007"))
+			link(t, "00007", inRecords(e, attachmentsDir, a.path()))
 			row.prepare(e)
 			if id, err := e.ID(a); !errors.Is(err, ErrNoEndpoint) {
 				t.Errorf("ID(%v) = %d, %v; wanted %v", a, id, err, ErrNoEndpoint)
@@ -168,9 +168,9 @@ func TestAllocateIgnoresAStaleIndex(t *testing.T) {
 			if err != nil || !isNew || id == 7 {
 				t.Errorf("Allocate(%v) = %d, %v, %v; wanted a new ID other than 7", a, id, isNew, err)
 			}
-			entries, err := os.ReadDir(inRecords(e, attachmentsDir, a.path()))
-			if err != nil || len(entries) != 1 || entries[0].Name() != formatID(id) {
-				t.Errorf("the index of %v holds %v, %v; wanted %s alone", a, entries, err, formatID(id))
+			indexed, err := os.Readlink(inRecords(e, attachmentsDir, a.path()))
+			if err != nil || indexed != formatID(id) {
+				t.Errorf("the index of %v holds %s, %v; wanted %s", a, indexed, err, formatID(id))
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"path"
+	"strings"
 )
 
 // An Attachment is CNI's identity of one interface of one container on one
@@ -35,9 +36,23 @@ func (a Attachment) Check() error {
 	return nil
 }
 
-// path returns the three directories that stand for the attachment.
+// path returns the three names that stand for the attachment.
 func (a Attachment) path() string {
 	return path.Join(escape(a.Network), escape(a.ContainerID), escape(a.IfName))
+}
+
+// parseAttachment undoes path.
+func parseAttachment(p string) (a Attachment, err error) {
+	parts := strings.Split(p, "/")
+	if len(parts) != 3 {
+		return a, fmt.Errorf("%q is not an attachment: wanted three names", p)
+	}
+	for i, dst := range []*string{&a.Network, &a.ContainerID, &a.IfName} {
+		if *dst, err = unescape(parts[i]); err != nil {
+			return a, err
+		}
+	}
+	return a, a.Check()
 }
 
 // candidates returns every endpoint ID once, in an order of the attachment's

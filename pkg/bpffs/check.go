@@ -73,7 +73,7 @@ func checkDirs(dir MapDir) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.f.Close()
 	if err := errors.Join(checkRootDir(root), checkWritable(dir.Root())); err != nil {
 		return err
 	}

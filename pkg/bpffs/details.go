@@ -13,36 +13,18 @@ type Details struct {
 	NetNS string // the path of the network namespace, as the runtime gave it
 }
 
-// The symbolic links in an endpoint's record whose targets are its details.
-const (
-	podLink   = "pod"
-	netNSLink = "netns"
-)
-
 // Describe records the details of the endpoint id in place of earlier ones. What
 // is empty in d, or longer than any path can be, is left as it was.
 func (e *Endpoints) Describe(id uint16, d Details) error {
-	record := path.Join(endpointsDir, formatID(id))
-	return e.in(errors.Join(
-		e.setLink(path.Join(record, podLink), d.Pod),
-		e.setLink(path.Join(record, netNSLink), d.NetNS)))
-}
-
-func (e *Endpoints) setLink(name, target string) error {
-	if target == "" || len(target) >= maxPath {
-		return nil
+	for name, target := range map[string]string{podLink: d.Pod, netNSLink: d.NetNS} {
+		if target == "" || len(target) >= maxPath {
+			continue
+		}
+		if err := e.setLink(path.Join(endpointsDir, formatID(id), name), target); err != nil {
+			return e.in(err)
+		}
 	}
-	err := e.cni.symlink(target, name)
-	if !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if has, err := e.cni.readlink(name); err != nil || has == target {
-		return err
-	}
-	if err := e.cni.remove(name); err != nil {
-		return err
-	}
-	return e.cni.symlink(target, name)
+	return nil
 }
 
 // details returns what Describe recorded of the endpoint id.

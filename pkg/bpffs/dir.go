@@ -6,44 +6,55 @@ import (
 	"os"
 	"path"
 	"syscall"
-	"time"
 )
 
 // emptyDirLinks is the link count of a directory of a bpffs without directories
 // in it; each one counts for one more.
 const emptyDirLinks = 2
 
-// dirFlags open a directory for package os, which need not find out then whether
-// it can be polled: that would be four more system calls.
-const dirFlags = os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
-
-// A dir is an open directory in which only this process's user can make
-// anything, so that no link can be in the way. A name may be a path of several
-// components; it is looked up in one system call, where [os.Root] would open
-// each component by itself to be safe from links. Errors name the whole path.
+// A dir is an open directory. A name in it may be a path of several components;
+// it is looked up in one system call, where [os.Root] would open each component
+// by itself to be safe from links. So all but the last must be directories that
+// are known to be ours alone (checkOwned); the last is never followed. Errors
+// name the whole path.
 type dir struct {
 	f  *os.File
 	fd int
 }
 
-// newDir takes over the open directory f.
-func newDir(f *os.File) *dir {
-	return &dir{f, int(f.Fd())}
+// openDir opens the directory path, which may be a symbolic link to one. Neither
+// it nor open goes through [os.OpenFile], which makes a process ready to poll,
+// and that ends it where no more files can be opened.
+func openDir(path string) (*dir, error) {
+	fd, err := openDirPath(path)
+	if err != nil {
+		return nil, wrapPath("open", path, err)
+	}
+	return &dir{os.NewFile(uintptr(fd), path), fd}, nil
+}
+
+// open opens the directory name.
+func (d *dir) open(name string) (*dir, error) {
+	fd, err := openDirAt(d.fd, name)
+	if err != nil {
+		return nil, wrapPath("open", d.path(name), err)
+	}
+	return &dir{os.NewFile(uintptr(fd), d.path(name)), fd}, nil
 }
 
 func (d *dir) path(name string) string {
 	return path.Join(d.f.Name(), name)
 }
 
-// links returns the link count of what is at name, see emptyDirLinks.
-func (d *dir) links(name string) (uint64, error) {
-	n, err := linksAt(d.fd, name)
-	return n, wrapPath("stat", d.path(name), err)
+// stat describes what is at name, links not followed.
+func (d *dir) stat(name string) (fileStat, error) {
+	st, err := statAt(d.fd, name)
+	return st, wrapPath("stat", d.path(name), err)
 }
 
 // exists reports whether anything is at name, links not followed.
 func (d *dir) exists(name string) (bool, error) {
-	_, err := d.links(name)
+	_, err := d.stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -57,15 +68,17 @@ func (d *dir) mkdir(name string) error {
 
 // mkdirAll makes the directory name and those above it that are missing.
 func (d *dir) mkdirAll(name string) error {
-	for i, c := range name + "/" {
-		if c != '/' {
-			continue
-		}
-		if err := d.mkdir(name[:i]); err != nil && !errors.Is(err, fs.ErrExist) {
+	err := d.mkdir(name)
+	if errors.Is(err, fs.ErrNotExist) && name != "." {
+		if err := d.mkdirAll(path.Dir(name)); err != nil {
 			return err
 		}
+		err = d.mkdir(name)
 	}
-	return nil
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 // rename moves the directory from to the name to, which must be missing or an
@@ -76,13 +89,12 @@ func (d *dir) rename(from, to string) error {
 
 // list returns the names in the directory name.
 func (d *dir) list(name string) ([]string, error) {
-	fd, err := openDirAt(d.fd, name)
+	sub, err := d.open(name)
 	if err != nil {
-		return nil, wrapPath("open", d.path(name), err)
+		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), d.path(name))
-	defer f.Close()
-	return f.Readdirnames(-1)
+	defer sub.f.Close()
+	return sub.f.Readdirnames(-1)
 }
 
 // symlink makes the symbolic link name, which must be missing.
@@ -96,19 +108,12 @@ func (d *dir) readlink(name string) (string, error) {
 	return target, wrapPath("readlink", d.path(name), err)
 }
 
-// modTime returns when the directory name was last written to: when it was made,
-// if it holds nothing but what it was made with.
-func (d *dir) modTime(name string) (time.Time, error) {
-	t, err := modTimeAt(d.fd, name)
-	return t, wrapPath("stat", d.path(name), err)
-}
-
-// remove removes the empty directory or the symbolic link name; what is gone
-// already is success.
+// remove removes what is at name; a directory must be empty. What is gone already
+// is success.
 func (d *dir) remove(name string) error {
-	err := rmdirAt(d.fd, name)
-	if errors.Is(err, syscall.ENOTDIR) {
-		err = unlinkAt(d.fd, name)
+	err := unlinkAt(d.fd, name)
+	if errors.Is(err, syscall.EISDIR) {
+		err = rmdirAt(d.fd, name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -116,17 +121,14 @@ func (d *dir) remove(name string) error {
 	return wrapPath("remove", d.path(name), err)
 }
 
-// removeEmpty removes the directory name if it is there and empty. It asks
-// before, for where a bpffs is mounted read-only the attempt would be an error.
+// removeEmpty removes the directory name if it is there, empty, and in a bpffs
+// that is mounted for writing.
 func (d *dir) removeEmpty(name string) error {
-	links, err := d.links(name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && links > emptyDirLinks {
+	err := rmdirAt(d.fd, name)
+	if errors.Is(err, fs.ErrNotExist) || isNotEmpty(err) || errors.Is(err, syscall.EROFS) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return d.remove(name)
+	return wrapPath("rmdir", d.path(name), err)
 }
 
 // removeAll removes the directory name and all directories and links in it.
@@ -145,34 +147,6 @@ func (d *dir) removeAll(name string) error {
 		}
 	}
 	return d.remove(name)
-}
-
-// leaves returns the directories below name that hold no other, as paths below
-// it.
-func (d *dir) leaves(name string) ([]string, error) {
-	names, err := d.list(name)
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, n := range names {
-		links, err := d.links(path.Join(name, n))
-		if err != nil {
-			return nil, err
-		}
-		if links <= emptyDirLinks {
-			found = append(found, n)
-			continue
-		}
-		below, err := d.leaves(path.Join(name, n))
-		if err != nil {
-			return nil, err
-		}
-		for _, b := range below {
-			found = append(found, path.Join(n, b))
-		}
-	}
-	return found, nil
 }
 
 func (d *dir) close() error { return d.f.Close() }

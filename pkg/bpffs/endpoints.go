@@ -30,11 +30,9 @@ var (
 // each is for and in which order they change.
 const (
 	recordsDir     = "cni"
-	layoutDir      = "layout-1"  // says which version of this layout it is
-	endpointsDir   = "endpoints" // endpoints/<id>/owner/<attachment>, endpoints/<id>/pins/<path below the root>
-	ownerDir       = "owner"
-	pinsDir        = "pins"
-	attachmentsDir = "attachments" // attachments/<attachment>/<id>
+	layoutDir      = "layout-1"    // says which version of this layout it is
+	endpointsDir   = "endpoints"   // endpoints/<id> is a record, see record.go
+	attachmentsDir = "attachments" // attachments/<attachment> -> <id>
 	scratchDir     = "scratch"     // an endpoint's record while it is made or removed
 )
 
@@ -43,7 +41,7 @@ const (
 // Close. It is not safe for use by several goroutines.
 type Endpoints struct {
 	dir  MapDir
-	root *os.Root
+	root *dir
 	cni  *dir // open and locked
 }
 
@@ -78,31 +76,25 @@ func openEndpoints(ctx context.Context, dir MapDir, create bool) (*Endpoints, er
 
 // openBPF opens the root of a bpffs. It looks at what it has opened, for the
 // bpffs may be unmounted at any time, and what it covered is not ours.
-func openBPF(path string) (*os.Root, error) {
-	root, err := os.OpenRoot(path)
+func openBPF(path string) (*dir, error) {
+	root, err := openDir(path)
 	if err != nil {
 		if fi, serr := os.Stat(path); serr == nil && !fi.IsDir() {
 			return nil, fmt.Errorf("%s: %w there, it is not a directory", path, ErrNotFound)
 		}
 		return nil, err
 	}
-	f, err := root.OpenFile(".", dirFlags, 0)
-	if err != nil {
-		return nil, errors.Join(err, root.Close())
-	}
-	defer f.Close()
-	ok, err := isBPFFile(f)
+	ok, err := isBPFFile(root.f)
 	if err == nil && !ok {
 		err = fmt.Errorf("%s: %w there", path, ErrNotFound)
 	}
 	if err != nil {
-		return nil, errors.Join(err, root.Close())
+		return nil, errors.Join(err, root.close())
 	}
 	return root, nil
 }
 
-// in says of an error in which bpffs it happened: the paths in the errors of
-// [os.Root] are those below it.
+// in says of an error in which bpffs it happened.
 func (e *Endpoints) in(err error) error {
 	if err == nil {
 		return nil
@@ -148,16 +140,16 @@ func (e *Endpoints) prepare(create bool) (noMapDir bool, err error) {
 // takeLock opens the directory of the records and locks it. While this process
 // waited, the bpffs may have been unmounted and another mounted in its place.
 func (e *Endpoints) takeLock(ctx context.Context) error {
-	f, err := e.root.OpenFile(recordsDir, dirFlags, 0)
+	cni, err := e.root.open(recordsDir)
 	if err != nil {
 		return err
 	}
-	if err := lockFile(ctx, f); err != nil {
+	if err := lockFile(ctx, cni.f); err != nil {
 		return err
 	}
-	e.cni = newDir(f)
+	e.cni = cni
 	records := path.Join(e.dir.Root(), recordsDir)
-	ok, err := isAt(f, records)
+	ok, err := isAt(cni.f, records)
 	if ok || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -197,9 +189,9 @@ func (e *Endpoints) clearScratch() error {
 // Close lets others open the records.
 func (e *Endpoints) Close() error {
 	if e.cni == nil {
-		return e.root.Close()
+		return e.root.close()
 	}
-	return errors.Join(e.cni.close(), e.root.Close())
+	return errors.Join(e.cni.close(), e.root.close())
 }
 
 // ID returns the endpoint ID of the attachment, [ErrNoEndpoint] if it has none.
@@ -207,55 +199,54 @@ func (e *Endpoints) ID(a Attachment) (uint16, error) {
 	if err := a.Check(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 	}
-	names, err := e.cni.list(path.Join(attachmentsDir, a.path()))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	name, err := e.cni.readlink(path.Join(attachmentsDir, a.path()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("%w: %v", ErrNoEndpoint, a)
+	}
+	if err != nil {
 		return 0, err
 	}
-	for _, name := range names {
-		id, err := parseID(name)
-		if err != nil {
-			return 0, fmt.Errorf("record of %v: %w", a, err)
-		}
-		ours, err := e.cni.exists(path.Join(endpointsDir, name, ownerDir, a.path()))
-		if ours || err != nil {
-			return id, err
-		}
+	id, err := parseID(name)
+	if err != nil {
+		return 0, fmt.Errorf("record of %v: %w", a, err)
 	}
-	return 0, fmt.Errorf("%w: %v", ErrNoEndpoint, a)
+	owner, err := e.owner(id)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && owner != a.path() {
+		return 0, fmt.Errorf("%w: %v", ErrNoEndpoint, a)
+	}
+	return id, err
+}
+
+// owner returns the path of the attachment that has the endpoint ID.
+func (e *Endpoints) owner(id uint16) (string, error) {
+	return e.cni.readlink(path.Join(endpointsDir, formatID(id), ownerLink))
 }
 
 // Owner returns the attachment that has the endpoint ID, [ErrNoEndpoint] if none
 // has it.
 func (e *Endpoints) Owner(id uint16) (Attachment, error) {
-	var parts [3]string
-	dir := path.Join(endpointsDir, formatID(id), ownerDir)
-	for i := range parts {
-		names, err := e.cni.list(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return Attachment{}, fmt.Errorf("%w: ID %d", ErrNoEndpoint, id)
-		}
-		if err != nil {
-			return Attachment{}, err
-		}
-		if len(names) != 1 {
-			return Attachment{}, fmt.Errorf("record of endpoint %d: %s holds %q, wanted one name", id, dir, names)
-		}
-		if parts[i], err = unescape(names[0]); err != nil {
-			return Attachment{}, fmt.Errorf("record of endpoint %d: %w", id, err)
-		}
-		dir = path.Join(dir, names[0])
+	owner, err := e.owner(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Attachment{}, fmt.Errorf("%w: ID %d", ErrNoEndpoint, id)
 	}
-	return Attachment{parts[0], parts[1], parts[2]}, nil
+	if err != nil {
+		return Attachment{}, err
+	}
+	a, err := parseAttachment(owner)
+	if err != nil {
+		return Attachment{}, fmt.Errorf("record of endpoint %d: %w", id, err)
+	}
+	return a, nil
 }
 
 // Free returns how many endpoint IDs have no owner.
 func (e *Endpoints) Free() (int, error) {
-	links, err := e.cni.links(endpointsDir)
+	st, err := e.cni.stat(endpointsDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return MaxEndpoints, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	return MaxEndpoints - int(links-emptyDirLinks), nil
+	return MaxEndpoints - int(st.links-emptyDirLinks), nil
 }

@@ -64,6 +64,15 @@ func mkdir(tb testing.TB, paths ...string) {
 	}
 }
 
+// link makes the symbolic link name, and the directories above it.
+func link(tb testing.TB, target, name string) {
+	tb.Helper()
+	mkdir(tb, filepath.Dir(name))
+	if err := os.Symlink(target, name); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 func isThere(tb testing.TB, path string) bool {
 	tb.Helper()
 	_, err := os.Lstat(path)

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 )
 
 // An Inspection is all that can be seen of the records and the map directory of
@@ -16,12 +15,17 @@ type Inspection struct {
 	Records     string      // the directory of the records, which is what is locked
 	Endpoints   []Endpoint  // the records that can be read, in the order of their IDs
 	Unreadable  []BadRecord // the others
-	Unindexed   []string    // missing in the index, so that DEL and GC do not find a record
-	Unconfirmed []string    // in the index, but no record confirms them
+	Unindexed   []Missing   // links that the index lacks, so that DEL and GC do not find a record
+	Unconfirmed []string    // links in the index that no record confirms
 	Empty       []string    // directories of the index without anything in them
 	Scratch     string      // what is left of a record in the making or in removal, if anything
 	Foreign     []string    // in the map directory, but owned by no record
 	Free        int         // how many endpoint IDs have no owner
+}
+
+// Missing is a symbolic link that is not there, or leads elsewhere.
+type Missing struct {
+	Path, Target string
 }
 
 // A BadRecord is a record that cannot be read.
@@ -52,7 +56,7 @@ func Inspect(ctx context.Context, dir MapDir) (Inspection, error) {
 		return i, e.in(err)
 	}
 	if e.cni != nil {
-		err = errors.Join(e.inspectRecords(&i), e.inspectIndex(&i))
+		err = errors.Join(e.inspectRecords(&i), e.inspectIndex(&i, attachmentsDir))
 	}
 	return i, e.in(errors.Join(err, e.inspectMapDir(&i)))
 }
@@ -88,11 +92,11 @@ func (e *Endpoints) inspectRecords(i *Inspection) (err error) {
 			continue
 		}
 		i.Endpoints = append(i.Endpoints, ep)
-		index := path.Join(attachmentsDir, ep.Attachment.path(), name)
-		if found, err := e.cni.exists(index); err != nil {
+		index := path.Join(attachmentsDir, ep.Attachment.path())
+		if indexed, err := e.cni.readlink(index); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
-		} else if !found {
-			i.Unindexed = append(i.Unindexed, e.cni.path(index))
+		} else if indexed != name {
+			i.Unindexed = append(i.Unindexed, Missing{e.cni.path(index), name})
 		}
 	}
 	if i.Free, err = e.Free(); err != nil {
@@ -105,46 +109,53 @@ func (e *Endpoints) inspectRecords(i *Inspection) (err error) {
 	return err
 }
 
-// indexSlashes is how many slashes the path of an entry has below attachmentsDir:
-// there are the three names of an attachment, then the ID.
-const indexSlashes = 3
-
-func (e *Endpoints) inspectIndex(i *Inspection) error {
-	entries, err := e.cni.leaves(attachmentsDir)
+// inspectIndex looks at the directory name of the index and those below it.
+func (e *Endpoints) inspectIndex(i *Inspection, name string) error {
+	names, err := e.cni.list(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	slices.Sort(entries)
-	for _, entry := range entries {
-		whole := e.cni.path(path.Join(attachmentsDir, entry))
-		if strings.Count(entry, "/") < indexSlashes {
-			i.Empty = append(i.Empty, whole)
-			continue
-		}
-		attachment, id := path.Split(entry)
-		confirmed, err := e.cni.exists(path.Join(endpointsDir, id, ownerDir, attachment))
-		if err != nil {
-			return err
-		}
-		if !confirmed {
-			i.Unconfirmed = append(i.Unconfirmed, whole)
+	if err == nil && len(names) == 0 && name != attachmentsDir {
+		i.Empty = append(i.Empty, e.cni.path(name))
+	}
+	errs := []error{err}
+	slices.Sort(names)
+	for _, n := range names {
+		entry := path.Join(name, n)
+		st, err := e.cni.stat(entry)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case st.mode.IsDir():
+			errs = append(errs, e.inspectIndex(i, entry))
+		case !e.confirmed(entry):
+			i.Unconfirmed = append(i.Unconfirmed, e.cni.path(entry))
 		}
 	}
-	return err
+	return errors.Join(errs...)
+}
+
+// confirmed reports whether a record has the attachment of an entry of the index.
+func (e *Endpoints) confirmed(entry string) bool {
+	name, err := e.cni.readlink(entry)
+	if err != nil {
+		return false
+	}
+	id, err := parseID(name)
+	if err != nil {
+		return false
+	}
+	owner, err := e.owner(id)
+	return err == nil && path.Join(attachmentsDir, owner) == entry
 }
 
 // inspectMapDir compares the map directory with the records. With a record that
 // cannot be read it cannot be known whose a pin is with that ID.
 func (e *Endpoints) inspectMapDir(i *Inspection) error {
-	f, err := e.root.OpenFile(e.dir.Prefix(), dirFlags, 0)
+	names, err := e.root.list(e.dir.Prefix())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
 	if err != nil {
 		return fmt.Errorf("listing the map directory: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,32 +45,37 @@ func TestInspect(t *testing.T) {
 			func(e *Endpoints, _ uint16, i *Inspection) { i.Scratch = inRecords(e, "scratch") },
 		},
 		{
-			"an entry without a record", func(e *Endpoints, _ uint16) { mkdir(t, inRecords(e, "attachments/net/gone/eth0/00001")) },
+			"an entry without a record", func(e *Endpoints, _ uint16) { link(t, "00001", inRecords(e, "attachments/net/gone/eth0")) },
 			func(e *Endpoints, _ uint16, i *Inspection) {
-				i.Unconfirmed = []string{inRecords(e, "attachments/net/gone/eth0/00001")}
+				i.Unconfirmed = []string{inRecords(e, "attachments/net/gone/eth0")}
 			},
 		},
 		{
 			"an entry for somebody else's ID",
-			func(e *Endpoints, id uint16) { mkdir(t, inRecords(e, "attachments/net/other/eth0", formatID(id))) },
-			func(e *Endpoints, id uint16, i *Inspection) {
-				i.Unconfirmed = []string{inRecords(e, "attachments/net/other/eth0", formatID(id))}
+			func(e *Endpoints, id uint16) { link(t, formatID(id), inRecords(e, "attachments/net/other/eth0")) },
+			func(e *Endpoints, _ uint16, i *Inspection) {
+				i.Unconfirmed = []string{inRecords(e, "attachments/net/other/eth0")}
 			},
 		},
 		{"empty directories", func(e *Endpoints, _ uint16) {
-			mkdir(t, inRecords(e, "attachments/net/a/eth0"), inRecords(e, "attachments/net/b"), inRecords(e, "attachments/none"))
+			mkdir(t, inRecords(e, "attachments/net/b"), inRecords(e, "attachments/none"))
 		}, func(e *Endpoints, _ uint16, i *Inspection) {
-			i.Empty = []string{
-				inRecords(e, "attachments/net/a/eth0"), inRecords(e, "attachments/net/b"), inRecords(e, "attachments/none"),
-			}
+			i.Empty = []string{inRecords(e, "attachments/net/b"), inRecords(e, "attachments/none")}
 		}},
 		{
-			"a record without an entry", func(e *Endpoints, id uint16) { remove(t, inRecords(e, "attachments/net/pod/eth0", formatID(id))) },
+			"a record without an entry", func(e *Endpoints, _ uint16) { remove(t, inRecords(e, "attachments/net/pod/eth0")) },
 			func(e *Endpoints, id uint16, i *Inspection) {
-				i.Unindexed = []string{inRecords(e, "attachments/net/pod/eth0", formatID(id))}
-				i.Empty = []string{inRecords(e, "attachments/net/pod/eth0")}
+				i.Unindexed = []Missing{{inRecords(e, "attachments/net/pod/eth0"), formatID(id)}}
+				i.Empty = []string{inRecords(e, "attachments/net/pod")}
 			},
 		},
+		{"an entry that leads elsewhere", func(e *Endpoints, _ uint16) {
+			remove(t, inRecords(e, "attachments/net/pod/eth0"))
+			link(t, "00001", inRecords(e, "attachments/net/pod/eth0"))
+		}, func(e *Endpoints, id uint16, i *Inspection) {
+			i.Unindexed = []Missing{{inRecords(e, "attachments/net/pod/eth0"), formatID(id)}}
+			i.Unconfirmed = []string{inRecords(e, "attachments/net/pod/eth0")}
+		}},
 		{"pins of others", func(e *Endpoints, id uint16) {
 			for _, name := range []string{"theirs", LocalMapName("other_", id), LocalMapName("policy_", id)} {
 				pinAnyMap(t, e.dir.MapPath(name))
@@ -101,10 +107,10 @@ func TestInspect(t *testing.T) {
 func TestInspectUnreadable(t *testing.T) {
 	e := newEndpoints(t)
 	allocate(t, e, Attachment{"net", "pod", "eth0"})
-	broken := []string{"00000", "00001", "00002/owner", "00004/owner/a/b", "x"}
-	for _, name := range broken {
+	for _, name := range []string{"00000", "00001", "00002/owner", "x"} {
 		mkdir(t, inRecords(e, endpointsDir, name))
 	}
+	link(t, "a/b", inRecords(e, endpointsDir, "00004/owner"))
 	got := inspect(t, e)
 	var paths []string
 	for _, bad := range got.Unreadable {
@@ -211,7 +217,7 @@ func expectUnsafe(t *testing.T, dir MapDir, want ...string) {
 	var got []string
 	for _, d := range found {
 		fi, serr := os.Lstat(d.Path)
-		if serr != nil || d.Mode != fi.Mode() || d.UID != ownerOf(fi) || !errors.Is(d.Err, ErrUnsafe) {
+		if serr != nil || d.Mode != fi.Mode() || d.UID != fi.Sys().(*syscall.Stat_t).Uid || !errors.Is(d.Err, ErrUnsafe) {
 			t.Errorf("UnsafeDirs: %+v; wanted it as Lstat shows it (%v), and %v", d, fi, ErrUnsafe)
 		}
 		got = append(got, d.Path)

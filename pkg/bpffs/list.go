@@ -47,9 +47,11 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 	if ep.Details, err = e.details(ep.ID); err != nil {
 		return ep, err
 	}
-	if ep.Created, err = e.cni.modTime(path.Join(endpointsDir, name, ownerDir)); err != nil {
+	owner, err := e.cni.stat(path.Join(endpointsDir, name, ownerLink))
+	if err != nil {
 		return ep, err
 	}
+	ep.Created = owner.changed
 	ep.Pins, err = e.Pins(ep.ID)
 	slices.Sort(ep.Pins)
 	return ep, err

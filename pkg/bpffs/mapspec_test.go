@@ -51,8 +51,7 @@ func fieldsIn(err error) []string {
 		}
 		return fields
 	}
-	var spec *SpecError
-	if errors.As(err, &spec) {
+	if spec, ok := errors.AsType[*SpecError](err); ok {
 		return []string{spec.Field}
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 )
 
 // Errors about directories.
@@ -21,50 +20,50 @@ var (
 // checkRootDir reports why others could replace our directories in the root: it
 // belongs to one of them, or they may write to it and no sticky bit keeps them
 // from renaming what is ours.
-func checkRootDir(root *os.Root) error {
-	fi, err := root.Stat(".")
+func checkRootDir(root *dir) error {
+	st, err := root.stat(".")
 	if err != nil {
 		return err
 	}
-	if uid := ownerOf(fi); uid != 0 && int(uid) != os.Geteuid() {
+	if st.owner != 0 && int(st.owner) != os.Geteuid() {
 		return fmt.Errorf("%w: %s belongs to user %d, who can replace what is in it: chown it to root",
-			ErrUnsafe, root.Name(), uid)
+			ErrUnsafe, root.path("."), st.owner)
 	}
-	if fi.Mode().Perm()&0o022 != 0 && fi.Mode()&fs.ModeSticky == 0 {
+	if st.mode&0o022 != 0 && st.mode&fs.ModeSticky == 0 {
 		return fmt.Errorf("%w: %s has mode %v, so other users can replace what is in it: chmod 0700 it",
-			ErrUnsafe, root.Name(), fi.Mode())
+			ErrUnsafe, root.path("."), st.mode)
 	}
 	return nil
 }
 
 // checkOwned reports why the directory name below root is not ours alone.
-func checkOwned(root *os.Root, name string) error {
-	fi, err := root.Lstat(name)
+func checkOwned(root *dir, name string) error {
+	st, err := root.stat(name)
 	if err != nil {
 		return err
 	}
-	full := path.Join(root.Name(), name)
-	if !fi.IsDir() {
-		return fmt.Errorf("%w: %s is not a directory but %v: %w: remove it", ErrUnsafe, full, fi.Mode(), ErrNotOurs)
+	full := root.path(name)
+	if !st.mode.IsDir() {
+		return fmt.Errorf("%w: %s is not a directory but %v: %w: remove it", ErrUnsafe, full, st.mode, ErrNotOurs)
 	}
-	if uid := ownerOf(fi); int(uid) != os.Geteuid() {
+	if int(st.owner) != os.Geteuid() {
 		return fmt.Errorf("%w: %s belongs to user %d, wanted %d: %w: look who did, then remove it",
-			ErrUnsafe, full, uid, os.Geteuid(), ErrNotOurs)
+			ErrUnsafe, full, st.owner, os.Geteuid(), ErrNotOurs)
 	}
-	if fi.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%w: %s has mode %v, so other users can write to it: chmod go-w it", ErrUnsafe, full, fi.Mode())
+	if st.mode&0o022 != 0 {
+		return fmt.Errorf("%w: %s has mode %v, so other users can write to it: chmod go-w it", ErrUnsafe, full, st.mode)
 	}
 	return nil
 }
 
-// walkOwned calls step for dir and every directory above it below root, the top
+// walkOwned calls step for the directory name and every directory above it below root, the top
 // one first.
-func walkOwned(root *os.Root, dir string, step func(root *os.Root, name string) error) error {
-	for i, c := range dir + "/" {
+func walkOwned(root *dir, name string, step func(root *dir, name string) error) error {
+	for i, c := range name + "/" {
 		if c != '/' {
 			continue
 		}
-		if err := step(root, dir[:i]); err != nil {
+		if err := step(root, name[:i]); err != nil {
 			return err
 		}
 	}
@@ -72,12 +71,12 @@ func walkOwned(root *os.Root, dir string, step func(root *os.Root, name string) 
 }
 
 // makeOwned makes sure that the directory name below root is there and ours.
-func makeOwned(root *os.Root, name string) error {
+func makeOwned(root *dir, name string) error {
 	err := checkOwned(root, name)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := root.mkdir(name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return checkOwned(root, name)

@@ -2,8 +2,13 @@ package bpffs
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
@@ -30,20 +35,65 @@ func TestAllocateThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-// An index or record with something else in it is an error, not another answer.
-func TestForeignNamesInTheRecords(t *testing.T) {
+// A record that this package did not write is an error, not another answer.
+func TestForeignRecords(t *testing.T) {
+	e := newEndpoints(t)
+	for id, owner := range []string{"net", "net/pod", "net/pod/eth0/x", "net//eth0", "net/pod/a%", "net/../eth0", "/net/pod/eth0"} {
+		link(t, owner, inRecords(e, endpointsDir, formatID(uint16(id+1)), ownerLink))
+		if a, err := e.Owner(uint16(id + 1)); err == nil || errors.Is(err, ErrNoEndpoint) {
+			t.Errorf("Owner with the link %q = %v, %v; wanted an error", owner, a, err)
+		}
+	}
+	for id, pins := range []string{"tc/globals", "tc/globals//", "tc/globals//a_//b_", "../tc//a_", "tc/globals//..", "/tc//a_", "tc/globals//a.b"} {
+		link(t, pins, inRecords(e, endpointsDir, formatID(uint16(id+100)), pinsLink+"0"))
+		if got, err := e.Pins(uint16(id + 100)); err == nil {
+			t.Errorf("Pins with the link %q = %q; wanted an error", pins, got)
+		}
+	}
+	a := Attachment{"net", "pod", "eth0"}
+	for _, indexed := range []string{"x", "0", "65536", "00001/x"} {
+		link(t, indexed, inRecords(e, attachmentsDir, a.path()))
+		if id, err := e.ID(a); err == nil || errors.Is(err, ErrNoEndpoint) {
+			t.Errorf("ID(%v) with %q in the index = %d, %v; wanted an error", a, indexed, id, err)
+		}
+		if err := e.cni.remove(filepath.Join(attachmentsDir, a.path())); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The names of more pins than fit into one link.
+func TestManyPins(t *testing.T) {
 	e := newEndpoints(t)
 	a := Attachment{"net", "pod", "eth0"}
-	id := allocate(t, e, a)
-	mkdir(t, inRecords(e, endpointsDir, formatID(id), "owner", "net", "pod", "eth1"))
-	if owner, err := e.Owner(id); err == nil || errors.Is(err, ErrNoEndpoint) {
-		t.Errorf("Owner(%d) with two owners = %v, %v; wanted an error", id, owner, err)
+	var names, want []string
+	for i := range 100 {
+		names = append(names, fmt.Sprintf("%02d%s", i, strings.Repeat("n", i*2)))
+	}
+	allocate(t, e, a, names[:60]...)
+	id := allocate(t, e, a, names...)
+	for _, name := range names {
+		want = append(want, e.dir.LocalMapPath(name, id))
+	}
+	if diff := cmp.Diff(want, pinsOf(t, e, id)); diff != "" {
+		t.Errorf("pins (-want +got):\n%s", diff)
 	}
 	if err := e.Release(a); err != nil {
-		t.Errorf("Release(%v) with two owners: %v", a, err)
+		t.Fatal(err)
 	}
-	mkdir(t, inRecords(e, attachmentsDir, a.path(), "x"))
-	if id, err := e.ID(a); err == nil || errors.Is(err, ErrNoEndpoint) {
-		t.Errorf("ID(%v) with %q in the index = %d, %v; wanted an error", a, "x", id, err)
+	if diff := cmp.Diff([]string{"attachments", "endpoints", "layout-1"}, tree(t, inRecords(e))); diff != "" {
+		t.Errorf("records after Release (-want +got):\n%s", diff)
+	}
+}
+
+func TestAllocateRefusesImpossibleNames(t *testing.T) {
+	e := newEndpoints(t)
+	for _, name := range []string{"", "a/b", "a.b", "..", strings.Repeat("n", 251)} {
+		if id, _, err := e.Allocate(Attachment{"net", "pod", "eth0"}, "policy_", name); err == nil {
+			t.Errorf("Allocate with the name %.300q = %d; wanted an error", name, id)
+		}
+	}
+	if diff := cmp.Diff([]string{"layout-1"}, tree(t, inRecords(e))); diff != "" {
+		t.Errorf("records after it (-want +got):\n%s", diff)
 	}
 }

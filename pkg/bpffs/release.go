@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 )
 
@@ -30,13 +29,13 @@ func (e *Endpoints) Release(a Attachment) error {
 // from its place in one step; the next process that opens the records clears
 // what a kill leaves of it elsewhere.
 func (e *Endpoints) remove(id uint16) error {
-	pins, err := e.pins(id)
+	pins, err := e.readPins(id)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for dir, names := range byDir(pins) {
-		errs = append(errs, e.unpin(dir, names))
+	for dir, names := range pins {
+		errs = append(errs, e.unpin(dir, localMapNames(names, id)))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%w of endpoint %d at %s: %w", ErrPinStuck, id, e.dir.Root(), err)
@@ -47,14 +46,13 @@ func (e *Endpoints) remove(id uint16) error {
 	return e.cni.removeAll(scratchDir)
 }
 
-// byDir groups paths below the root by their directory.
-func byDir(pins []string) map[string][]string {
-	dirs := make(map[string][]string)
-	for _, pin := range pins {
-		dir := path.Dir(pin)
-		dirs[dir] = append(dirs[dir], path.Base(pin))
+// localMapNames returns the file names of the local maps of the endpoint id.
+func localMapNames(names []string, id uint16) []string {
+	files := make([]string, len(names))
+	for i, name := range names {
+		files[i] = LocalMapName(name, id)
 	}
-	return dirs
+	return files
 }
 
 // unpin removes whatever is at the recorded names in dir, below the root.
@@ -66,11 +64,11 @@ func (e *Endpoints) unpin(dir string, names []string) error {
 	if err != nil {
 		return err
 	}
-	maps, err := e.root.OpenRoot(dir)
+	maps, err := e.root.open(dir)
 	if err != nil {
 		return err
 	}
-	defer maps.Close()
+	defer maps.f.Close()
 	var errs []error
 	for _, name := range names {
 		errs = append(errs, removeTree(maps, name))
@@ -78,33 +76,25 @@ func (e *Endpoints) unpin(dir string, names []string) error {
 	return errors.Join(errs...)
 }
 
-// removeTree removes what is at name below root, with everything in it. It tries
+// removeTree removes what is at name in d, with everything in it. It tries
 // to remove a directory before it looks inside: a mount point is busy then, and
 // what is mounted there, which is somebody else's, stays.
-func removeTree(root *os.Root, name string) error {
-	err := root.Remove(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+func removeTree(d *dir, name string) error {
+	err := d.remove(name)
 	if !isNotEmpty(err) {
 		return err
 	}
-	dir, err := root.OpenRoot(name)
+	sub, err := d.open(name)
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	d, err := dir.OpenFile(".", dirFlags, 0)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
+	defer sub.f.Close()
+	names, err := sub.f.Readdirnames(-1)
 	errs := []error{err}
 	for _, n := range names {
-		errs = append(errs, removeTree(dir, n))
+		errs = append(errs, removeTree(sub, n))
 	}
-	return errors.Join(append(errs, root.Remove(name))...)
+	return errors.Join(append(errs, d.remove(name))...)
 }
 
 // Collect releases every attachment to the network that keep does not want, and
@@ -129,8 +119,8 @@ func (e *Endpoints) unindex(a Attachment) error {
 	index := path.Join(attachmentsDir, a.path())
 	if there, err := e.cni.exists(index); err != nil {
 		return err
-	} else if there {
-		if err := e.cni.removeAll(index); err != nil {
+	} else if there { // where a bpffs is mounted read-only the attempt would be an error
+		if err := e.cni.remove(index); err != nil {
 			return err
 		}
 	}
@@ -156,19 +146,12 @@ func (e *Endpoints) prune(network string) error {
 // Pins returns the paths of the pins that the endpoint id owns, whether there is
 // something at them or not.
 func (e *Endpoints) Pins(id uint16) ([]string, error) {
-	pins, err := e.pins(id)
-	for i, pin := range pins {
-		pins[i] = path.Join(e.dir.Root(), pin)
-	}
-	return pins, err
-}
-
-// pins returns the recorded paths below the root: the directories of the record
-// that hold no other.
-func (e *Endpoints) pins(id uint16) ([]string, error) {
-	pins, err := e.cni.leaves(path.Join(endpointsDir, formatID(id), pinsDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	dirs, err := e.readPins(id)
+	var pins []string
+	for dir, names := range dirs {
+		for _, name := range localMapNames(names, id) {
+			pins = append(pins, path.Join(e.dir.Root(), dir, name))
+		}
 	}
 	return pins, err
 }

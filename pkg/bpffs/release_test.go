@@ -109,7 +109,7 @@ func TestReleaseOfAStaleIndex(t *testing.T) {
 	id := allocate(t, e, other, "policy_")
 	want := tree(t, e.dir.Root())
 	a := Attachment{"net", "pod", "eth0"}
-	mkdir(t, inRecords(e, attachmentsDir, a.path(), formatID(id)))
+	link(t, formatID(id), inRecords(e, attachmentsDir, a.path()))
 	if err := e.Release(a); err != nil {
 		t.Errorf("Release(%v): %v", a, err)
 	}

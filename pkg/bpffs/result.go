@@ -1,11 +1,13 @@
 package bpffs
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/rawjson"
 )
 
 // A LocalMap is one of a container's own maps, as a CNI result names it.
@@ -27,17 +29,13 @@ func LocalMaps(result []byte) ([]LocalMap, error) {
 	if len(result) == 0 {
 		return nil, errors.New("there is no CNI result: is bpffs before this plugin in the chain?")
 	}
-	var r struct {
-		Interfaces []struct {
-			Name string `json:"name"`
-		} `json:"interfaces"`
-	}
-	if err := json.Unmarshal(result, &r); err != nil {
-		return nil, fmt.Errorf("reading the CNI result: %w", err)
+	r, err := readResult(result)
+	if err != nil {
+		return nil, err
 	}
 	var maps []LocalMap
-	for _, i := range r.Interfaces {
-		if m, ok := parseLocalMap(i.Name); ok {
+	for _, name := range r.names {
+		if m, ok := parseLocalMap(name); ok {
 			maps = append(maps, m)
 		}
 	}
@@ -68,29 +66,34 @@ func AppendPaths(result []byte, cniVersion string, paths []string) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	return r.AppendPaths(paths)
+	return r.AppendPaths(paths), nil
 }
 
 // A Result is a CNI result to which paths can be appended.
 type Result struct {
-	keys       map[string]json.RawMessage
-	interfaces []json.RawMessage
-	names      map[string]bool // of the interfaces
+	keys       rawjson.Object
+	interfaces []rawjson.Value
+	names      []string // of the interfaces
 }
 
 // ParseResult reads a CNI result and gives it the form of cniVersion, for a
 // caller that wants to know of a wrong one before it does anything. See
 // [AppendPaths].
 func ParseResult(result []byte, cniVersion string) (*Result, error) {
-	r := &Result{names: make(map[string]bool)}
-	if err := json.Unmarshal(result, &r.keys); err != nil {
+	r, err := readResult(result)
+	if err != nil {
+		return nil, err
+	}
+	return r, convert(r.keys, cniVersion)
+}
+
+func readResult(result []byte) (*Result, error) {
+	r := &Result{}
+	if err := rawjson.Decode(result, &r.keys); err != nil {
 		return nil, fmt.Errorf("reading the CNI result: %w", err)
 	}
 	if r.keys == nil {
 		return nil, errors.New("reading the CNI result: it is null, wanted an object")
-	}
-	if err := convert(r.keys, cniVersion); err != nil {
-		return nil, err
 	}
 	if err := r.parseInterfaces(); err != nil {
 		return nil, fmt.Errorf("reading the interfaces of the CNI result: %w", err)
@@ -103,41 +106,38 @@ func (r *Result) parseInterfaces() error {
 		return err
 	}
 	for _, raw := range r.interfaces {
-		var i struct{ Name string }
-		if err := json.Unmarshal(raw, &i); err != nil {
+		var i rawjson.Object
+		if err := rawjson.Decode(raw, &i); err != nil {
 			return err
 		}
-		r.names[i.Name] = true
+		var name string
+		if err := decodeIfSet(i["name"], &name); err != nil {
+			return err
+		}
+		r.names = append(r.names, name)
 	}
 	return nil
 }
 
 // AppendPaths returns the result with the paths, like the function of that name.
-func (r *Result) AppendPaths(paths []string) ([]byte, error) {
+func (r *Result) AppendPaths(paths []string) []byte {
 	for _, p := range paths {
-		if r.names[p] {
+		if slices.Contains(r.names, p) {
 			continue
 		}
-		r.names[p] = true
-		name, err := json.Marshal(p)
-		if err != nil {
-			return nil, err
-		}
-		r.interfaces = append(r.interfaces, json.RawMessage(`{"name":`+string(name)+`}`))
+		r.names = append(r.names, p)
+		r.interfaces = append(r.interfaces, rawjson.Encode(rawjson.Object{"name": rawjson.String(p)}))
 	}
 	if r.interfaces != nil {
-		var err error
-		if r.keys["interfaces"], err = json.Marshal(r.interfaces); err != nil {
-			return nil, err
-		}
+		r.keys["interfaces"] = rawjson.Array(r.interfaces)
 	}
-	return json.Marshal(r.keys)
+	return rawjson.Encode(r.keys)
 }
 
 // convert gives a result the form of cniVersion. Between 0.3.0 and 1.1.0 the
 // only key that one form needs and another does not have is the IP version of an
 // address, which 1.0.0 dropped; later versions only added keys.
-func convert(keys map[string]json.RawMessage, cniVersion string) error {
+func convert(keys rawjson.Object, cniVersion string) error {
 	var own string
 	if err := decodeIfSet(keys["cniVersion"], &own); err != nil {
 		return fmt.Errorf("reading the cniVersion of the CNI result: %w", err)
@@ -148,41 +148,46 @@ func convert(keys map[string]json.RawMessage, cniVersion string) error {
 	if strings.HasPrefix(own, "0.1") || strings.HasPrefix(own, "0.2") {
 		return fmt.Errorf("the CNI result is of version %q, which has no interfaces: wanted 0.3.0 or later", own)
 	}
-	var err error
-	if keys["cniVersion"], err = json.Marshal(cniVersion); err != nil {
-		return err
-	}
+	keys["cniVersion"] = rawjson.String(cniVersion)
 	if own == "" || keys["ips"] == nil {
 		return nil
 	}
-	var ips []map[string]json.RawMessage
-	if err := json.Unmarshal(keys["ips"], &ips); err != nil {
+	var ips []rawjson.Value
+	if err := rawjson.Decode(keys["ips"], &ips); err != nil {
 		return fmt.Errorf("reading the ips of the CNI result: %w", err)
 	}
-	for _, ip := range ips {
-		setIPVersion(ip, strings.HasPrefix(cniVersion, "0."))
+	for i, raw := range ips {
+		var ip rawjson.Object
+		if err := rawjson.Decode(raw, &ip); err != nil {
+			return fmt.Errorf("reading the ips of the CNI result: %w", err)
+		}
+		if ip != nil {
+			setIPVersion(ip, strings.HasPrefix(cniVersion, "0."))
+			ips[i] = rawjson.Encode(ip)
+		}
 	}
-	keys["ips"], err = json.Marshal(ips)
-	return err
+	if ips != nil {
+		keys["ips"] = rawjson.Array(ips)
+	}
+	return nil
 }
 
 // setIPVersion says of an address whether it is IPv4 or IPv6, or nothing.
-func setIPVersion(ip map[string]json.RawMessage, wanted bool) {
+func setIPVersion(ip rawjson.Object, wanted bool) {
 	switch {
-	case ip == nil:
 	case !wanted:
 		delete(ip, "version")
 	case strings.Contains(string(ip["address"]), ":"):
-		ip["version"] = json.RawMessage(`"6"`)
+		ip["version"] = rawjson.String("6")
 	default:
-		ip["version"] = json.RawMessage(`"4"`)
+		ip["version"] = rawjson.String("4")
 	}
 }
 
 // decodeIfSet decodes raw into v; a key that is missing or null leaves v alone.
-func decodeIfSet(raw json.RawMessage, v any) error {
+func decodeIfSet(raw rawjson.Value, v any) error {
 	if raw == nil {
 		return nil
 	}
-	return json.Unmarshal(raw, v)
+	return rawjson.Decode(raw, v)
 }

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"os"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -151,11 +151,6 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// ownerOf returns the user that owns what fi describes.
-func ownerOf(fi os.FileInfo) uint32 {
-	return fi.Sys().(*syscall.Stat_t).Uid
-}
-
 // openPath opens path only as a place, which needs no permission on it.
 func openPath(path string) (*os.File, error) {
 	return os.OpenFile(path, unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -196,18 +191,34 @@ func renameAt(fd int, from, to string) error {
 	return unix.Renameat(fd, from, fd, to)
 }
 
-// linksAt returns the link count of what is at name below the directory fd.
-func linksAt(fd int, name string) (uint64, error) {
-	var st unix.Stat_t
-	err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	return uint64(st.Nlink), err
+// fileStat describes a file.
+type fileStat struct {
+	mode    fs.FileMode // of the types only directory and symbolic link
+	owner   uint32      // the user
+	links   uint64
+	changed time.Time // what is in it
 }
 
-// modTimeAt returns when what is at name below the directory fd was last changed.
-func modTimeAt(fd int, name string) (time.Time, error) {
+// statAt describes what is at name below the directory fd, links not followed.
+func statAt(fd int, name string) (fileStat, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	return time.Unix(st.Mtim.Unix()), err
+	mode := fs.FileMode(st.Mode & 0o777)
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		mode |= fs.ModeDir
+	case unix.S_IFLNK:
+		mode |= fs.ModeSymlink
+	}
+	if st.Mode&unix.S_ISVTX != 0 {
+		mode |= fs.ModeSticky
+	}
+	return fileStat{mode, st.Uid, uint64(st.Nlink), time.Unix(st.Mtim.Unix())}, err
+}
+
+// openDirPath opens the directory path for reading.
+func openDirPath(path string) (int, error) {
+	return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
 // openDirAt opens the directory name below the directory fd for reading.

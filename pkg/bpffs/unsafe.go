@@ -3,8 +3,6 @@ package bpffs
 import (
 	"errors"
 	"io/fs"
-	"os"
-	"path"
 )
 
 // An UnsafeDir is a directory that [ErrUnsafe] is about.
@@ -18,17 +16,17 @@ type UnsafeDir struct {
 // UnsafeDirs returns all that another user could have prepared or could change of
 // the root of a bpffs, the directory of the records and the map directory. What is
 // missing is safe, also the bpffs itself.
-func UnsafeDirs(dir MapDir) ([]UnsafeDir, error) {
-	root, err := openBPF(dir.Root())
+func UnsafeDirs(d MapDir) ([]UnsafeDir, error) {
+	root, err := openBPF(d.Root())
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer root.f.Close()
 	var found []UnsafeDir
-	look := func(root *os.Root, name string) error {
+	look := func(root *dir, name string) error {
 		err := checkOwned(root, name)
 		if name == "." {
 			err = checkRootDir(root)
@@ -36,12 +34,12 @@ func UnsafeDirs(dir MapDir) ([]UnsafeDir, error) {
 		if !errors.Is(err, ErrUnsafe) {
 			return err
 		}
-		fi, serr := root.Lstat(name)
+		st, serr := root.stat(name)
 		if serr != nil {
 			return serr
 		}
-		found = append(found, UnsafeDir{path.Join(dir.Root(), name), fi.Mode(), ownerOf(fi), err})
-		if !fi.IsDir() {
+		found = append(found, UnsafeDir{root.path(name), st.mode, st.owner, err})
+		if !st.mode.IsDir() {
 			return fs.ErrNotExist // nothing is below it
 		}
 		return nil
@@ -51,7 +49,7 @@ func UnsafeDirs(dir MapDir) ([]UnsafeDir, error) {
 			return found, err
 		}
 	}
-	err = walkOwned(root, dir.Prefix(), look)
+	err = walkOwned(root, d.Prefix(), look)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

@@ -19,8 +19,7 @@ func (p plugin) Add(c *config, r request) error {
 	if err := a.Check(); err != nil {
 		return fmt.Errorf("%w: CNI_CONTAINERID, CNI_IFNAME: %w", errEnvironment, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
-	defer cancel()
+	ctx := newDeadline()
 	dir, err := p.mount(ctx, c)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRoot, err)
@@ -34,8 +33,7 @@ func (p plugin) Add(c *config, r request) error {
 		return err
 	}
 	// It may have taken long until nobody read the result.
-	ctx, cancel = context.WithTimeout(context.Background(), lockTimeout)
-	defer cancel()
+	ctx = newDeadline()
 	return errors.Join(err, p.withRecords(ctx, dir.Root(), "", func(_ bpffs.MapDir, e *bpffs.Endpoints) error {
 		return e.Release(a)
 	}))
@@ -104,10 +102,7 @@ func (p plugin) mount(ctx context.Context, c *config) (bpffs.MapDir, error) {
 }
 
 func (p plugin) printResult(c *config, dir bpffs.MapDir, id uint16) error {
-	result, err := c.prevResult.AppendPaths(c.paths(dir, id))
-	if err != nil {
-		return err
-	}
+	result := c.prevResult.AppendPaths(c.paths(dir, id))
 	if _, err := p.stdout.Write(append(result, '\n')); err != nil {
 		return fmt.Errorf("%w: printing the result: %w", errInput, err)
 	}

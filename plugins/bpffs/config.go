@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,12 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/rawjson"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // config is a network configuration, taken from standard input.
 type config struct {
-	keys       map[string]json.RawMessage
+	keys       rawjson.Object
 	cniVersion string
 	network    string
 	roots      bpffs.Roots
@@ -35,7 +35,7 @@ func (c *config) names() []string {
 // parseIdentity reads what every verb needs: the keys, the version and the name
 // of the network.
 func (c *config) parseIdentity(stdin []byte) error {
-	if err := json.Unmarshal(stdin, &c.keys); err != nil {
+	if err := rawjson.Decode(stdin, &c.keys); err != nil {
 		return fmt.Errorf("%w: %w", errDecoding, err)
 	}
 	c.cniVersion = ""
@@ -80,7 +80,7 @@ func (c *config) parseRoots() error {
 }
 
 func (c *config) parseMaps() error {
-	var raw []json.RawMessage
+	var raw []rawjson.Value
 	if err := c.decode("maps", &raw); err != nil {
 		return err
 	}
@@ -99,9 +99,9 @@ func (c *config) parseMaps() error {
 }
 
 // parseMap reads one element of the key "maps"; key says which for errors.
-func parseMap(key string, raw json.RawMessage) (bpffs.MapDecl, error) {
+func parseMap(key string, raw rawjson.Value) (bpffs.MapDecl, error) {
 	var d bpffs.MapDecl
-	var inner json.RawMessage
+	var inner rawjson.Value
 	dst := specKeys(&d.Spec)
 	dst["name"], dst["frozen"], dst["inner"] = &d.Name, &d.Spec.Frozen, &inner
 	keys, err := decodeStrict(key, raw, dst)
@@ -117,8 +117,7 @@ func parseMap(key string, raw json.RawMessage) (bpffs.MapDecl, error) {
 			return d, err
 		}
 	}
-	var bad *bpffs.SpecError
-	if errors.As(d.Spec.Check(), &bad) {
+	if bad, ok := errors.AsType[*bpffs.SpecError](d.Spec.Check()); ok {
 		return d, badValue(key+"."+bad.Field, keys[bad.Field], fmt.Errorf("map %s: %w", d.Name, bad.Reason))
 	}
 	return d, nil
@@ -134,15 +133,15 @@ func specKeys(s *bpffs.MapSpec) map[string]any {
 
 // decodeStrict reads the object raw into dst and refuses keys that are not in
 // it, in the order of the alphabet, so that the same object gives the same error.
-func decodeStrict(key string, raw json.RawMessage, dst map[string]any) (map[string]json.RawMessage, error) {
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &keys); err != nil {
+func decodeStrict(key string, raw rawjson.Value, dst map[string]any) (rawjson.Object, error) {
+	var keys rawjson.Object
+	if err := rawjson.Decode(raw, &keys); err != nil {
 		return nil, badValue(key, raw, err)
 	}
 	for _, k := range slices.Sorted(maps.Keys(keys)) {
 		err := errors.New("there is no such key")
 		if v, known := dst[k]; known {
-			err = json.Unmarshal(keys[k], v)
+			err = rawjson.Decode(keys[k], v)
 		}
 		if err != nil {
 			return nil, badValue(key+"."+k, keys[k], err)
@@ -157,7 +156,7 @@ func (c *config) decode(key string, v any) error {
 	if !ok {
 		return nil
 	}
-	if err := json.Unmarshal(raw, v); err != nil {
+	if err := rawjson.Decode(raw, v); err != nil {
 		return badValue(key, raw, err)
 	}
 	return nil
@@ -183,8 +182,7 @@ func (c *config) unknownKeys() []string {
 
 // gcAttachment is an element of the list that a runtime sends with GC.
 type gcAttachment struct {
-	ContainerID string `json:"containerID"`
-	IfName      string `json:"ifname"`
+	containerID, ifName string
 }
 
 // validAttachments returns the attachments that GC must keep, and whether the
@@ -192,19 +190,43 @@ type gcAttachment struct {
 func (c *config) validAttachments() (valid []gcAttachment, sent bool, err error) {
 	const key = "cni.dev/valid-attachments"
 	_, sent = c.keys[key]
-	if err := c.decode(key, &valid); err != nil {
+	var raw []rawjson.Value
+	if err := c.decode(key, &raw); err != nil {
 		return nil, sent, err
 	}
-	for i, v := range valid {
-		if v.ContainerID == "" || v.IfName == "" {
-			return nil, sent, badValue(fmt.Sprintf("%s[%d]", key, i), c.keys[key], errors.New("containerID or ifname is missing"))
+	for i, r := range raw {
+		a, err := parseValid(r)
+		if err != nil {
+			return nil, sent, badValue(fmt.Sprintf("%s[%d]", key, i), r, err)
 		}
+		valid = append(valid, a)
 	}
 	return valid, sent, nil
 }
 
+func parseValid(raw rawjson.Value) (a gcAttachment, err error) {
+	var keys rawjson.Object
+	if err := rawjson.Decode(raw, &keys); err != nil {
+		return a, err
+	}
+	for _, k := range []struct {
+		key string
+		dst *string
+	}{{"containerID", &a.containerID}, {"ifname", &a.ifName}} {
+		if v, set := keys[k.key]; set {
+			if err := rawjson.Decode(v, k.dst); err != nil {
+				return a, fmt.Errorf("%s: %w", k.key, err)
+			}
+		}
+		if *k.dst == "" {
+			return a, fmt.Errorf("%s is missing", k.key)
+		}
+	}
+	return a, nil
+}
+
 // badValue says what is wrong with the value of a key.
-func badValue(key string, value json.RawMessage, err error) error {
+func badValue(key string, value rawjson.Value, err error) error {
 	const most = 80
 	shown := string(value)
 	if len(shown) > most {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,8 +117,8 @@ func TestValidAttachments(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, sent, err := c.validAttachments()
-		if diff := cmp.Diff(row.want, got); diff != "" || sent != row.sent || err != nil {
-			t.Errorf("%s: sent %v, want %v, error %v, list (-want +got):\n%s", row.keys, sent, row.sent, err, diff)
+		if !slices.Equal(got, row.want) || sent != row.sent || err != nil {
+			t.Errorf("%s: got %+v, sent %v, error %v; want %+v, sent %v", row.keys, got, sent, err, row.want, row.sent)
 		}
 	}
 }

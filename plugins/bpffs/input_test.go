@@ -2,13 +2,14 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/rawjson"
 )
 
 // pipe returns a file from which can be read what write writes.
@@ -123,7 +124,7 @@ func TestPodOf(t *testing.T) {
 
 func TestBadValueCutsLongValues(t *testing.T) {
 	for _, length := range []int{80, 81, 10_000} {
-		err := badValue("key", json.RawMessage(strings.Repeat("x", length)), errors.New("wrong"))
+		err := badValue("key", rawjson.Value(strings.Repeat("x", length)), errors.New("wrong"))
 		if shown := strings.Count(err.Error(), "x"); shown > 80 || strings.Contains(err.Error(), "…") != (length > 80) {
 			t.Errorf("badValue of %d bytes shows %d of them: %v", length, shown, err)
 		}

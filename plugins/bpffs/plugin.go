@@ -39,8 +39,7 @@ func attachment(c *config, r request) bpffs.Attachment {
 // have left some, and with the map directory prefix there. It joins the errors.
 // Where there are no records it does nothing.
 func (p plugin) eachRecords(roots bpffs.Roots, prefix string, do func(bpffs.MapDir, *bpffs.Endpoints) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
-	defer cancel()
+	ctx := newDeadline()
 	var errs []error
 	for _, root := range roots.All() {
 		errs = append(errs, p.withRecords(ctx, root, prefix, do))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/rawjson"
 )
 
 // Limits on what a runtime sends. A list for GC with all 65,535 attachments,
@@ -61,7 +62,7 @@ func (p plugin) verb(command string) (verb, error) {
 // has been printed in the form of the specification when it returns.
 func (p plugin) run(command string, getenv func(string) string) error {
 	if command == "VERSION" {
-		return p.printJSON(map[string]any{"cniVersion": latest(), "supportedVersions": cniVersions()})
+		return p.printVersions()
 	}
 	c := &config{cniVersion: latest()}
 	err := p.dispatch(c, command, getenv)
@@ -71,18 +72,29 @@ func (p plugin) run(command string, getenv func(string) string) error {
 	if !slices.Contains(cniVersions(), c.cniVersion) {
 		c.cniVersion = latest()
 	}
-	return errors.Join(err, p.printJSON(map[string]any{
-		"cniVersion": c.cniVersion, "code": codeOf(err, command), "msg": err.Error(),
+	return errors.Join(err, p.printObject(rawjson.Object{
+		"cniVersion": rawjson.String(c.cniVersion), "code": rawjson.Uint(codeOf(err, command)), "msg": rawjson.String(err.Error()),
 	}))
+}
+
+func (p plugin) printVersions() error {
+	var supported []rawjson.Value
+	for _, v := range cniVersions() {
+		supported = append(supported, rawjson.String(v))
+	}
+	return p.printObject(rawjson.Object{
+		"cniVersion": rawjson.String(latest()), "supportedVersions": rawjson.Array(supported),
+	})
+}
+
+func (p plugin) printObject(o rawjson.Object) error {
+	_, err := p.stdout.Write(append(rawjson.Encode(o), '\n'))
+	return err
 }
 
 func latest() string {
 	versions := cniVersions()
 	return versions[len(versions)-1]
-}
-
-func (p plugin) printJSON(v any) error {
-	return json.NewEncoder(p.stdout).Encode(v)
 }
 
 // dispatch reads the environment and the configuration, which it puts into c,

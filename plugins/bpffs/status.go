@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -21,7 +20,6 @@ func (p plugin) Status(c *config, _ request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
-	defer cancel()
+	ctx := newDeadline()
 	return bpffs.CheckEndpoints(ctx, dir)
 }

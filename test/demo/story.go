@@ -67,15 +67,15 @@ func pin(path string) error {
 
 // records shows where the plugin keeps what it knows.
 func records(s *shell, pod, id string) {
-	s.say("The plugin's records are directories of the same bpffs. All of them:")
-	s.run("find /sys/fs/bpf/cni -empty",
-		"(?m)^/sys/fs/bpf/cni/endpoints/"+id+"/owner/"+network+"/"+pod+"/eth0$",
-		"(?m)^/sys/fs/bpf/cni/endpoints/"+id+"/pins/tc/globals/policy_"+id+"$",
-		"(?m)^/sys/fs/bpf/cni/attachments/"+network+"/"+pod+"/eth0/"+id+"$")
+	s.say("The plugin's records are directories and links in the same bpffs. All of them:")
+	s.run("find /sys/fs/bpf/cni -type l -printf '%p -> %l\\n'",
+		"(?m)^/sys/fs/bpf/cni/endpoints/"+id+"/owner -> "+network+"/"+pod+"/eth0$",
+		"(?m)^/sys/fs/bpf/cni/endpoints/"+id+"/pins0 -> tc/globals//policy_/calls_$",
+		"(?m)^/sys/fs/bpf/cni/attachments/"+network+"/"+pod+"/eth0 -> "+id+"$")
 	s.say("So who has the endpoint ID " + id + "?")
-	s.run("cd /sys/fs/bpf/cni/endpoints/"+id+"/owner && ls -d */*/*", "^"+network+"/"+pod+"/eth0$")
+	s.run("readlink /sys/fs/bpf/cni/endpoints/"+id+"/owner", "^"+network+"/"+pod+"/eth0$")
 	s.say("And which endpoint ID has this container?")
-	s.run("ls /sys/fs/bpf/cni/attachments/"+network+"/"+pod+"/eth0", "^"+id+"$")
+	s.run("readlink /sys/fs/bpf/cni/attachments/"+network+"/"+pod+"/eth0", "^"+id+"$")
 }
 
 // collect shows GC with a pod whose DEL never came.

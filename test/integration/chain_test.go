@@ -84,14 +84,13 @@ func TestChain(t *testing.T) {
 func checkHandedOn(t *testing.T, result string) {
 	t.Helper()
 	before, after, final := decode(t, added(t, "before")), decode(t, added(t, "after")), decode(t, result)
-	pins, err := filepath.Glob(defaultRoot + "/cni/endpoints/*/pins/tc/globals/*")
-	must(t, err)
-	if len(pins) != 2 || idOf(pins[0]) != idOf(pins[1]) {
-		t.Fatalf("recorded pins: got %q, want two of one endpoint", pins)
+	recorded := endpoints(t, defaultRoot)
+	if len(recorded) != 1 || len(recorded[0].Pins) != 2 {
+		t.Fatalf("recorded: got %v, want one endpoint with two pins", recorded)
 	}
 	interfaces, _ := before["interfaces"].([]any)
-	for _, pin := range pins {
-		interfaces = append(interfaces, map[string]any{"name": filepath.Join(defaultRoot, "tc/globals", filepath.Base(pin))})
+	for _, pin := range recorded[0].Pins {
+		interfaces = append(interfaces, map[string]any{"name": pin})
 	}
 	before["interfaces"] = interfaces
 	if diff := cmp.Diff(before, after); diff != "" {

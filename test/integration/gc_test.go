@@ -96,8 +96,10 @@ func TestGCBadList(t *testing.T) {
 	p := newNode(t)
 	p.pods(t)
 	before := snapshot(t)
-	for _, list := range []string{`{}`, `"a"`, `[1]`, `[{"containerID":1}]`} {
-		p.fail(t, 7, []string{"cni.dev/valid-attachments", list}, "GC", withValid(conf(nil), list))
+	for list, where := range map[string]string{
+		`{}`: ": {}", `"a"`: `: "a"`, `[{"containerID":"c","ifname":"eth0"},1]`: "[1]: 1", `[{"containerID":1}]`: `[0]: {"containerID":1}`,
+	} {
+		p.fail(t, 7, []string{"cni.dev/valid-attachments" + where}, "GC", withValid(conf(nil), list))
 	}
 	unchanged(t, before)
 }

@@ -18,8 +18,11 @@ func TestFull(t *testing.T) {
 	records := filepath.Join(root, "cni")
 	for id := 1; id <= 65535; id++ {
 		owner := fmt.Sprintf("full/c%05d/eth0", id)
-		must(t, os.MkdirAll(filepath.Join(records, "endpoints", fmt.Sprintf("%05d/owner", id), owner), 0o700))
-		must(t, os.MkdirAll(filepath.Join(records, "attachments", owner, fmt.Sprintf("%05d", id)), 0o700))
+		record, index := filepath.Join(records, "endpoints", fmt.Sprintf("%05d", id)), filepath.Join(records, "attachments", owner)
+		must(t, os.MkdirAll(filepath.Dir(index), 0o700))
+		must(t, os.Mkdir(record, 0o700))
+		must(t, os.Symlink(owner, record+"/owner"))
+		must(t, os.Symlink(filepath.Base(record), index))
 	}
 	c.fail(t, 103, "65535", root)
 	c.as("STATUS").fail(t, 50, "65535", root)

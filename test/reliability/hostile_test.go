@@ -140,9 +140,11 @@ func TestNeighbourWasFirst(t *testing.T) {
 		{"whole records", func(root, _ string) []trick {
 			return []trick{
 				{"mkdir", root + "/cni/layout-1"},
-				{"mkdir", root + "/cni/endpoints/00001/owner/net/c/eth0"},
-				{"mkdir", root + "/cni/attachments/net/c/eth0/00001"},
-				{"mkdir", root + "/cni/endpoints/00001/pins/precious"},
+				{"mkdir", root + "/cni/endpoints/00001"},
+				{"mkdir", root + "/cni/attachments/net/c"},
+				{"link", root + "/cni/endpoints/00001/owner", "net/c/eth0"},
+				{"link", root + "/cni/attachments/net/c/eth0", "00001"},
+				{"link", root + "/cni/endpoints/00001/pins0", "precious//x"},
 			}
 		}},
 		{"records that are a link", func(root, victim string) []trick { return []trick{{"link", root + "/cni", victim}} }},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -28,11 +29,11 @@ func save(t *testing.T, root string) image {
 	im := make(image)
 	for name, kind := range all {
 		var s saved
-		switch kind[0] {
-		case 'd':
-		case 'L':
-			s.target, err = os.Readlink(filepath.Join(root, name))
-		default:
+		target, isLink := strings.CutPrefix(kind, linkTo)
+		switch {
+		case isLink:
+			s.target = target
+		case kind[0] != 'd':
 			s.pinned, err = ebpf.LoadPinnedMap(filepath.Join(root, name), nil)
 			t.Cleanup(func() { must(t, s.pinned.Close()) })
 		}

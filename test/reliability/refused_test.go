@@ -32,12 +32,14 @@ func TestRefused(t *testing.T) {
 		{"ADD without memory for maps", noMaps(unix.ENOMEM), false, "ADD", 106, "no memory for it"},
 		{"ADD with bpf(2) missing", noMaps(unix.ENOSYS), false, "ADD", 106, "function not implemented"},
 		{"ADD without memory for directories", fails(unix.SYS_MKDIRAT, unix.ENOMEM), false, "ADD", 999, "cannot allocate memory"},
+		{"ADD without memory for links", fails(unix.SYS_SYMLINKAT, unix.ENOMEM), false, "ADD", 999, "cannot allocate memory"},
 		{"ADD that cannot rename", fails(unix.SYS_RENAMEAT, unix.EIO), false, "ADD", 999, "input/output error"},
 		{"DEL that cannot remove", fails(unix.SYS_UNLINKAT, unix.EPERM), false, "DEL", 108, "operation not permitted"},
 		{"GC that cannot remove", fails(unix.SYS_UNLINKAT, unix.EPERM), false, "GC", 108, "operation not permitted"},
 		{"ADD that cannot lock", fails(unix.SYS_FLOCK, unix.ENOLCK), false, "ADD", 999, "no locks available"},
 		{"ADD with few files", limits{Files: 8}, false, "ADD", 999, "too many open files"},
-		{"DEL with few files", limits{Files: 8}, false, "DEL", 999, "too many open files"},
+		{"DEL with few files", limits{Files: 7}, false, "DEL", 999, "too many open files"},
+		{"DEL with too few files to reach the pins", limits{Files: 8}, false, "DEL", 108, "too many open files"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

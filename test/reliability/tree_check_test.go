@@ -11,33 +11,39 @@ import (
 func TestInvariants(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		more []string // beside one endpoint that is right
+		more map[string]string // links beside those of one endpoint that is right
 		less string
 		want string
 	}{
 		{"nothing wrong", nil, "", ""},
-		{"what a killed ADD leaves", []string{"cni/scratch/owner/net", "cni/attachments/net/c2/eth0/00007"}, "", ""},
-		{"a foreign pin", []string{globals + "/theirs/of/them"}, "", ""},
-		{"no owner", []string{"cni/endpoints/00002/pins"}, "", "endpoint 00002 has the owners []"},
-		{"half an owner", []string{"cni/endpoints/00002/owner/net/c2"}, "", "endpoint 00002 has the owners"},
-		{"two owners", []string{"cni/endpoints/00001/owner/net/c2/eth0"}, "", "endpoint 00001 has the owners"},
-		{"two IDs", []string{"cni/endpoints/00002/owner/net/c1/eth0", "cni/attachments/net/c1/eth0/00002"}, "", "net/c1/eth0 has the endpoint IDs"},
-		{"not in the index", nil, "cni/attachments/net/c1/eth0/00001", "DEL cannot find it"},
-		{"a pin in no record", []string{globals + "/calls_00002"}, "", "calls_00002 is in no record"},
-		{"a pin elsewhere", []string{"elsewhere"}, "", "elsewhere is in no record"},
-		{"a pin of another ID", []string{"cni/endpoints/00001/pins/" + globals + "/calls_00002"}, "", "endpoint 00001 has the pin"},
-		{"a foreign pin that is recorded", []string{"cni/endpoints/00001/pins/" + globals + "/theirs/00001", globals + "/theirs/00001"}, "", "belongs to somebody else"},
+		{"what a killed ADD leaves", tree{"cni/scratch/owner": "net/c2/eth0", "cni/attachments/net/c2/eth0": "00007"}, "", ""},
+		{"a foreign pin", tree{globals + "/theirs/of/them": "map"}, "", ""},
+		{"no owner", tree{"cni/endpoints/00002/pins0": globals + "//calls_"}, "", `endpoint 00002 has the owner ""`},
+		{"half an owner", tree{"cni/endpoints/00002/owner": "net/c2"}, "", "endpoint 00002 has the owner"},
+		{"two IDs", tree{"cni/endpoints/00002/owner": "net/c1/eth0"}, "", "net/c1/eth0 has the endpoint IDs"},
+		{"not in the index", nil, "cni/attachments/net/c1/eth0", "DEL cannot find it"},
+		{"another ID in the index", tree{"cni/attachments/net/c1/eth0": "00002"}, "", "DEL cannot find it"},
+		{"a pin in no record", tree{globals + "/calls_00002": "map"}, "", "calls_00002 is in no record"},
+		{"a pin elsewhere", tree{"elsewhere": "map"}, "", "elsewhere is in no record"},
+		{"a pin twice", tree{"cni/endpoints/00001/pins1": globals + "//calls_"}, "", "have the pin"},
+		{"a foreign pin that is recorded", tree{
+			"cni/endpoints/00001/pins1": globals + "/theirs//x", globals + "/theirs/x00001": "map",
+		}, "", "belongs to somebody else"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			links := tree{
+				"cni/endpoints/00001/owner": "net/c1/eth0", "cni/endpoints/00001/pins0": globals + "//calls_",
+				"cni/attachments/net/c1/eth0": "00001", globals + "/calls_00001": "map",
+			}
+			maps.Copy(links, tt.more)
 			all := tree{}
-			for _, name := range append(tt.more,
-				"cni/endpoints/00001/owner/net/c1/eth0", "cni/endpoints/00001/pins/"+globals+"/calls_00001",
-				"cni/attachments/net/c1/eth0/00001", globals+"/calls_00001") {
-				for i, c := range name + "/" {
+			for name, target := range links {
+				for i, c := range name {
 					if c == '/' {
 						all[name[:i]] = "d---------"
 					}
 				}
+				all[name] = linkTo + target
 			}
 			maps.DeleteFunc(all, func(name, _ string) bool { return name == tt.less })
 			got := strings.Join(all.wrong([]string{globals + "/theirs"}), "\n")

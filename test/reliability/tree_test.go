@@ -12,9 +12,12 @@ import (
 	"strings"
 )
 
-// A tree is what is below a root: paths and the kind of what is there. The
-// invariants are decided from it alone, without the package that keeps them.
+// A tree is what is below a root: paths and the kind of what is there, for a link
+// linkTo and its target. The invariants are decided from it alone, without the
+// package that keeps them.
 type tree map[string]string
+
+const linkTo = "-> "
 
 // readTree returns what is below root, nothing if there is no root.
 func readTree(root string) (tree, error) {
@@ -26,9 +29,18 @@ func readTree(root string) (tree, error) {
 		if err != nil {
 			return err
 		}
-		if name != root && !strings.HasSuffix(name, ".debug") { // of the kernel, in every bpffs
-			t[strings.TrimPrefix(name, root+"/")] = d.Type().String()
+		if name == root || strings.HasSuffix(name, ".debug") { // of the kernel, in every bpffs
+			return nil
 		}
+		kind := d.Type().String()
+		if d.Type() == fs.ModeSymlink {
+			target, err := os.Readlink(name)
+			if err != nil {
+				return err
+			}
+			kind = linkTo + target
+		}
+		t[strings.TrimPrefix(name, root+"/")] = kind
 		return nil
 	})
 	return t, err
@@ -70,12 +82,18 @@ func (t tree) below(dir string) []string {
 	return names
 }
 
-// leaves returns the paths below dir that have nothing below them.
-func (t tree) leaves(dir string) []string {
-	names := t.below(dir)
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, name+"/") })
-	})
+// pins returns the paths that the record of the endpoint id names.
+func (t tree) pins(id string) (pins []string) {
+	for n := 0; ; n++ {
+		target, ok := strings.CutPrefix(t[fmt.Sprintf("cni/endpoints/%s/pins%d", id, n)], linkTo)
+		if !ok {
+			return pins
+		}
+		dir, names, _ := strings.Cut(target, "//")
+		for name := range strings.SplitSeq(names, "/") {
+			pins = append(pins, dir+"/"+name+id)
+		}
+	}
 }
 
 // ids returns the IDs that have a record.
@@ -89,15 +107,15 @@ func (t tree) ids() []string {
 func (t tree) owners() (owner map[string]string, wrong []string) {
 	owner = make(map[string]string)
 	for _, id := range t.ids() {
-		has := t.leaves("cni/endpoints/" + id + "/owner")
-		if len(has) != 1 || strings.Count(has[0], "/") != 2 {
-			wrong = append(wrong, fmt.Sprintf("endpoint %s has the owners %q, want one", id, has))
+		has, isLink := strings.CutPrefix(t["cni/endpoints/"+id+"/owner"], linkTo)
+		if !isLink || strings.Count(has, "/") != 2 {
+			wrong = append(wrong, fmt.Sprintf("endpoint %s has the owner %q", id, has))
 			continue
 		}
-		if other, twice := owner[has[0]]; twice {
-			wrong = append(wrong, fmt.Sprintf("%s has the endpoint IDs %s and %s", has[0], other, id))
+		if other, twice := owner[has]; twice {
+			wrong = append(wrong, fmt.Sprintf("%s has the endpoint IDs %s and %s", has, other, id))
 		}
-		owner[has[0]] = id
+		owner[has] = id
 	}
 	return owner, wrong
 }
@@ -107,15 +125,15 @@ func (t tree) owners() (owner map[string]string, wrong []string) {
 func (t tree) wrong(foreign []string) []string {
 	owner, wrong := t.owners()
 	for who, id := range owner {
-		if _, ok := t[path.Join("cni/attachments", who, id)]; !ok {
+		if t[path.Join("cni/attachments", who)] != linkTo+id {
 			wrong = append(wrong, fmt.Sprintf("the index does not say that %s has endpoint %s, so DEL cannot find it", who, id))
 		}
 	}
 	recorded := make(map[string]string)
 	for _, id := range t.ids() {
-		for _, pin := range t.leaves("cni/endpoints/" + id + "/pins") {
-			if other, twice := recorded[pin]; twice || !strings.HasSuffix(pin, id) {
-				wrong = append(wrong, fmt.Sprintf("endpoint %s has the pin %s (so has %q)", id, pin, other))
+		for _, pin := range t.pins(id) {
+			if other, twice := recorded[pin]; twice {
+				wrong = append(wrong, fmt.Sprintf("endpoints %s and %s have the pin %s", other, id, pin))
 			}
 			recorded[pin] = id
 		}

@@ -162,15 +162,13 @@ func TestFaultsOfTheRecords(t *testing.T) {
 			name: "unreadable", check: "records", status: Failure, says: "cannot be read",
 			cure: "flock ROOT/cni rm -r ROOT/cni/endpoints/ID",
 			make: func(r *rig) {
-				mkdir(r.t, r.records("endpoints", fmt.Sprintf("%05d", r.id), "owner", "second"))
+				relink(r.t, "half/an-owner", r.records("endpoints", fmt.Sprintf("%05d", r.id), "owner"))
 			},
 		},
 		{
 			name: "not in the index", check: "records", status: Failure, says: "DEL and GC do not find 1 record",
-			cure: "flock ROOT/cni mkdir -p ROOT/cni/attachments/net/c1/eth0/ID",
-			make: func(r *rig) {
-				remove(r.t, r.records("attachments/net/c1/eth0", fmt.Sprintf("%05d", r.id)))
-			},
+			cure: "flock ROOT/cni sh -c 'mkdir -p ROOT/cni/attachments/net/c1 && ln -sfn ID ROOT/cni/attachments/net/c1/eth0'",
+			make: func(r *rig) { remove(r.t, r.records("attachments/net/c1/eth0")) },
 		},
 		{
 			name: "unknown layout", check: "records", status: Failure, says: "unknown layout", cure: "umount ROOT",
@@ -201,12 +199,17 @@ func TestFaultsOfTheRecords(t *testing.T) {
 		{
 			name: "scratch", check: "leftovers", status: Warning, says: "killed",
 			cure: "flock ROOT/cni rm -r ROOT/cni/scratch",
-			make: func(r *rig) { mkdir(r.t, r.records("scratch/owner/net/c2/eth0")) },
+			make: func(r *rig) { relink(r.t, "net/c2/eth0", r.records("scratch/owner")) },
 		},
 		{
 			name: "an entry that no record confirms", check: "leftovers", status: Warning, says: "1 entry in the index that no record confirms",
-			cure: "flock ROOT/cni rm -r ROOT/cni/attachments/net/c2",
-			make: func(r *rig) { mkdir(r.t, r.records("attachments/net/c2/eth0/00001")) },
+			cure: "flock ROOT/cni rm -r ROOT/cni/attachments/net/c2/eth0",
+			make: func(r *rig) { relink(r.t, "00001", r.records("attachments/net/c2/eth0")) },
+			mend: func(r *rig) { // then the empty directory
+				for range 2 {
+					typed(r.t, of(r.run(r.t), "leftovers")[0].Cure)
+				}
+			},
 		},
 		{
 			name: "an empty directory of a container", check: "leftovers", status: Warning, says: "1 empty directory in the index",
@@ -301,5 +304,17 @@ func TestLocks(t *testing.T) {
 				t.Errorf("lock after its holder was killed: %+v", bad)
 			}
 		})
+	}
+}
+
+// relink makes name a symbolic link to target, whatever link it was before.
+func relink(t *testing.T, target, name string) {
+	t.Helper()
+	mkdir(t, filepath.Dir(name))
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, name); err != nil {
+		t.Fatal(err)
 	}
 }

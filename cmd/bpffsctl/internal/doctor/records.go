@@ -72,8 +72,9 @@ func decideRecords(s sight) []Finding {
 			s.underLock("rm", "-r", bad.Path)+again(len(s.seen.Unreadable)))...)
 	}
 	if lost := s.seen.Unindexed; len(lost) > 0 {
-		found = append(found, fail(s.seen.Records, "DEL and GC do not find "+count(len(lost), "record", "records")+", for the index lacks "+list(lost),
-			s.underLock(append([]string{"mkdir", "-p"}, some(lost)...)...)+again(len(lost)))...)
+		first := command("mkdir", "-p", path.Dir(lost[0].Path)) + " && " + command("ln", "-sfn", lost[0].Target, lost[0].Path)
+		found = append(found, fail(s.seen.Records, "DEL and GC do not find "+count(len(lost), "record", "records")+", for the index lacks "+lost[0].Path,
+			s.underLock("sh", "-c", first)+again(len(lost)))...)
 	}
 	if found == nil {
 		found = well(s.where(), count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all of which can be read")
