@@ -1,0 +1,110 @@
+package runtimes
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// bpffsctl installs and uninstalls while the runtime runs, and while a pod does.
+
+func TestInstall16(t *testing.T) {
+	if onNode(t) {
+		installed(t, newContainerd(t, "1.6"), "conflist")
+	}
+}
+
+func TestInstall24(t *testing.T) {
+	if onNode(t) {
+		installed(t, newContainerd(t, "2.4"), "conflist", "drop-in")
+	}
+}
+
+func installed(t *testing.T, rt *containerd, modes ...string) {
+	t.Helper()
+	works(t, rt.subject(), "bpffsctl install, seen without a restart: "+strings.Join(modes, ", "))
+	works(t, rt.subject(), "pods that run when bpffsctl uninstalls can be deleted; their maps stay until GC")
+	if err := os.Remove(cniBin + "/bpffs"); err != nil { // a link
+		t.Fatal(err)
+	}
+	rt.network(t, bridgeOnly)
+	for _, mode := range modes {
+		bpffsctl(t, 0, "install", "--mode", mode)
+		p := podWith(t, rt, 1)
+		bpffsctl(t, 1, "uninstall")
+		without := podWith(t, rt, 0)
+		must(t, without.stop)
+		must(t, without.remove)
+		must(t, p.stop)
+		must(t, p.remove)
+		left := endpoints(t)
+		if len(left) != 1 {
+			t.Errorf("with %s: %d endpoints of a deleted pod, want 1: the documentation says that containerd calls who is configured now", mode, len(left))
+		}
+		bpffsctl(t, 1, "uninstall")
+		release(t, left)
+		bpffsctl(t, 0, "uninstall")
+		if _, err := os.Stat(cniBin + "/bpffs"); err == nil {
+			t.Errorf("with %s: the binary is still there", mode)
+		}
+		if now, err := os.ReadFile(confDir + "/10-runtimes.conflist"); err != nil || string(now) != bridgeOnly {
+			t.Errorf("with %s: the network's file is %s (%v), want %s", mode, now, err, bridgeOnly)
+		}
+	}
+	nothingLeft(t)
+}
+
+// bpffsctl runs the command on the node and wants the exit code.
+func bpffsctl(t *testing.T, want int, args ...string) {
+	t.Helper()
+	out, err := exec.Command(bins+"/bpffsctl", append(args, "--bin-dir", cniBin, "--conf-dir", confDir)...).CombinedOutput()
+	code := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		code, err = exit.ExitCode(), nil
+	}
+	if err != nil || code != want {
+		t.Fatalf("bpffsctl %v: %v, exit code %d, want %d: %s", args, err, code, want, out)
+	}
+}
+
+// podWith makes pods until one has brought so many endpoints, and returns it:
+// containerd takes a moment to see a change of the network.
+func podWith(t *testing.T, rt *containerd, more int) (p *pod) {
+	t.Helper()
+	before := len(endpoints(t))
+	waitFor(t, "containerd to see the change", func() bool {
+		p = rt.newPod(t, "pod"+time.Now().Format("150405.000"))
+		must(t, p.run)
+		if len(endpoints(t)) == before+more {
+			return true
+		}
+		must(t, p.stop)
+		must(t, p.remove)
+		return false
+	})
+	return p
+}
+
+// release gives the endpoints back, as GC would.
+func release(t *testing.T, all map[string]bpffs.Endpoint) {
+	t.Helper()
+	dir, err := bpffs.NewMapDir(bpfRoot, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := bpffs.OpenEndpoints(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
+	for _, e := range all {
+		if err := records.Release(e.Attachment); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
