@@ -1,0 +1,133 @@
+package install
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+)
+
+// files returns what is in the directory, by name.
+func files(t *testing.T, path string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]string)
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(path, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.Name()] = string(data)
+	}
+	return all
+}
+
+func put(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newDir(t *testing.T) *dir {
+	t.Helper()
+	d, err := openDir(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// What somebody else writes while a file is replaced is not lost, whenever that
+// is.
+func TestReplaceMeanwhile(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		replace func(d *dir) error
+		want    map[string]string
+		err     error
+	}{
+		{"not at all", func(d *dir) error {
+			return d.replace("x", []byte("theirs"), []byte("ours"))
+		}, map[string]string{"x": "ours"}, nil},
+		{"before the comparison", func(d *dir) error {
+			return d.replace("x", []byte("older"), []byte("ours"))
+		}, map[string]string{"x": "theirs"}, errChanged},
+		{"removed", func(d *dir) error {
+			return d.replace("y", []byte("theirs"), []byte("ours"))
+		}, map[string]string{"x": "theirs"}, errChanged},
+		{"after the comparison", func(d *dir) error {
+			put(t, d.join(scratch), "ours")
+			return d.swap(d.join("x"), d.join(scratch), []byte("older"), []byte("ours"))
+		}, map[string]string{"x": "theirs", scratch: "ours"}, errChanged},
+		{"removed after the comparison", func(d *dir) error {
+			put(t, d.join(scratch), "ours")
+			return d.swap(d.join("y"), d.join(scratch), []byte("older"), []byte("ours"))
+		}, map[string]string{"x": "theirs", scratch: "ours"}, errChanged},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDir(t)
+			put(t, d.join("x"), "theirs")
+			if err := tt.replace(d); !errors.Is(err, tt.err) {
+				t.Errorf("error %v, want %v", err, tt.err)
+			}
+			if diff := cmp.Diff(tt.want, files(t, d.path)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A file that changes under the edit is edited in its newest version, and one
+// that always changes is an error.
+func TestEditMeanwhile(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		times int // how often somebody else is in between
+		err   error
+	}{
+		{"twice", 2, nil},
+		{"always", 1000, errChanged},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDir(t)
+			path := d.join("10.conflist")
+			put(t, path, `{"name":"n","plugins":[{"type":"main"}]}`)
+			all, err := conflist.ReadDir(d.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last, n := "", 0
+			in := Installer{Plugin: []byte(`{"type":"bpffs"}`), Log: t.Logf}
+			err = in.edit(d, all[0], func(data []byte) ([]byte, error) {
+				if n++; n <= tt.times {
+					last = `{"name":"n","plugins":[{"type":"main","v":` + string(rune('0'+n%10)) + `}]}`
+					put(t, path, last)
+				}
+				return in.insert(data)
+			})
+			if !errors.Is(err, tt.err) {
+				t.Errorf("error %v, want %v", err, tt.err)
+			}
+			want := last
+			if err == nil {
+				inserted, err := in.insert([]byte(last))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = string(inserted)
+			}
+			if diff := cmp.Diff(map[string]string{"10.conflist": want}, files(t, d.path)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
