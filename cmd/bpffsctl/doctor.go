@@ -1,73 +1,59 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/doctor"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
+
+type doctorFlags struct {
+	doctor.Options
+
+	format output.Format
+	json   bool
+}
 
 // newDoctor returns the command that looks for faults.
 func newDoctor() *cobra.Command {
-	o := doctor.Options{Version: buildVersion}
-	var asJSON bool
+	f := doctorFlags{Options: doctor.Options{Version: buildVersion}}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for what is wrong on this node, and say what to type",
 		Long: `Look for what is wrong on this node, and say what to type.
 
-One line per check: ok, warning or failure. It changes nothing, and waits for
-nothing longer than a few seconds. Exit code 1 if there is a failure.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd, o, asJSON) },
+One line per check, with what it looked at: ok, warning or failure. Below a
+warning or a failure is its cure. Nothing is changed, and nothing is waited for
+longer than a few seconds.
+
+Exit codes: 0 there is no failure, 1 there is one, 2 called wrongly.`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.Root, "root", "", "where the bpffs is (default: what the network configurations say)")
-	flags.StringVar(&o.BinDir, "bin-dir", defaultBinDir, "where the runtime finds plugins")
-	flags.StringVar(&o.ConfDir, "conf-dir", defaultConfDir, "where the runtime finds networks")
-	flags.StringVar(&o.CRISocket, "cri-socket", "", "the runtime's CRI socket (default: the usual places)")
-	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	addRootFlag(cmd, &f.Root)
+	cmd.Flag("root").Usage = "where the bpffs is (default: where the networks say, else where the plugin would mount it)"
+	flags.StringVar(&f.BinDir, "bin-dir", defaultBinDir, "where the runtime finds plugins")
+	flags.StringVar(&f.ConfDir, "conf-dir", defaultConfDir, "where the runtime finds networks")
+	flags.StringVar(&f.CRISocket, "cri-socket", "", "the runtime's CRI socket (default: the usual places)")
+	output.Flag(cmd, &f.format)
+	flags.BoolVar(&f.json, "json", false, "the same as --output json")
+	_ = cmd.MarkFlagDirname("bin-dir")
+	_ = cmd.MarkFlagDirname("conf-dir")
 	return cmd
 }
 
-func runDoctor(cmd *cobra.Command, o doctor.Options, asJSON bool) error {
-	findings := doctor.Run(cmd.Context(), o)
-	show := printFindings
-	if asJSON {
-		show = printJSON
+func (f *doctorFlags) run(cmd *cobra.Command) error {
+	if f.json {
+		f.format = output.JSON
 	}
-	if err := show(cmd.OutOrStdout(), findings); err != nil {
-		return err
+	findings := doctor.Run(cmd.Context(), f.Options)
+	err := output.Write(cmd.OutOrStdout(), f.format, findings, func(w io.Writer) error { return doctor.Print(w, findings) })
+	if err == nil && doctor.Failed(findings) {
+		err = errFound
 	}
-	if doctor.Failed(findings) {
-		return errFound
-	}
-	return nil
-}
-
-// printFindings prints one line for each check, and below what is not ok what to
-// type.
-func printFindings(w io.Writer, findings []doctor.Finding) error {
-	for _, f := range findings {
-		if _, err := fmt.Fprintf(w, "%-8s %-20s %s: %s\n", f.Status, f.Check, f.Looked, f.Detail); err != nil {
-			return err
-		}
-		if f.Cure == "" {
-			continue
-		}
-		if _, err := fmt.Fprintf(w, "%8s %20s → %s\n", "", "", f.Cure); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func printJSON(w io.Writer, findings []doctor.Finding) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(findings)
+	return err
 }

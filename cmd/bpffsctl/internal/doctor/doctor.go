@@ -72,6 +72,14 @@ func checks() []check {
 		{"leftovers", eachSight(decideLeftovers)},
 		{"foreign-pins", eachSight(decideForeign)},
 		{"endpoint-ids", eachSight(decideFree)},
+		{"plugin", checkPlugin},
+		{"networks", checkNetworks},
+		{"chain", checkChain},
+		{"cni-version", checkCNIVersion},
+		{"drop-ins", checkDropIns},
+		{"plugin-configuration", checkPluginConfig},
+		{"runtime", checkRuntime},
+		{"runtime-namespace", checkRuntimeNamespace},
 	}
 }
 

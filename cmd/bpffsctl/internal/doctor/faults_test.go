@@ -152,6 +152,8 @@ func TestUnsafeDirectories(t *testing.T) {
 		},
 	} {
 		f.check, f.status = "directories", Failure
+		fault := f.make
+		f.make = func(r *rig) { r.hurry(); fault(r) }
 		t.Run(f.name, f.test)
 	}
 }
@@ -181,19 +183,19 @@ func TestFaultsOfTheRecords(t *testing.T) {
 		{
 			name: "a pin is missing", check: "pins", status: Warning, says: "1 recorded pin missing: MAPS/stats_ID",
 			cure: "kubectl -n my-ns delete pod web-0",
-			make: func(r *rig) { remove(r.t, r.dir(r.t).LocalMapPath("stats_", r.id)) },
+			make: func(r *rig) { r.hurry(); remove(r.t, r.dir(r.t).LocalMapPath("stats_", r.id)) },
 			mend: func(r *rig) { r.del(r.t, r.pod); r.add(r.t, r.pod) },
 		},
 		{
 			name: "the network namespace is gone", check: "network-namespaces", status: Warning,
 			says: "1 endpoint whose network namespace is gone: ID of my-ns/web-0", cure: "bpffsctl gc",
-			make: func(r *rig) { unmount(r.t, r.netns); remove(r.t, r.netns) },
+			make: func(r *rig) { r.hurry(); unmount(r.t, r.netns); remove(r.t, r.netns) },
 			mend: func(r *rig) { r.del(r.t, r.pod) },
 		},
 		{
 			name: "only the file of the network namespace is left", check: "network-namespaces", status: Warning,
 			says: "1 endpoint whose network namespace is gone", cure: "bpffsctl gc",
-			make: func(r *rig) { unmount(r.t, r.netns) },
+			make: func(r *rig) { r.hurry(); unmount(r.t, r.netns) },
 			mend: func(r *rig) { r.del(r.t, r.pod) },
 		},
 		{
@@ -290,6 +292,7 @@ func TestLocks(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t)
+			r.hurry()
 			kill := testns.Start(t, row.role, envPath+"="+row.where(r))
 			found := faulty(of(r.run(t), "lock"))
 			if len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Detail, row.says) {

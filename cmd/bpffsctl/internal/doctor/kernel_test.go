@@ -217,7 +217,7 @@ func TestEveryCheckSpeaks(t *testing.T) {
 		{"healthy", func(*rig) {}},
 		{"stacked", func(r *rig) { testns.Mount(r.t, "tmpfs", r.Root, "") }},
 		{"unsafe", func(r *rig) { chmod(r.t, r.Root, 0o777) }},
-		{"locked", func(r *rig) { testns.Start(r.t, "hold records", envPath+"="+r.Root) }},
+		{"locked", func(r *rig) { r.hurry(); testns.Start(r.t, "hold records", envPath+"="+r.Root) }},
 		{"nothing mounted", func(r *rig) { r.Root = filepath.Join(r.t.TempDir(), "missing") }},
 	} {
 		t.Run(row.name, func(t *testing.T) {

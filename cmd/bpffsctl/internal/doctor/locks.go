@@ -35,10 +35,19 @@ func holderOf(path string) holder {
 		return holder{}
 	}
 	h := holder{pid: findHolder(string(locks), i)}
-	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", h.pid)); err == nil {
-		h.name = strings.TrimSpace(string(name))
+	if h.pid == 0 {
+		return h
 	}
+	h.name = nameOfProcess(h.pid)
 	return h
+}
+
+func nameOfProcess(pid int) string {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return "?"
+	}
+	return strings.TrimSpace(string(name))
 }
 
 // findHolder looks up a file in what /proc/locks says, where those who wait have

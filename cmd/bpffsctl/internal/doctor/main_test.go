@@ -24,12 +24,16 @@ func TestMain(m *testing.M) {
 		"hold records": holdRecords,
 		"hold lock":    holdLock,
 		"doctor":       runElsewhere,
+		"runtime":      beRuntime,
 	})
 	os.Exit(testns.Main(m))
 }
 
 // The environment tells other processes of a test where to do their part.
-const envPath = "BPFFS_TEST_PATH"
+const (
+	envPath   = "BPFFS_TEST_PATH"
+	envSocket = "BPFFS_TEST_SOCKET"
+)
 
 // holdRecords keeps the records below a root open until it is killed.
 func holdRecords(stdout io.Writer) error {
@@ -64,17 +68,22 @@ func holdLock(stdout io.Writer) error {
 
 // rig is a healthy node: a shared bpffs with one pod, whose map is pinned.
 type rig struct {
-	t *testing.T
 	Options
-	id    uint16
-	pod   bpffs.Attachment
-	netns string
+
+	t           *testing.T
+	id          uint16
+	pod         bpffs.Attachment
+	netns       string
+	cri         *aRuntime
+	stopRuntime func()
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, Options: Options{Root: testns.BPFFS(t), Patience: 200 * time.Millisecond}}
+	r := &rig{t: t, Options: Options{Root: testns.BPFFS(t), Patience: 5 * time.Second}}
 	r.share(t, r.Root)
+	r.install(t)
+	r.startRuntime()
 	r.pod = bpffs.Attachment{Network: "net", ContainerID: "c1", IfName: "eth0"}
 	r.netns = filepath.Join(t.TempDir(), "netns")
 	if err := os.WriteFile(r.netns, nil, 0o600); err != nil {
@@ -83,6 +92,55 @@ func newRig(t *testing.T) *rig {
 	testns.Bind(t, "/proc/self/ns/net", r.netns)
 	r.id = r.add(t, r.pod)
 	return r
+}
+
+// install puts the built plugin and a network that has it onto the node.
+func (r *rig) install(t *testing.T) {
+	t.Helper()
+	r.BinDir, r.ConfDir = t.TempDir(), t.TempDir()
+	r.putPlugin(t)
+	r.Version = lookAtPlugin(t.Context(), r.BinDir, 10*time.Second).version
+	if r.Version == "" {
+		t.Fatal("the plugin does not say its version")
+	}
+	r.write(t, "10-net.conflist", listOf("1.0.0", "net", ours))
+}
+
+// putPlugin copies the built plugin.
+func (r *rig) putPlugin(t *testing.T) {
+	t.Helper()
+	built, err := os.ReadFile("../../../../bin/bpffs")
+	if err != nil {
+		t.Fatalf("%v: make build", err)
+	}
+	if err := os.WriteFile(filepath.Join(r.BinDir, "bpffs"), built, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// write writes a file of the directory of networks.
+func (r *rig) write(t *testing.T, name, content string) {
+	t.Helper()
+	path := filepath.Join(r.ConfDir, name)
+	mkdir(t, filepath.Dir(path))
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	bridge = `{"type": "bridge"}`
+	ours   = `{"type": "bpffs", "maps": [{"name": "stats_"}]}`
+)
+
+// listOf returns a network of a bridge and what else is in the chain.
+func listOf(version, name string, plugins ...string) string {
+	return chain(version, name, append([]string{bridge}, plugins...)...)
+}
+
+func chain(version, name string, plugins ...string) string {
+	return fmt.Sprintf("{\n  %q: %q,\n  %q: %q,\n  \"plugins\": [%s]\n}\n",
+		"cniVersion", version, "name", name, strings.Join(plugins, ", "))
 }
 
 func (r *rig) share(t *testing.T, path string) {
@@ -213,6 +271,9 @@ func faulty(found []Finding) (bad []Finding) {
 	return bad
 }
 
+// hurry makes it wait less, where that is what is tried.
+func (r *rig) hurry() { r.Patience = 200 * time.Millisecond }
+
 // A fault is made for real; then the check must say so and its cure mend it.
 type fault struct {
 	name   string
@@ -220,7 +281,7 @@ type fault struct {
 	check  string
 	status Status
 	says   string       // a part of the detail
-	cure   string       // a part of the cure; ROOT, MAPS and ID stand for those of the node
+	cure   string       // a part of the cure; ROOT, MAPS, ID, BIN and NETS stand for those of the node
 	mend   func(r *rig) // nil: type what cure is
 }
 
@@ -231,7 +292,7 @@ func (f fault) test(t *testing.T) {
 		t.Fatalf("before the fault: %+v", bad)
 	}
 	f.make(r)
-	names := strings.NewReplacer("ROOT", r.Root, "MAPS", r.dir(t).Path(), "ID", fmt.Sprintf("%05d", r.id))
+	names := strings.NewReplacer("ROOT", r.Root, "BIN", r.BinDir, "NETS", r.ConfDir, "MAPS", r.dir(t).Path(), "ID", fmt.Sprintf("%05d", r.id))
 	says, cure := names.Replace(f.says), names.Replace(f.cure)
 	found := faulty(of(r.run(t), f.check))
 	if len(found) == 0 {

@@ -19,11 +19,15 @@ type node struct {
 	limit    time.Duration // of a check
 	networks func() networks
 	sights   func() []sight
+	plugin   func() binary
+	runtime  func() criRuntime
 }
 
 func newNode(ctx context.Context, o Options) *node {
 	n := &node{Options: o, limit: o.Patience + enough}
 	n.networks = sync.OnceValue(func() networks { return readNetworks(o.ConfDir) })
+	n.plugin = sync.OnceValue(func() binary { return lookAtPlugin(ctx, o.BinDir, o.Patience) })
+	n.runtime = sync.OnceValue(func() criRuntime { return lookAtRuntime(ctx, o.CRISocket, o.Patience) })
 	n.sights = sync.OnceValue(func() []sight {
 		var all []sight
 		for _, p := range n.places() {

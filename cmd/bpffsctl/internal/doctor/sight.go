@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -36,8 +38,7 @@ type sight struct {
 	holder  holder // of the lock on the records, if that was not had
 }
 
-// lookAt looks at one place. It waits for the lock on the records as long as the
-// patience lasts.
+// lookAt looks at one place.
 func lookAt(ctx context.Context, p place, patience time.Duration) sight {
 	s := sight{place: p}
 	s.path, s.fellBack, s.rootErr = findRoot(p.roots)
@@ -50,14 +51,41 @@ func lookAt(ctx context.Context, p place, patience time.Duration) sight {
 		s.locker = lastingHolder(s.path, patience)
 	}
 	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(s.dir)
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	s.seen, s.seenErr = bpffs.Inspect(ctx, s.dir)
+	s.seen, s.seenErr = inspect(ctx, s.dir, patience)
 	if errors.Is(s.seenErr, bpffs.ErrLocked) {
 		s.holder = holderOf(s.seen.Records)
 	}
-	s.missing = missingPins(s.seen.Endpoints)
-	s.gone = withoutNetNS(s.seen.Endpoints)
+	s.missing, s.gone = missingPins(s.seen.Endpoints), withoutNetNS(s.seen.Endpoints)
+	if len(s.missing)+len(s.gone) > 0 {
+		s = dropPassing(ctx, s, patience)
+	}
+	return s
+}
+
+// inspect waits for the lock on the records as long as the patience lasts.
+func inspect(ctx context.Context, dir bpffs.MapDir, patience time.Duration) (bpffs.Inspection, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return bpffs.Inspect(ctx, dir)
+}
+
+// dropPassing forgets what is no longer missing or gone a little later: a pod was
+// just being started, by plugins after ours too, or deleted.
+func dropPassing(ctx context.Context, s sight, later time.Duration) sight {
+	time.Sleep(later)
+	now, err := inspect(ctx, s.dir, later)
+	if err != nil {
+		return s
+	}
+	still := make(map[uint16]bpffs.Attachment)
+	for _, e := range now.Endpoints {
+		still[e.ID] = e.Attachment
+	}
+	s.missing = slices.DeleteFunc(s.missing, func(m missingPin) bool {
+		_, err := os.Lstat(m.path)
+		return err == nil || still[m.endpoint.ID] != m.endpoint.Attachment
+	})
+	s.gone = slices.DeleteFunc(s.gone, func(e bpffs.Endpoint) bool { return still[e.ID] != e.Attachment })
 	return s
 }
 
@@ -98,13 +126,9 @@ func missingPins(endpoints []bpffs.Endpoint) (missing []missingPin) {
 }
 
 // withoutNetNS returns those whose network namespace was recorded and is gone.
-// What is left of it may be the file on which it was mounted.
 func withoutNetNS(endpoints []bpffs.Endpoint) (gone []bpffs.Endpoint) {
 	for _, e := range endpoints {
-		if e.Details.NetNS == "" {
-			continue
-		}
-		if is, err := isNamespace(e.Details.NetNS); errors.Is(err, fs.ErrNotExist) || err == nil && !is {
+		if inventory.NetNSState(e.Details.NetNS) == inventory.NetNSIsGone {
 			gone = append(gone, e)
 		}
 	}

@@ -34,15 +34,6 @@ func createMap() error {
 	return os.NewSyscallError("close", unix.Close(int(fd)))
 }
 
-// isNamespace reports whether the path leads to a namespace.
-func isNamespace(path string) (bool, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return false, &os.PathError{Op: "statfs", Path: path, Err: err}
-	}
-	return st.Type == unix.NSFS_MAGIC, nil
-}
-
 // An inode is a file as the kernel names it in mountinfo and in /proc/locks.
 type inode struct {
 	major, minor uint32
@@ -59,3 +50,22 @@ func inodeOf(path string) (inode, error) {
 
 // oPath opens a path only as a place.
 const oPath = unix.O_PATH
+
+// peerOf returns the process that listens at a Unix socket, 0 if it is in a
+// process namespace that this one does not see.
+func peerOf(socket string) (pid int, err error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return 0, os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(fd), socket)
+	defer f.Close()
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: socket}); err != nil {
+		return 0, &os.PathError{Op: "connect", Path: socket, Err: err}
+	}
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return 0, &os.PathError{Op: "getsockopt", Path: socket, Err: err}
+	}
+	return int(cred.Pid), nil
+}

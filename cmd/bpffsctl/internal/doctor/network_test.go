@@ -1,0 +1,228 @@
+package doctor
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
+)
+
+// bpffsctl does what bpffsctl install does, with a mode.
+func (r *rig) bpffsctl(mode install.Mode) {
+	r.t.Helper()
+	in := install.Installer{
+		BinDir: r.BinDir, ConfDir: r.ConfDir, Mode: mode, From: "../../../../bin/bpffs",
+		Plugin: []byte(ours), Log: func(string, ...any) {},
+	}
+	if err := in.Install(r.t.Context()); err != nil {
+		r.t.Error(err)
+	}
+}
+
+func reinstalled(r *rig) { r.bpffsctl(install.Conflist) }
+
+func (r *rig) plugin() string { return filepath.Join(r.BinDir, "bpffs") }
+
+// script puts a program of the shell in the place of the plugin.
+func (r *rig) script(text string) {
+	r.t.Helper()
+	remove(r.t, r.plugin())
+	if err := os.WriteFile(r.plugin(), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestFaultsOfThePlugin(t *testing.T) {
+	moved := func(r *rig) { typed(r.t, "mv "+r.plugin()+" "+r.plugin()+".bad"); reinstalled(r) }
+	for _, f := range []fault{
+		{
+			name: "missing", status: Failure, says: "missing", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			make: func(r *rig) { remove(r.t, r.plugin()) }, mend: reinstalled,
+		},
+		{
+			name: "not executable", status: Failure, says: "cannot be executed", cure: "chmod 755 BIN/bpffs",
+			make: func(r *rig) { chmod(r.t, r.plugin(), 0o644) },
+		},
+		{
+			name: "a directory", status: Failure, says: "it is no file", cure: "mv BIN/bpffs BIN/bpffs.bad && bpffsctl install",
+			make: func(r *rig) { remove(r.t, r.plugin()); mkdir(r.t, r.plugin()) }, mend: moved,
+		},
+		{
+			name: "half of it", status: Failure, says: "calling it", cure: "mv BIN/bpffs BIN/bpffs.bad && bpffsctl install",
+			make: func(r *rig) {
+				if err := os.Truncate(r.plugin(), 4096); err != nil {
+					r.t.Fatal(err)
+				}
+			}, mend: moved,
+		},
+		{
+			name: "another program", status: Failure, says: "not the plugin bpffs", cure: "mv BIN/bpffs BIN/bpffs.bad && bpffsctl install",
+			make: func(r *rig) { r.script("echo this is something else >&2") }, mend: moved,
+		},
+		{
+			name: "a program that does not end", status: Failure, says: "did not end in time", cure: "mv BIN/bpffs BIN/bpffs.bad && bpffsctl install",
+			make: func(r *rig) { r.Patience = time.Second; r.script("sleep 60") }, mend: moved,
+		},
+		{
+			name: "another version", status: Warning, says: "it is version v0.0.1, and this is bpffsctl", cure: "bpffsctl install --bin-dir BIN",
+			make: func(r *rig) { build(r.t, r.plugin(), "v0.0.1") }, mend: reinstalled,
+		},
+	} {
+		f.check = "plugin"
+		t.Run(f.name, f.test)
+	}
+}
+
+// build builds the plugin as another version.
+func build(t *testing.T, path, version string) {
+	t.Helper()
+	cmd := exec.Command("go", "build", "-C", "../../../..", "-buildvcs=false", "-ldflags", "-X main.buildVersion="+version, "-o", path, "./plugins/bpffs")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func TestFaultsOfTheNetworks(t *testing.T) {
+	const list = "10-net.conflist"
+	for _, f := range []fault{
+		{
+			name: "no network", check: "networks", status: Failure, says: "there is no network", cure: "install the main plugin, then: bpffsctl install",
+			make: func(r *rig) { remove(r.t, filepath.Join(r.ConfDir, list)) },
+			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net")); reinstalled(r) },
+		},
+		{
+			name: "the first file is no JSON", check: "networks", status: Failure, says: "cannot use this one", cure: "mv NETS/05-broken.conflist NETS/05-broken.conflist.bad",
+			make: func(r *rig) { r.write(r.t, "05-broken.conflist", `{"name": "x"`) },
+		},
+		{
+			name: "the first file is a pipe", check: "networks", status: Failure, says: "cannot use this one", cure: "mv NETS/05-pipe.conflist NETS/05-pipe.conflist.bad",
+			make: func(r *rig) { typed(r.t, "mkfifo "+r.ConfDir+"/05-pipe.conflist") },
+		},
+		{
+			name: "a later file is no JSON", check: "networks", status: Warning, says: "it is not used", cure: "mv NETS/20-broken.conf NETS/20-broken.conf.bad",
+			make: func(r *rig) { r.write(r.t, "20-broken.conf", "") },
+		},
+		{
+			name: "no network has bpffs", check: "networks", status: Failure, says: "pods run without", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			make: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net")) }, mend: reinstalled,
+		},
+		{
+			name: "only a network that is not used has it", check: "networks", status: Failure,
+			says: "the runtime uses this network, first, because it is the first of the directory; bpffs is only in NETS/10-net.conflist",
+			cure: "bpffsctl install", make: func(r *rig) { r.write(r.t, "05-first.conflist", listOf("1.0.0", "first")) }, mend: reinstalled,
+		},
+		{
+			name: "first in the chain", check: "chain", status: Failure, says: "bpffs is the first plugin of the network net", cure: "${EDITOR:-vi} NETS/10-net.conflist",
+			make: func(r *rig) { r.write(r.t, list, chain("1.0.0", "net", ours, bridge)) },
+			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
+		},
+		{
+			name: "twice in the chain", check: "chain", status: Warning, says: "a second time", cure: "bpffsctl install",
+			make: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours, ours)) }, mend: reinstalled,
+		},
+		{
+			name: "in the list and in a drop-in file", check: "chain", status: Warning, says: "a second time in the network net, after NETS/10-net.conflist", cure: "bpffsctl install",
+			make: func(r *rig) { r.write(r.t, "net/bpffs.conf", ours) }, mend: reinstalled,
+		},
+		{
+			name: "a cniVersion that the plugin does not support", check: "cni-version", status: Failure, says: `cniVersion "0.2.0" is none that bpffs supports`,
+			cure: `sed -i '/"cniVersion"/s/"0.2.0"/"1.0.0"/' NETS/10-net.conflist`,
+			make: func(r *rig) { r.write(r.t, list, listOf("0.2.0", "net", ours)) },
+		},
+		{
+			name: "no cniVersion", check: "cni-version", status: Failure, says: `cniVersion "" is none that bpffs supports`, cure: "${EDITOR:-vi} NETS/10-net.conflist",
+			make: func(r *rig) { r.write(r.t, list, `{"name": "net", "plugins": [`+bridge+`, `+ours+`]}`) },
+			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
+		},
+		{
+			name: "a drop-in file that the list forbids", check: "drop-ins", status: Failure, says: "loadOnlyInlinedPlugins", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
+			make: func(r *rig) {
+				r.write(r.t, list, strings.Replace(listOf("1.0.0", "net"), `"plugins"`, `"loadOnlyInlinedPlugins": true, "plugins"`, 1))
+				r.write(r.t, "net/bpffs.conf", ours)
+			}, mend: reinstalled,
+		},
+		{
+			name: "a drop-in file of no network", check: "drop-ins", status: Failure, says: "there is no network nett", cure: "rm NETS/nett/bpffs.conf && bpffsctl install",
+			make: func(r *rig) { r.write(r.t, "nett/bpffs.conf", ours) },
+			mend: func(r *rig) { remove(r.t, filepath.Join(r.ConfDir, "nett/bpffs.conf")); reinstalled(r) },
+		},
+		{
+			name: "an unknown key of a map", check: "plugin-configuration", status: Failure, says: "maps[0].size: 1: there is no such key", cure: "${EDITOR:-vi} NETS/10-net.conflist",
+			make: func(r *rig) {
+				r.write(r.t, list, listOf("1.0.0", "net", `{"type": "bpffs", "maps": [{"name": "stats_", "size": 1}]}`))
+			},
+			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
+		},
+		{
+			name: "a relative root", check: "plugin-configuration", status: Failure, says: "it is not an absolute path", cure: "${EDITOR:-vi} NETS/10-net.conflist",
+			make: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", `{"type": "bpffs", "bpfRoot": "run/bpf"}`)) },
+			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
+		},
+		{
+			name: "an unknown key in a drop-in file", check: "plugin-configuration", status: Warning, says: "the plugin does not know bpfroot", cure: "${EDITOR:-vi} NETS/net/bpffs.conf",
+			make: func(r *rig) { r.write(r.t, "net/bpffs.conf", `{"type": "bpffs", "bpfroot": "/run/bpf"}`) },
+			mend: func(r *rig) { remove(r.t, filepath.Join(r.ConfDir, "net/bpffs.conf")) },
+		},
+	} {
+		t.Run(f.name, f.test)
+	}
+}
+
+// Without --root the configurations say where to look.
+func TestPlacesOfTheNetworks(t *testing.T) {
+	r := newRig(t)
+	other := newRig(t)
+	r.write(t, "10-net.conflist", listOf("1.0.0", "net", `{"type": "bpffs", "bpfRoot": "`+r.Root+`", "maps": [{"name": "stats_"}]}`))
+	r.write(t, "20-other.conflist", listOf("1.0.0", "other", `{"type": "bpffs", "bpfRoot": "`+other.Root+`"}`))
+	want := []string{r.Root, other.Root}
+	r.Root = ""
+	var got []string
+	for _, f := range of(Run(t.Context(), r.Options), "root") {
+		got = append(got, f.Looked)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("it looked at %q; wanted %q", got, want)
+	}
+}
+
+// The network of Multus calls others, of which nobody else knows.
+func TestNetworkThatDelegates(t *testing.T) {
+	r := newRig(t)
+	r.write(t, "00-multus.conf", `{"cniVersion": "1.0.0", "name": "multus", "type": "multus", "clusterNetwork": "net"}`)
+	if bad := faulty(of(r.run(t), "networks")); len(bad) > 0 {
+		t.Errorf("networks with Multus in front: %+v", bad)
+	}
+}
+
+// What ADD of the built plugin does not know, and nothing else, is unknown here.
+func TestKnownKeys(t *testing.T) {
+	r := newRig(t)
+	config := `{"cniVersion": "1.0.0", "name": "net", "type": "bpffs", "bpfRoot": "` + r.Root + `", "zzz": 1, "cni.dev/x": 1`
+	for _, key := range knownKeys() {
+		if !strings.Contains(config, `"`+key+`"`) && key != "prevResult" {
+			config += `, "` + key + `": null`
+		}
+	}
+	config += `, "prevResult": {"cniVersion": "1.0.0"}}`
+	cmd := exec.Command(r.plugin())
+	cmd.Env = []string{"CNI_COMMAND=ADD", "CNI_CONTAINERID=c", "CNI_IFNAME=eth0", "CNI_NETNS=/none", "CNI_PATH=/"}
+	cmd.Stdin = strings.NewReader(config)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("ADD with %s: %v: %s", config, err, stderr.String())
+	}
+	lines := slices.DeleteFunc(strings.Split(stderr.String(), "\n"), func(l string) bool { return !strings.Contains(l, "key") })
+	if len(lines) != 1 || !strings.Contains(lines[0], "zzz") {
+		t.Errorf("ADD warns of %q; wanted only of zzz", lines)
+	}
+	if got := unknownKeys([]byte(config)); !slices.Equal(got, []string{"zzz"}) {
+		t.Errorf("unknown keys: %q; wanted zzz", got)
+	}
+}

@@ -1,0 +1,159 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+)
+
+// A criRuntime is what the container runtime says over the CRI, and what was seen
+// of its process.
+type criRuntime struct {
+	cri.Version
+
+	socket  string // empty: there is none at the usual places
+	err     error
+	network cri.Network
+	process process
+}
+
+// A process is zero if it is not known.
+type process struct {
+	holder
+
+	ownNS bool // it has a mount namespace of its own
+}
+
+// libcni returns what the runtime's library can do.
+func (r criRuntime) libcni() libcni {
+	if r.err != nil || r.socket == "" {
+		return libcni{}
+	}
+	return libcniOf(r.Runtime, r.Version.Version)
+}
+
+// lookAtRuntime asks the runtime at the socket, or the first that answers of those
+// at the usual places.
+func lookAtRuntime(ctx context.Context, socket string, patience time.Duration) criRuntime {
+	sockets := []string{socket}
+	if socket == "" {
+		var err error
+		if sockets, err = cri.Present(cri.DefaultSockets()); err != nil {
+			return criRuntime{socket: "the usual places", err: err}
+		}
+	}
+	var first criRuntime
+	for i, socket := range sockets {
+		r := ask(ctx, socket, patience)
+		if r.err == nil {
+			r.process = processOf(strings.TrimPrefix(socket, "unix://"))
+			return r
+		}
+		if i == 0 {
+			first = r
+		}
+	}
+	return first
+}
+
+func ask(ctx context.Context, socket string, patience time.Duration) criRuntime {
+	r := criRuntime{socket: socket}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := cri.New(socket)
+	if err == nil {
+		defer c.Close()
+		r.Version, err = c.Version(ctx)
+	}
+	if err == nil {
+		r.network, err = c.Network(ctx)
+	}
+	r.err = err
+	return r
+}
+
+// processOf returns the process that listens at a socket, if that can be known,
+// and in which mount namespace it is.
+func processOf(socket string) (p process) {
+	pid, err := peerOf(socket)
+	if err != nil || pid == 0 {
+		return p
+	}
+	ours, err := os.Stat("/proc/self/ns/mnt")
+	if err != nil {
+		return p
+	}
+	its, err := os.Stat(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	if err != nil {
+		return p
+	}
+	p = process{holder{pid: pid}, !os.SameFile(ours, its)}
+	p.name = nameOfProcess(pid)
+	return p
+}
+
+func checkRuntime(_ context.Context, n *node) []Finding {
+	return decideRuntime(n.runtime())
+}
+
+// decideRuntime only warns of a node without a socket: podman has none.
+func decideRuntime(r criRuntime) []Finding {
+	const logs = "journalctl -n 20 -u containerd, or of your runtime's unit"
+	what := libcniOf(r.Runtime, r.Version.Version).String()
+	switch {
+	case r.socket == "":
+		return warn("the usual places", "no CRI socket: nothing is known of the runtime", "if there is one: bpffsctl doctor --cri-socket PATH")
+	case r.err != nil:
+		return fail(r.socket, r.err.Error(), "what says it: "+logs+"; sockets that there are: ls /run/*/*.sock")
+	case !r.network.Ready:
+		return fail(r.socket, what+": the network is not ready: "+r.network.Message, "what this says; and: "+logs)
+	}
+	return well(r.socket, what+": the network is ready")
+}
+
+func checkRuntimeNamespace(_ context.Context, n *node) []Finding {
+	p := n.runtime().process
+	var found []Finding
+	for _, s := range n.sights() {
+		found = append(found, decideRuntimeNamespace(p, s, p.sees(s.path))...)
+	}
+	return found
+}
+
+// sees reports whether the runtime finds at the path what is there.
+func (p process) sees(path string) bool {
+	if !p.ownNS {
+		return true
+	}
+	ours, err := inodeOf(path)
+	if err != nil {
+		return false
+	}
+	its, err := inodeOf(filepath.Join(fmt.Sprintf("/proc/%d/root", p.pid), path))
+	return err == nil && its == ours
+}
+
+func decideRuntimeNamespace(p process, s sight, sees bool) []Finding {
+	looked := p.String()
+	cure := "let the runtime use the host's mount namespace (systemd: no PrivateMounts=, PrivateTmp= or ProtectSystem= in its unit), " +
+		"or mount before it starts: " + command("mount", "-t", "bpf", "none", s.path) + "; then restart it"
+	switch {
+	case p.pid == 0:
+		return well("the runtime", "its process is not known")
+	case !p.ownNS:
+		return well(looked, "the runtime is in this mount namespace")
+	case s.rootErr != nil:
+		return notLooked(s, "root")
+	case !s.mounted:
+		return warn(looked, "the runtime has a mount namespace of its own, in which the first ADD mounts the bpffs; it dies with the runtime, and nobody else sees it", cure)
+	case !sees:
+		return fail(looked, "the runtime has a mount namespace of its own and does not see the bpffs at "+s.path+
+			": pods have their maps in another one, which dies with the runtime", cure)
+	}
+	return well(looked, "the runtime has a mount namespace of its own, and sees this bpffs")
+}

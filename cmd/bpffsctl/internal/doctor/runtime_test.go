@@ -1,0 +1,261 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"google.golang.org/grpc"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// aRuntime answers as a container runtime does.
+type aRuntime struct {
+	cri.UnimplementedRuntimeServiceServer
+
+	name, version, whyNot string
+	silent                bool
+}
+
+func (r *aRuntime) Version(ctx context.Context, _ *cri.VersionRequest) (*cri.VersionResponse, error) {
+	if r.silent {
+		<-ctx.Done()
+	}
+	return &cri.VersionResponse{RuntimeName: r.name, RuntimeVersion: r.version}, nil
+}
+
+func (r *aRuntime) Status(context.Context, *cri.StatusRequest) (*cri.StatusResponse, error) {
+	return &cri.StatusResponse{Status: &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
+		{Type: cri.RuntimeReady, Status: true},
+		{Type: cri.NetworkReady, Status: r.whyNot == "", Message: r.whyNot},
+	}}}, nil
+}
+
+// listen answers at the socket until stop is called.
+func (r *aRuntime) listen(socket string) (stop func(), err error) {
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	server := grpc.NewServer()
+	cri.RegisterRuntimeServiceServer(server, r)
+	go func() { _ = server.Serve(l) }()
+	return server.Stop, nil
+}
+
+// startRuntime starts the runtime of a rig.
+func (r *rig) startRuntime() {
+	r.t.Helper()
+	r.cri = &aRuntime{name: "containerd", version: "v2.4.2"}
+	r.CRISocket = filepath.Join(r.t.TempDir(), "cri.sock")
+	stop, err := r.cri.listen(r.CRISocket)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.stopRuntime = stop
+	r.t.Cleanup(stop)
+}
+
+const envElsewhere = "BPFFS_TEST_ELSEWHERE"
+
+// beRuntime is a runtime in a mount namespace of its own, in which another bpffs
+// is at the path if that is to be. The namespace of a process is that of the
+// thread which executes it.
+func beRuntime(stdout io.Writer) error {
+	if os.Getenv(envElsewhere) == "" {
+		runtime.LockOSThread()
+		if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+			return err
+		}
+		if path := os.Getenv(envPath); path != "" {
+			if err := syscall.Mount("", "/", "", syscall.MS_PRIVATE|syscall.MS_REC, ""); err != nil {
+				return err
+			}
+			if err := syscall.Mount("bpf", path, "bpf", 0, ""); err != nil {
+				return err
+			}
+		}
+		return syscall.Exec("/proc/self/exe", os.Args[:1], append(os.Environ(), envElsewhere+"=1"))
+	}
+	if _, err := (&aRuntime{name: "containerd", version: "v2.4.2"}).listen(os.Getenv(envSocket)); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "listens")
+	testns.Await()
+	return nil
+}
+
+// elsewhere starts the runtime in a mount namespace of its own.
+func (r *rig) elsewhere(other string) {
+	r.t.Helper()
+	r.CRISocket = filepath.Join(r.t.TempDir(), "elsewhere.sock")
+	testns.Start(r.t, "runtime", envSocket+"="+r.CRISocket, envPath+"="+other)
+}
+
+func TestFaultsOfTheRuntime(t *testing.T) {
+	const list = "10-net.conflist"
+	tooNew := `sed -i '/"cniVersion"/s/"1.1.0"/"1.0.0"/' NETS/10-net.conflist`
+	for _, f := range []fault{
+		{
+			name: "does not run", check: "runtime", status: Failure, says: "no container runtime listens there", cure: "journalctl",
+			make: func(r *rig) { r.stopRuntime() }, mend: (*rig).startRuntime,
+		},
+		{
+			name: "does not answer", check: "runtime", status: Failure, says: "no answer", cure: "journalctl",
+			make: func(r *rig) { r.hurry(); r.cri.silent = true }, mend: (*rig).startRuntime,
+		},
+		{
+			name: "speaks no CRI", check: "runtime", status: Failure, says: "it does not speak the CRI", cure: "ls /run/*/*.sock",
+			make: func(r *rig) {
+				r.CRISocket = filepath.Join(r.t.TempDir(), "other.sock")
+				l, err := net.Listen("unix", r.CRISocket)
+				if err != nil {
+					r.t.Fatal(err)
+				}
+				server := grpc.NewServer()
+				go func() { _ = server.Serve(l) }()
+				r.t.Cleanup(server.Stop)
+			}, mend: (*rig).startRuntime,
+		},
+		{
+			name: "none at the usual places", check: "runtime", status: Warning, says: "no CRI socket", cure: "--cri-socket",
+			make: func(r *rig) { testns.Mount(r.t, "tmpfs", "/run", ""); r.CRISocket = "" }, mend: (*rig).startRuntime,
+		},
+		{
+			name: "network not ready", check: "runtime", status: Failure, says: "the network is not ready: cni plugin not initialized", cure: "what this says",
+			make: func(r *rig) { r.cri.whyNot = "cni plugin not initialized" }, mend: func(r *rig) { r.cri.whyNot = "" },
+		},
+		{
+			name: "cniVersion too new for it", check: "cni-version", status: Failure, says: "cniVersion 1.1.0 is too new for containerd 1.6.20", cure: tooNew,
+			make: func(r *rig) { r.cri.version = "1.6.20~ds1"; r.write(r.t, list, listOf("1.1.0", "net", ours)) },
+		},
+		{
+			name: "ignores drop-in files", check: "drop-ins", status: Failure, says: "containerd 1.7.27 ignores drop-in files",
+			cure: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
+			make: func(r *rig) {
+				r.cri.version = "v1.7.27"
+				r.write(r.t, list, listOf("1.0.0", "net"))
+				r.write(r.t, "net/bpffs.conf", ours)
+			}, mend: reinstalled,
+		},
+		{
+			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: cri-o 1.33.0",
+			cure: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
+			make: func(r *rig) {
+				r.cri.name, r.cri.version = "cri-o", "1.33.0"
+				r.write(r.t, list, listOf("1.0.0", "net"))
+				r.write(r.t, "net/bpffs.conf", ours)
+			}, mend: reinstalled,
+		},
+		{
+			name: "sees another bpffs", check: "runtime-namespace", status: Failure, says: "does not see the bpffs at ROOT", cure: "mount -t bpf none ROOT",
+			make: func(r *rig) { r.elsewhere(r.Root) }, mend: (*rig).startRuntime,
+		},
+		{
+			name: "will mount in a namespace of its own", check: "runtime-namespace", status: Warning, says: "in which the first ADD mounts the bpffs", cure: "mount -t bpf none ROOT",
+			make: func(r *rig) { r.Root = r.t.TempDir(); r.elsewhere("") },
+			mend: func(r *rig) { testns.Mount(r.t, "bpf", r.Root, "mode=0700"); r.elsewhere("") },
+		},
+	} {
+		t.Run(f.name, f.test)
+	}
+}
+
+// Where nothing is wrong, also in rarer cases, nothing is said.
+func TestHealthyRuntimes(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		make func(r *rig)
+		says string // one of the findings
+	}{
+		{"containerd 2.4 reads a drop-in file", func(r *rig) {
+			r.write(r.t, "10-net.conflist", listOf("1.1.0", "net"))
+			r.write(r.t, "net/bpffs.conf", ours)
+		}, "containerd 2.4.2 reads it"},
+		{"a namespace of its own in which the bpffs is the same", func(r *rig) { r.elsewhere("") }, "a mount namespace of its own, and sees this bpffs"},
+		{"the same namespace", func(*rig) {}, "the runtime is in this mount namespace"},
+		{"cri-o with cniVersion 1.1.0", func(r *rig) {
+			r.cri.name, r.cri.version = "cri-o", "1.33.0"
+			r.write(r.t, "10-net.conflist", listOf("1.1.0", "net", ours))
+		}, "needs a runtime with libcni 1.2"},
+		{"nothing mounted yet", func(r *rig) {
+			dir := r.t.TempDir()
+			testns.Bind(r.t, dir, dir)
+			r.share(r.t, dir)
+			r.Root = filepath.Join(dir, "bpf")
+		}, "the first ADD mounts a bpffs"},
+		{"pins of others in the map directory", func(r *rig) { r.pin(r.t, "cilium_lxc"); r.pin(r.t, "cilium_policy_00012") }, "2 pins of others"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			row.make(r)
+			found := r.run(t)
+			if bad := faulty(found); len(bad) > 0 {
+				t.Errorf("faults on a healthy node: %+v", bad)
+			}
+			if !strings.Contains(fmt.Sprint(found), row.says) {
+				t.Errorf("no finding has %q: %+v", row.says, found)
+			}
+		})
+	}
+}
+
+func TestLibcniOf(t *testing.T) {
+	for _, row := range []struct {
+		name, version string
+		want          libcni
+	}{
+		{"containerd", "1.6.20~ds1", libcni{"containerd 1.6.20~ds1", true, "1.0.0", false}},
+		{"containerd", "v1.7.27", libcni{"containerd 1.7.27", true, "1.0.0", false}},
+		{"containerd", "v2.0.5", libcni{"containerd 2.0.5", true, "1.1.0", false}},
+		{"containerd", "v2.1.0", libcni{"containerd 2.1.0", true, "1.1.0", true}},
+		{"containerd", "v2.4.2", libcni{"containerd 2.4.2", true, "1.1.0", true}},
+		{"containerd", "v3.0.0-rc.1", libcni{"containerd 3.0.0-rc.1", true, "1.1.0", true}},
+		{"containerd", "devel", libcni{"containerd devel", false, "", false}},
+		{"cri-o", "1.33.0", libcni{"cri-o 1.33.0", false, "", false}},
+		{"", "", libcni{}},
+	} {
+		if got := libcniOf(row.name, row.version); got != row.want {
+			t.Errorf("libcniOf(%q, %q) = %+v; wanted %+v", row.name, row.version, got, row.want)
+		}
+	}
+}
+
+func TestNewer(t *testing.T) {
+	for _, row := range []struct {
+		a, b string
+		want bool
+	}{
+		{"1.1.0", "1.0.0", true},
+		{"1.0.0", "1.0.0", false},
+		{"0.4.0", "1.0.0", false},
+		{"1.10.0", "1.9.0", true},
+		{"", "1.0.0", false},
+		{"latest", "1.0.0", false},
+	} {
+		if got := newer(row.a, row.b); got != row.want {
+			t.Errorf("newer(%q, %q) = %v; wanted %v", row.a, row.b, got, row.want)
+		}
+	}
+}
+
+// The processes that have a lock, or listen, may be on the host of a container.
+func TestUnknownProcesses(t *testing.T) {
+	if found := decideRuntimeNamespace(process{}, sight{}, false); len(faulty(found)) > 0 {
+		t.Errorf("a runtime whose process is not known: %+v", found)
+	}
+	s := sight{seenErr: fmt.Errorf("records: %w", bpffs.ErrLocked)}
+	if found := decideLock(s); len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Cure, "/proc/locks") {
+		t.Errorf("a lock whose holder is not known: %+v", found)
+	}
+}
