@@ -17,7 +17,7 @@ func plant(source, dir string, n int) ([]tree, error) {
 	forest := make([]tree, n)
 	for i := range forest {
 		forest[i] = tree(filepath.Join(dir, fmt.Sprint(i)))
-		for _, part := range []string{"pkg", "plugins", "internal", "test/reliability"} {
+		for _, part := range []string{"pkg", "plugins", "internal", "test/internal", "test/reliability"} {
 			err := os.CopyFS(filepath.Join(string(forest[i]), part), os.DirFS(filepath.Join(source, part)))
 			if err != nil {
 				return nil, err
