@@ -25,6 +25,7 @@ type lab struct {
 	rows        []row
 	noise       []float64 // of the empty program, one for each measurement
 	fewest      int       // runs of the empty program in any of them
+	calls       []calls
 	byMounts    series
 	byEndpoints series
 	sparse      string  // a bpffs without endpoints
@@ -59,6 +60,7 @@ func measureNode(o options) error {
 		{"all programs in turn", l.measurePrograms},
 		{"peak memory", l.measurePeak},
 		{"many at once", l.measureAtOnce},
+		{"system calls", l.measureCalls},
 		{"ADD alone", l.measureFew},
 		{"more and more endpoints", l.measureEndpoints},
 		{"more and more mounts", l.measureMounts},

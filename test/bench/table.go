@@ -63,6 +63,10 @@ func (l *lab) print(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	fmt.Fprintln(w)
+	for _, c := range l.calls {
+		c.print(w)
+	}
 	noise := slices.Max(l.noise)
 	fmt.Fprintf(w, "\nnoise: p90/p10 of the empty program was %.2f in the middle and %.2f at worst of %d measurements, limit %.2f\n",
 		middle(l.noise), noise, len(l.noise), noiseLimit)

@@ -6,12 +6,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Name names the system calls that can change something.
+// Name names the system calls that the programs here make.
 func Name(nr uint64) string {
 	if name, ok := changing()[nr]; ok {
 		return name
 	}
+	if name, ok := looking()[nr]; ok {
+		return name
+	}
 	return fmt.Sprintf("system call %d", nr)
+}
+
+// looking returns system calls that change nothing.
+func looking() map[uint64]string {
+	return map[uint64]string{
+		unix.SYS_OPENAT: "openat", unix.SYS_CLOSE: "close", unix.SYS_READ: "read", unix.SYS_FCNTL: "fcntl",
+		unix.SYS_NEWFSTATAT: "newfstatat", unix.SYS_FSTAT: "fstat", unix.SYS_FSTATFS: "fstatfs", unix.SYS_STATFS: "statfs",
+		unix.SYS_STATX: "statx", unix.SYS_STATMOUNT: "statmount", unix.SYS_READLINKAT: "readlinkat",
+		unix.SYS_GETDENTS64: "getdents64", unix.SYS_LSEEK: "lseek", unix.SYS_PPOLL: "ppoll", unix.SYS_GETEUID: "geteuid",
+		unix.SYS_MMAP: "mmap", unix.SYS_PRLIMIT64: "prlimit64", unix.SYS_RT_SIGACTION: "rt_sigaction",
+		unix.SYS_EPOLL_CREATE1: "epoll_create1", unix.SYS_EPOLL_CTL: "epoll_ctl", unix.SYS_EVENTFD2: "eventfd2",
+	}
 }
 
 // changing returns the system calls that change something on the node, or that
