@@ -71,9 +71,6 @@ func (d *dir) replace(name string, before, now []byte) error {
 	if err := d.write(now, fi.Mode().Perm(), fi); err != nil {
 		return err
 	}
-	if is, err := os.ReadFile(path); err != nil || !bytes.Equal(is, before) {
-		return errors.Join(errChanged, d.clear())
-	}
 	if err := d.swap(path, temp, before, now); err != nil {
 		return errors.Join(err, d.clear())
 	}
@@ -86,7 +83,7 @@ func (d *dir) replace(name string, before, now []byte) error {
 func (d *dir) swap(path, temp string, before, now []byte) error {
 	err := exchange(temp, path)
 	if errors.Is(err, errNoExchange) {
-		return os.Rename(temp, path)
+		return renameOver(path, temp, before)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return errChanged
@@ -101,6 +98,15 @@ func (d *dir) swap(path, temp string, before, now []byte) error {
 		return errors.Join(errChanged, exchange(temp, path))
 	}
 	return errChanged
+}
+
+// renameOver is swap where the file system can only rename. What somebody else
+// writes between its two steps is lost until they write again.
+func renameOver(path, temp string, before []byte) error {
+	if !holds(path, before) {
+		return errChanged
+	}
+	return os.Rename(temp, path)
 }
 
 func holds(path string, content []byte) bool {

@@ -72,6 +72,14 @@ func TestReplaceMeanwhile(t *testing.T) {
 			put(t, d.join(scratch), "ours")
 			return d.swap(d.join("y"), d.join(scratch), []byte("older"), []byte("ours"))
 		}, map[string]string{"x": "theirs", scratch: "ours"}, errChanged},
+		{"where the file system can only rename, not at all", func(d *dir) error {
+			put(t, d.join(scratch), "ours")
+			return renameOver(d.join("x"), d.join(scratch), []byte("theirs"))
+		}, map[string]string{"x": "ours"}, nil},
+		{"where it can only rename, before that", func(d *dir) error {
+			put(t, d.join(scratch), "ours")
+			return renameOver(d.join("x"), d.join(scratch), []byte("older"))
+		}, map[string]string{"x": "theirs", scratch: "ours"}, errChanged},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDir(t)

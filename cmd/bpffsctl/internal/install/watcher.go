@@ -3,7 +3,6 @@ package install
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +15,7 @@ import (
 type watcher struct {
 	*fsnotify.Watcher
 	binDir, confDir string
-	dirs            map[string]fs.FileInfo // what is watched at each path, nil if nothing
+	missing         bool // one of them cannot be watched now
 }
 
 func newWatcher(binDir, confDir string) (*watcher, error) {
@@ -24,28 +23,16 @@ func newWatcher(binDir, confDir string) (*watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watching %s and %s: %w", binDir, confDir, err)
 	}
-	return &watcher{w, filepath.Clean(binDir), filepath.Clean(confDir), make(map[string]fs.FileInfo)}, nil
+	return &watcher{Watcher: w, binDir: filepath.Clean(binDir), confDir: filepath.Clean(confDir)}, nil
 }
 
 // arm watches the directories that are at the paths now, and those of networks.
+// The watch of one that was removed or moved has ended by itself.
 func (w *watcher) arm() {
-	paths := append(w.networks(), w.binDir, w.confDir)
-	for path := range w.dirs {
-		if !slices.Contains(paths, path) {
-			_ = w.Remove(path)
-			delete(w.dirs, path)
-		}
-	}
-	for _, path := range paths {
-		before := w.dirs[path]
-		now, err := os.Stat(path)
-		if err == nil && before != nil && os.SameFile(before, now) && w.has(path) {
-			continue
-		}
-		_ = w.Remove(path) // fails if it vanished, which ends the watch too
-		w.dirs[path] = nil
-		if err == nil && w.Add(path) == nil {
-			w.dirs[path] = now
+	w.missing = false
+	for _, path := range append(w.networks(), w.binDir, w.confDir) {
+		if !slices.Contains(w.WatchList(), path) && w.Add(path) != nil {
+			w.missing = true
 		}
 	}
 }
@@ -59,11 +46,6 @@ func (w *watcher) networks() (paths []string) {
 		}
 	}
 	return paths
-}
-
-// has reports whether the watch of the path has not ended by itself.
-func (w *watcher) has(path string) bool {
-	return slices.Contains(w.WatchList(), path)
 }
 
 // wait returns when it is time to look again: soon after something changed, but
@@ -101,10 +83,8 @@ func (w *watcher) wait(ctx context.Context, pause time.Duration) error {
 
 // idle returns how long to wait without any event.
 func (w *watcher) idle() time.Duration {
-	for _, fi := range w.dirs {
-		if fi == nil {
-			return blind
-		}
+	if w.missing {
+		return blind
 	}
 	return always
 }
