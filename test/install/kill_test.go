@@ -103,7 +103,7 @@ func (s *stage) keep(name string) {
 // reset puts the copy into the place of the node.
 func (s *stage) reset(name string) {
 	s.Helper()
-	s.shell("rm -rf %[1]s && cp -a %[1]s."+name+" %[1]s", s.dir)
+	s.shell("rm -rf %[1]s && cp -al %[1]s."+name+" %[1]s", s.dir)
 }
 
 func (s *stage) shell(format string, args ...any) {

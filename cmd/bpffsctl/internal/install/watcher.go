@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -27,11 +26,12 @@ func newWatcher(binDir, confDir string) (*watcher, error) {
 }
 
 // arm watches the directories that are at the paths now, and those of networks.
-// The watch of one that was removed or moved has ended by itself.
+// The watch of one that was removed or moved has ended by itself, and one that is
+// watched already stays so.
 func (w *watcher) arm() {
 	w.missing = false
 	for _, path := range append(w.networks(), w.binDir, w.confDir) {
-		if !slices.Contains(w.WatchList(), path) && w.Add(path) != nil {
+		if w.Add(path) != nil {
 			w.missing = true
 		}
 	}
