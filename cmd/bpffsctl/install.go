@@ -95,8 +95,9 @@ func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 func (f *installFlags) installer(stderr io.Writer) (install.Installer, error) {
 	in := install.Installer{
 		BinDir: f.binDir, ConfDir: f.confDir, Network: f.network, Mode: install.Mode(f.mode), From: f.from,
-		Plugin: []byte(`{"type":"bpffs"}`),
-		Log:    logTo(stderr),
+		Plugin:       []byte(`{"type":"bpffs"}`),
+		ReadsDropIns: (&install.Runtime{Socket: f.criSocket}).ReadsDropIns,
+		Log:          logTo(stderr),
 	}
 	switch in.Mode {
 	case install.Auto, install.DropIn, install.Conflist:

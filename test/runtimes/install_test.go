@@ -15,13 +15,13 @@ import (
 
 func TestInstall16(t *testing.T) {
 	if onNode(t) {
-		installed(t, newContainerd(t, "1.6"), "conflist")
+		installed(t, newContainerd(t, "1.6"), "conflist", "auto")
 	}
 }
 
 func TestInstall24(t *testing.T) {
 	if onNode(t) {
-		installed(t, newContainerd(t, "2.4"), "conflist", "drop-in")
+		installed(t, newContainerd(t, "2.4"), "conflist", "drop-in", "auto")
 	}
 }
 
@@ -34,7 +34,11 @@ func installed(t *testing.T, rt *containerd, modes ...string) {
 	}
 	rt.network(t, bridgeOnly)
 	for _, mode := range modes {
-		bpffsctl(t, 0, "install", "--mode", mode)
+		bpffsctl(t, 0, "install", "--mode", mode, "--cri-socket", socket)
+		_, err := os.Stat(confDir + "/" + network + "/bpffs.conf")
+		if got, want := err == nil, rt.version == "2.4" && mode != "conflist"; got != want {
+			t.Errorf("with %s: there is a drop-in file: %v, want %v", mode, got, want)
+		}
 		p := podWith(t, rt, 1)
 		bpffsctl(t, 1, "uninstall")
 		without := podWith(t, rt, 0)

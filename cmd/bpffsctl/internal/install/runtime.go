@@ -1,9 +1,50 @@
 package install
 
 import (
+	"context"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 )
+
+// patience is how long a runtime may take to say what it is.
+const patience = 2 * time.Second
+
+// A Runtime is the container runtime of the node.
+type Runtime struct {
+	Socket string // its CRI socket; empty: the first of the usual ones that answers
+
+	reads bool // what it said last
+}
+
+// ReadsDropIns reports whether the runtime is known to read drop-in files. One
+// that does not answer is what it was when it did, at first one that does not.
+func (r *Runtime) ReadsDropIns(ctx context.Context) bool {
+	sockets := []string{r.Socket}
+	if r.Socket == "" {
+		sockets = cri.DefaultSockets()
+	}
+	for _, socket := range sockets {
+		if v, err := versionAt(ctx, socket); err == nil {
+			r.reads = ReadsDropIns(v.Runtime, v.Version)
+			break
+		}
+	}
+	return r.reads
+}
+
+func versionAt(ctx context.Context, socket string) (cri.Version, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := cri.New(socket)
+	if err != nil {
+		return cri.Version{}, err
+	}
+	defer c.Close()
+	return c.Version(ctx)
+}
 
 // ReadsDropIns reports whether a container runtime, by the name and version that
 // it gives over CRI, is known to read the files in directories of networks: those

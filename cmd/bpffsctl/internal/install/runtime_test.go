@@ -1,6 +1,14 @@
 package install
 
-import "testing"
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"testing"
+
+	"google.golang.org/grpc"
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
 
 func TestReadsDropIns(t *testing.T) {
 	for _, tt := range []struct {
@@ -23,5 +31,42 @@ func TestReadsDropIns(t *testing.T) {
 		if got := ReadsDropIns(tt.name, tt.version); got != tt.want {
 			t.Errorf("ReadsDropIns(%q, %q): %v, want %v", tt.name, tt.version, got, tt.want)
 		}
+	}
+}
+
+// A served runtime says that it is containerd 2.4.
+type served struct {
+	runtime.UnimplementedRuntimeServiceServer
+}
+
+func (served) Version(context.Context, *runtime.VersionRequest) (*runtime.VersionResponse, error) {
+	return &runtime.VersionResponse{RuntimeName: "containerd", RuntimeVersion: "v2.4.2"}, nil
+}
+
+// A runtime that is being restarted is what it was, so that the network does not
+// change from one way to the other and back.
+func TestRuntimeIsRestarted(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "cri")
+	r := Runtime{Socket: socket}
+	if r.ReadsDropIns(t.Context()) {
+		t.Error("before anything answers: true, want false")
+	}
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	runtime.RegisterRuntimeServiceServer(server, served{})
+	done := make(chan error)
+	go func() { done <- server.Serve(listener) }()
+	if !r.ReadsDropIns(t.Context()) {
+		t.Error("of containerd 2.4: false, want true")
+	}
+	server.Stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if !r.ReadsDropIns(t.Context()) {
+		t.Error("while it is restarted: false, want true as before")
 	}
 }
