@@ -9,6 +9,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -152,9 +153,21 @@ func well(looked, detail string) []Finding {
 }
 
 func warn(looked, detail, cure string) []Finding {
-	return []Finding{{Looked: looked, Status: Warning, Detail: detail, Cure: cure}}
+	return []Finding{{Looked: looked, Status: Warning, Detail: without(looked, detail), Cure: cure}}
 }
 
 func fail(looked, detail, cure string) []Finding {
-	return []Finding{{Looked: looked, Status: Failure, Detail: detail, Cure: cure}}
+	return []Finding{{Looked: looked, Status: Failure, Detail: without(looked, detail), Cure: cure}}
+}
+
+// without takes away that an error begins with the path, which stands before it.
+func without(looked, detail string) string {
+	return strings.TrimPrefix(detail, looked+": ")
+}
+
+// mendFirst is the cure where a check could not look because of another one.
+const mendFirst = "mend that first, then: bpffsctl doctor"
+
+func notLooked(looked, because string) []Finding {
+	return warn(looked, "not looked at, because of what "+because+" says", mendFirst)
 }

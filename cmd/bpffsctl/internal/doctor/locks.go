@@ -82,7 +82,7 @@ func lastingHolder(path string, later time.Duration) holder {
 func decideLock(s sight) []Finding {
 	switch {
 	case s.rootErr != nil:
-		return notLooked(s, "root")
+		return notLooked(s.path, "root")
 	case s.locker.pid != 0:
 		return fail(s.path, fmt.Sprintf("%v keeps the directory locked, so that no bpffs can be mounted on it", s.locker), endHolder(s.locker))
 	case errors.Is(s.seenErr, bpffs.ErrLocked):

@@ -26,7 +26,40 @@ func TestMain(m *testing.M) {
 		"doctor":       runElsewhere,
 		"runtime":      beRuntime,
 	})
-	os.Exit(testns.Main(m))
+	os.Exit(withCommands(func() int { return testns.Main(m) }))
+}
+
+// version is that of the commands that the tests type.
+const version = "v1.2.3"
+
+// withCommands builds bpffsctl and the plugin, so that cures can be typed as they
+// are printed, and calls run with them in the path.
+func withCommands(run func() int) int {
+	if testns.Inside() {
+		return run()
+	}
+	dir, err := os.MkdirTemp("", "doctor")
+	if err == nil {
+		err = errors.Join(build("../..", ".", filepath.Join(dir, "bpffsctl"), version),
+			build("../../../..", "./plugins/bpffs", filepath.Join(dir, "bpffs"), version),
+			os.Setenv("PATH", dir+":"+os.Getenv("PATH")))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	return run()
+}
+
+// build builds a package of a module as a version.
+func build(module, pkg, to, version string) error {
+	cmd := exec.Command("go", "build", "-C", module, "-buildvcs=false", "-ldflags", "-X main.buildVersion="+version, "-o", to, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w: %s", pkg, err, out)
+	}
+	return nil
 }
 
 // The environment tells other processes of a test where to do their part.
@@ -80,7 +113,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, Options: Options{Root: testns.BPFFS(t), Patience: 5 * time.Second}}
+	r := &rig{t: t, Options: Options{Root: testns.BPFFS(t), Version: version, Patience: 5 * time.Second}}
 	r.share(t, r.Root)
 	r.install(t)
 	r.startRuntime()
@@ -99,19 +132,19 @@ func (r *rig) install(t *testing.T) {
 	t.Helper()
 	r.BinDir, r.ConfDir = t.TempDir(), t.TempDir()
 	r.putPlugin(t)
-	r.Version = lookAtPlugin(t.Context(), r.BinDir, 10*time.Second).version
-	if r.Version == "" {
-		t.Fatal("the plugin does not say its version")
-	}
 	r.write(t, "10-net.conflist", listOf("1.0.0", "net", ours))
 }
 
 // putPlugin copies the built plugin.
 func (r *rig) putPlugin(t *testing.T) {
 	t.Helper()
-	built, err := os.ReadFile("../../../../bin/bpffs")
+	path, err := exec.LookPath("bpffs")
 	if err != nil {
-		t.Fatalf("%v: make build", err)
+		t.Fatal(err)
+	}
+	built, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(r.BinDir, "bpffs"), built, 0o755); err != nil {
 		t.Fatal(err)
@@ -214,13 +247,13 @@ func mkdir(t *testing.T, paths ...string) {
 // run returns the findings, which must leave everything below the root as it is.
 func (r *rig) run(t *testing.T) []Finding {
 	t.Helper()
-	before := tree(t, r.Root)
+	before := r.tree(t)
 	start := time.Now()
 	found := Run(t.Context(), r.Options)
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if diff := cmp.Diff(before, tree(t, r.Root)); diff != "" {
+	if diff := cmp.Diff(before, r.tree(t)); diff != "" {
 		t.Errorf("it changed something (-before +after):\n%s", diff)
 	}
 	for _, f := range found {
@@ -231,22 +264,24 @@ func (r *rig) run(t *testing.T) []Finding {
 	return found
 }
 
-// tree lists everything below root with its mode and owner.
-func tree(t *testing.T, root string) []string {
+// tree lists everything that there is of the plugin, with modes and owners.
+func (r *rig) tree(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
-		if err != nil {
+	for _, root := range []string{r.Root, r.BinDir, r.ConfDir} {
+		err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			fi, err := d.Info()
+			if err == nil {
+				all = append(all, fmt.Sprintf("%s %v %d %d", path, fi.Mode(), fi.Sys().(*syscall.Stat_t).Uid, fi.Size()))
+			}
 			return err
+		})
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
 		}
-		fi, err := d.Info()
-		if err == nil {
-			all = append(all, fmt.Sprintf("%s %v %d", path, fi.Mode(), fi.Sys().(*syscall.Stat_t).Uid))
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
 	}
 	return all
 }

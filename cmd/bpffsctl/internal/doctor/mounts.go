@@ -106,7 +106,7 @@ func readOnly(m mountinfo.Info) bool {
 // one above it is.
 func decidePropagation(s sight) []Finding {
 	if s.rootErr != nil || s.mountErr != nil {
-		return notLooked(s, "root")
+		return notLooked(s.path, "root")
 	}
 	const others = "mount namespaces that are there already, such as that of a runtime or an agent with its own, "
 	shared := strings.Contains(s.mount.Optional, "shared:")
@@ -132,9 +132,4 @@ func propagation(m mountinfo.Info) string {
 		return "unbindable"
 	}
 	return "private"
-}
-
-// notLooked is the finding of a check that another one keeps from looking.
-func notLooked(s sight, mendFirst string) []Finding {
-	return warn(s.path, "not looked at, because of what "+mendFirst+" says", "mend that first, then: bpffsctl doctor")
 }

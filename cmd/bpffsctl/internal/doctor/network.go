@@ -205,10 +205,13 @@ func decideChain(n networks, reinstall string) []Finding {
 				", after "+called[0].path+": the last one decides which maps a pod has", reinstall)...)
 		}
 	}
-	if found == nil {
-		found = well(n.dir, count(len(n.uses()), "call", "calls")+" of bpffs, after the plugin that makes the interface")
+	if found != nil {
+		return found
 	}
-	return found
+	if len(n.uses()) == 0 {
+		return well(n.dir, "no network has bpffs")
+	}
+	return well(n.dir, count(len(n.uses()), "call", "calls")+" of bpffs, after the plugin that makes the interface")
 }
 
 // reinstall is how to put the plugin where the runtime finds it.

@@ -8,23 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 )
-
-// bpffsctl does what bpffsctl install does, with a mode.
-func (r *rig) bpffsctl(mode install.Mode) {
-	r.t.Helper()
-	in := install.Installer{
-		BinDir: r.BinDir, ConfDir: r.ConfDir, Mode: mode, From: "../../../../bin/bpffs",
-		Plugin: []byte(ours), Log: func(string, ...any) {},
-	}
-	if err := in.Install(r.t.Context()); err != nil {
-		r.t.Error(err)
-	}
-}
-
-func reinstalled(r *rig) { r.bpffsctl(install.Conflist) }
 
 func (r *rig) plugin() string { return filepath.Join(r.BinDir, "bpffs") }
 
@@ -37,54 +21,52 @@ func (r *rig) script(text string) {
 	}
 }
 
+// old puts an older plugin there.
+func (r *rig) old() {
+	r.t.Helper()
+	if err := build("../../../..", "./plugins/bpffs", r.plugin(), "v0.0.1"); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 func TestFaultsOfThePlugin(t *testing.T) {
-	moved := func(r *rig) { typed(r.t, "mv "+r.plugin()+" "+r.plugin()+".bad"); reinstalled(r) }
+	const replace = "mv BIN/bpffs BIN/bpffs.bad && bpffsctl install --bin-dir BIN --conf-dir NETS"
 	for _, f := range []fault{
 		{
 			name: "missing", status: Failure, says: "missing", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
-			make: func(r *rig) { remove(r.t, r.plugin()) }, mend: reinstalled,
+			make: func(r *rig) { remove(r.t, r.plugin()) },
 		},
 		{
 			name: "not executable", status: Failure, says: "cannot be executed", cure: "chmod 755 BIN/bpffs",
 			make: func(r *rig) { chmod(r.t, r.plugin(), 0o644) },
 		},
 		{
-			name: "a directory", status: Failure, says: "it is no file", cure: "mv BIN/bpffs BIN/bpffs.bad && bpffsctl install",
-			make: func(r *rig) { remove(r.t, r.plugin()); mkdir(r.t, r.plugin()) }, mend: moved,
+			name: "a directory", status: Failure, says: "it is no file", cure: replace,
+			make: func(r *rig) { remove(r.t, r.plugin()); mkdir(r.t, r.plugin()) },
 		},
 		{
-			name: "half of it", status: Failure, says: "calling it", cure: "mv BIN/bpffs BIN/bpffs.bad && bpffsctl install",
+			name: "half of it", status: Failure, says: "calling it", cure: replace,
 			make: func(r *rig) {
 				if err := os.Truncate(r.plugin(), 4096); err != nil {
 					r.t.Fatal(err)
 				}
-			}, mend: moved,
+			},
 		},
 		{
-			name: "another program", status: Failure, says: "not the plugin bpffs", cure: "mv BIN/bpffs BIN/bpffs.bad && bpffsctl install",
-			make: func(r *rig) { r.script("echo this is something else >&2") }, mend: moved,
+			name: "another program", status: Failure, says: "not the plugin bpffs", cure: replace,
+			make: func(r *rig) { r.script("echo this is something else >&2") },
 		},
 		{
-			name: "a program that does not end", status: Failure, says: "did not end in time", cure: "mv BIN/bpffs BIN/bpffs.bad && bpffsctl install",
-			make: func(r *rig) { r.Patience = time.Second; r.script("sleep 60") }, mend: moved,
+			name: "a program that does not end", status: Failure, says: "did not end in time", cure: replace,
+			make: func(r *rig) { r.Patience = time.Second; r.script("sleep 60") },
 		},
 		{
-			name: "another version", status: Warning, says: "it is version v0.0.1, and this is bpffsctl", cure: "bpffsctl install --bin-dir BIN",
-			make: func(r *rig) { build(r.t, r.plugin(), "v0.0.1") }, mend: reinstalled,
+			name: "another version", status: Warning, says: "it is version v0.0.1, and this is bpffsctl", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			make: func(r *rig) { r.old() },
 		},
 	} {
 		f.check = "plugin"
 		t.Run(f.name, f.test)
-	}
-}
-
-// build builds the plugin as another version.
-func build(t *testing.T, path, version string) {
-	t.Helper()
-	cmd := exec.Command("go", "build", "-C", "../../../..", "-buildvcs=false", "-ldflags", "-X main.buildVersion="+version, "-o", path, "./plugins/bpffs")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
 	}
 }
 
@@ -94,7 +76,10 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 		{
 			name: "no network", check: "networks", status: Failure, says: "there is no network", cure: "install the main plugin, then: bpffsctl install",
 			make: func(r *rig) { remove(r.t, filepath.Join(r.ConfDir, list)) },
-			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net")); reinstalled(r) },
+			mend: func(r *rig) {
+				r.write(r.t, list, listOf("1.0.0", "net"))
+				typed(r.t, "bpffsctl install --bin-dir "+r.BinDir+" --conf-dir "+r.ConfDir)
+			},
 		},
 		{
 			name: "the first file is no JSON", check: "networks", status: Failure, says: "cannot use this one", cure: "mv NETS/05-broken.conflist NETS/05-broken.conflist.bad",
@@ -110,12 +95,12 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 		},
 		{
 			name: "no network has bpffs", check: "networks", status: Failure, says: "pods run without", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
-			make: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net")) }, mend: reinstalled,
+			make: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net")) },
 		},
 		{
 			name: "only a network that is not used has it", check: "networks", status: Failure,
 			says: "the runtime uses this network, first, because it is the first of the directory; bpffs is only in NETS/10-net.conflist",
-			cure: "bpffsctl install", make: func(r *rig) { r.write(r.t, "05-first.conflist", listOf("1.0.0", "first")) }, mend: reinstalled,
+			cure: "bpffsctl install --bin-dir BIN --conf-dir NETS", make: func(r *rig) { r.write(r.t, "05-first.conflist", listOf("1.0.0", "first")) },
 		},
 		{
 			name: "first in the chain", check: "chain", status: Failure, says: "bpffs is the first plugin of the network net", cure: "${EDITOR:-vi} NETS/10-net.conflist",
@@ -123,12 +108,12 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
 		},
 		{
-			name: "twice in the chain", check: "chain", status: Warning, says: "a second time", cure: "bpffsctl install",
-			make: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours, ours)) }, mend: reinstalled,
+			name: "twice in the chain", check: "chain", status: Warning, says: "a second time", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			make: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours, ours)) },
 		},
 		{
-			name: "in the list and in a drop-in file", check: "chain", status: Warning, says: "a second time in the network net, after NETS/10-net.conflist", cure: "bpffsctl install",
-			make: func(r *rig) { r.write(r.t, "net/bpffs.conf", ours) }, mend: reinstalled,
+			name: "in the list and in a drop-in file", check: "chain", status: Warning, says: "a second time in the network net, after NETS/10-net.conflist", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			make: func(r *rig) { r.write(r.t, "net/bpffs.conf", ours) },
 		},
 		{
 			name: "a cniVersion that the plugin does not support", check: "cni-version", status: Failure, says: `cniVersion "0.2.0" is none that bpffs supports`,
@@ -145,12 +130,11 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 			make: func(r *rig) {
 				r.write(r.t, list, strings.Replace(listOf("1.0.0", "net"), `"plugins"`, `"loadOnlyInlinedPlugins": true, "plugins"`, 1))
 				r.write(r.t, "net/bpffs.conf", ours)
-			}, mend: reinstalled,
+			},
 		},
 		{
-			name: "a drop-in file of no network", check: "drop-ins", status: Failure, says: "there is no network nett", cure: "rm NETS/nett/bpffs.conf && bpffsctl install",
+			name: "a drop-in file of no network", check: "drop-ins", status: Failure, says: "there is no network nett", cure: "rm NETS/nett/bpffs.conf && bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) { r.write(r.t, "nett/bpffs.conf", ours) },
-			mend: func(r *rig) { remove(r.t, filepath.Join(r.ConfDir, "nett/bpffs.conf")); reinstalled(r) },
 		},
 		{
 			name: "an unknown key of a map", check: "plugin-configuration", status: Failure, says: "maps[0].size: 1: there is no such key", cure: "${EDITOR:-vi} NETS/10-net.conflist",

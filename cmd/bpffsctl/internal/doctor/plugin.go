@@ -105,7 +105,7 @@ func decidePlugin(b binary, version, reinstall string) []Finding {
 func checkPluginConfig(ctx context.Context, n *node) []Finding {
 	b := n.plugin()
 	if len(b.supports) == 0 {
-		return warn(b.path, "not looked at, because of what plugin says", "mend that first, then: bpffsctl doctor")
+		return notLooked(b.path, "plugin")
 	}
 	var found []Finding
 	uses := n.networks().uses()

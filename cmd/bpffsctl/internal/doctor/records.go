@@ -14,7 +14,7 @@ import (
 func decideDirectories(s sight) []Finding {
 	switch {
 	case s.rootErr != nil:
-		return notLooked(s, "root")
+		return notLooked(s.path, "root")
 	case s.unsafeErr != nil:
 		return fail(s.path, s.unsafeErr.Error(), command("ls", "-la", s.path))
 	case len(s.unsafe) == 0:
@@ -43,13 +43,13 @@ func mendDir(d bpffs.UnsafeDir) string {
 func (s sight) unseen() []Finding {
 	switch {
 	case s.rootErr != nil:
-		return notLooked(s, "root")
+		return notLooked(s.path, "root")
 	case errors.Is(s.seenErr, bpffs.ErrUnsafe):
-		return notLooked(s, "directories")
+		return notLooked(s.path, "directories")
 	case errors.Is(s.seenErr, bpffs.ErrLocked):
-		return notLooked(s, "lock")
+		return notLooked(s.path, "lock")
 	case s.seenErr != nil:
-		return notLooked(s, "records")
+		return notLooked(s.path, "records")
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func decidePins(s sight) []Finding {
 		}
 	}
 	return warn(s.dir.Path(), count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
-		"; somebody removed them, or the plugin that is to make them did not",
+		"; removed by somebody, or not yet made by the plugin that is to make it",
 		deletePods(owners))
 }
 

@@ -148,7 +148,7 @@ func decideRuntimeNamespace(p process, s sight, sees bool) []Finding {
 	case !p.ownNS:
 		return well(looked, "the runtime is in this mount namespace")
 	case s.rootErr != nil:
-		return notLooked(s, "root")
+		return notLooked(s.path, "root")
 	case !s.mounted:
 		return warn(looked, "the runtime has a mount namespace of its own, in which the first ADD mounts the bpffs; it dies with the runtime, and nobody else sees it", cure)
 	case !sees:

@@ -146,7 +146,7 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 				r.cri.version = "v1.7.27"
 				r.write(r.t, list, listOf("1.0.0", "net"))
 				r.write(r.t, "net/bpffs.conf", ours)
-			}, mend: reinstalled,
+			},
 		},
 		{
 			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: cri-o 1.33.0",
@@ -155,7 +155,7 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 				r.cri.name, r.cri.version = "cri-o", "1.33.0"
 				r.write(r.t, list, listOf("1.0.0", "net"))
 				r.write(r.t, "net/bpffs.conf", ours)
-			}, mend: reinstalled,
+			},
 		},
 		{
 			name: "sees another bpffs", check: "runtime-namespace", status: Failure, says: "does not see the bpffs at ROOT", cure: "mount -t bpf none ROOT",
