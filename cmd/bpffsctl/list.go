@@ -65,8 +65,8 @@ func (f *listFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	all, err := inventory.Gather(cmd.Context(), f.root)
-	all = f.filter.Apply(all)
+	all, err := inventory.Choose(cmd.Context(), f.root, f.filter.Apply)
+	all = f.filter.ApplyStates(all)
 	order.Sort(all)
 	if werr := output.Write(cmd.OutOrStdout(), f.format, inventory.NewList(all), func(w io.Writer) error {
 		return inventory.Print(w, all, f.wide, f.noHeaders)

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 // buildVersion is set by the linker.
@@ -46,6 +48,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errFound):
 		return exitFound
 	}
-	fmt.Fprintln(stderr, "bpffsctl:", err)
+	fmt.Fprintln(stderr, "bpffsctl:", output.CleanLines(err.Error()))
 	return exitFailed
 }

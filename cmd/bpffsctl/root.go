@@ -9,13 +9,13 @@ func newRoot() *cobra.Command {
 		Short: "Install, look at and repair the CNI plugin bpffs on this node",
 		Long: `Install, look at and repair the CNI plugin bpffs on this node.
 
-Exit codes: 0 done, 1 doctor or show found something wrong, 2 the command could
-not be carried out or was called wrongly.`,
+Exit codes: 0 done, 1 doctor or show found something wrong, or gc something to
+remove, 2 the command could not be carried out or was called wrongly.`,
 		Version:       buildVersion,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newList(), newDoctor(), newInstall(), newUninstall())
+	root.AddCommand(newList(), newShow(), newGC(), newDoctor(), newInstall(), newUninstall())
 	return root
 }

@@ -37,6 +37,47 @@ func (e *Endpoints) All() iter.Seq2[Endpoint, error] {
 	}
 }
 
+// IDs returns the endpoint IDs that have a record, in their order. Names that are
+// no ID are reported in the error, beside those that are.
+//
+// With [Endpoints.Endpoint] the records of a large node can be read in portions,
+// and closed in between, so that no ADD waits long.
+func (e *Endpoints) IDs() (ids []uint16, err error) {
+	names, err := e.cni.list(endpointsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, e.in(err)
+	}
+	var errs []error
+	for _, name := range names {
+		id, err := parseID(name)
+		if err != nil {
+			errs = append(errs, e.in(fmt.Errorf("in the records: %w", err)))
+			continue
+		}
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids, errors.Join(errs...)
+}
+
+// Endpoint returns the endpoint that has the ID, [ErrNoEndpoint] if it has no
+// record. Another error says why the record cannot be read.
+func (e *Endpoints) Endpoint(id uint16) (Endpoint, error) {
+	name := formatID(id)
+	found, err := e.cni.exists(path.Join(endpointsDir, name))
+	if err == nil && !found {
+		err = fmt.Errorf("%w: ID %d", ErrNoEndpoint, id)
+	}
+	if err != nil {
+		return Endpoint{ID: id}, e.in(err)
+	}
+	ep, err := e.read(name)
+	if errors.Is(err, ErrNoEndpoint) {
+		err = fmt.Errorf("record of endpoint %d: it has no owner", id)
+	}
+	return ep, e.in(err)
+}
+
 func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 	if ep.ID, err = parseID(name); err != nil {
 		return ep, err

@@ -1,6 +1,7 @@
 package bpffs
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +61,35 @@ func TestAllGoesOnAfterBrokenRecords(t *testing.T) {
 	}
 	if read != 1 || failed != 8 {
 		t.Errorf("All yields %d endpoints and %d errors; wanted 1 and 8", read, failed)
+	}
+}
+
+func TestEndpointByID(t *testing.T) {
+	e := newEndpoints(t)
+	if ids, err := e.IDs(); len(ids) > 0 || err != nil {
+		t.Errorf("IDs without records = %v, %v; wanted none", ids, err)
+	}
+	id := allocate(t, e, Attachment{"net", "pod", "eth0"}, "a_")
+	other := allocate(t, e, Attachment{"net", "pod", "eth1"})
+	for all, err := range e.All() {
+		got, gerr := e.Endpoint(all.ID)
+		if diff := cmp.Diff(all, got); diff != "" || err != nil || gerr != nil {
+			t.Errorf("Endpoint(%d): %v, %v (-All +got):\n%s", all.ID, err, gerr, diff)
+		}
+	}
+	const broken = 2
+	mkdir(t, inRecords(e, endpointsDir, "x"), inRecords(e, endpointsDir, formatID(broken)))
+	ids, err := e.IDs()
+	want := []uint16{id, other, broken}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, ids); diff != "" || err == nil || !strings.Contains(err.Error(), `"x"`) {
+		t.Errorf("IDs: %v; wanted an error about x (-want +got):\n%s", err, diff)
+	}
+	if _, err := e.Endpoint(broken); err == nil || errors.Is(err, ErrNoEndpoint) {
+		t.Errorf("Endpoint without an owner: %v; wanted an error other than %v", err, ErrNoEndpoint)
+	}
+	if _, err := e.Endpoint(7); !errors.Is(err, ErrNoEndpoint) {
+		t.Errorf("Endpoint without a record: %v; wanted %v", err, ErrNoEndpoint)
 	}
 }
 

@@ -82,4 +82,6 @@ type Pin struct {
 	Frozen     bool   `json:"frozen,omitempty"`
 	Memory     uint64 `json:"memoryBytes,omitempty"`
 	Error      string `json:"error,omitempty"`
+
+	Commands []string `json:"commands,omitempty"` // to look at it, after Explain
 }

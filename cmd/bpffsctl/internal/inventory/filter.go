@@ -24,18 +24,20 @@ func (f *Filter) Check() error {
 	return nil
 }
 
-// Apply returns those of all that are wanted.
+// Apply returns those of all that are wanted, whatever state they are in.
 func (f *Filter) Apply(all []Endpoint) []Endpoint {
-	return slices.DeleteFunc(all, func(e Endpoint) bool { return !f.wants(&e) })
+	return slices.DeleteFunc(all, func(e Endpoint) bool {
+		return f.Pod != "" && !e.isOfPod(f.Pod) ||
+			!strings.HasPrefix(e.Container, f.Container) ||
+			f.Network != "" && e.Network != f.Network
+	})
 }
 
-func (f *Filter) wants(e *Endpoint) bool {
-	return (f.Pod == "" || e.isOfPod(f.Pod)) &&
-		(f.Container == "" || strings.HasPrefix(e.Container, f.Container)) &&
-		(f.Network == "" || e.Network == f.Network) &&
-		(len(f.States) == 0 || slices.ContainsFunc(e.States, func(s State) bool {
-			return slices.Contains(f.States, string(s))
-		}))
+// ApplyStates returns those of all that are in a wanted state.
+func (f *Filter) ApplyStates(all []Endpoint) []Endpoint {
+	return slices.DeleteFunc(all, func(e Endpoint) bool {
+		return len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s string) bool { return e.Is(State(s)) })
+	})
 }
 
 // isOfPod reports whether the endpoint is of the pod namespace/name, or of one of

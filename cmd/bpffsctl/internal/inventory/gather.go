@@ -3,40 +3,68 @@ package inventory
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // Gather returns the endpoints of [Records] with what the kernel says of them.
-// The maps are read after the records were closed, so that no ADD waits for that.
 func Gather(ctx context.Context, root string) ([]Endpoint, error) {
+	return Choose(ctx, root, func(all []Endpoint) []Endpoint { return all })
+}
+
+// Choose is [Gather] for some of the endpoints. choose gets all as they are
+// recorded, and returns those that the kernel is to be asked about. That happens
+// after the records were closed, so that no ADD waits for it.
+func Choose(ctx context.Context, root string, choose func([]Endpoint) []Endpoint) ([]Endpoint, error) {
 	records, err := Records(ctx, root)
 	all := make([]Endpoint, len(records))
-	for i, r := range records {
-		all[i] = r.look()
+	for i := range records {
+		all[i] = records[i].Recorded()
 	}
+	all = choose(all)
+	lookAll(all)
 	all, rerr := dropReleased(ctx, all)
 	return all, errors.Join(err, rerr)
 }
 
-// look returns the endpoint of the record with what is there of it now.
-func (r *Record) look() Endpoint {
+// Recorded returns the endpoint as it is recorded.
+func (r *Record) Recorded() Endpoint {
 	namespace, pod, found := strings.Cut(r.Details.Pod, "/")
 	if !found {
 		namespace, pod = "", r.Details.Pod
 	}
 	e := Endpoint{
 		ID: r.ID, Network: r.Attachment.Network, Container: r.Attachment.ContainerID, Interface: r.Attachment.IfName,
-		PodNamespace: namespace, PodName: pod, NetNS: r.Details.NetNS, Created: r.Created.UTC().Truncate(time.Second), Root: r.Root,
+		PodNamespace: namespace, PodName: pod, NetNS: r.Details.NetNS,
+		Created: r.Created.UTC().Truncate(time.Second), Root: r.Root, Pins: make([]Pin, len(r.Pins)),
+	}
+	for i, path := range r.Pins {
+		e.Pins[i].Path = path
 	}
 	if r.Err != nil {
 		e.Error = r.Err.Error()
 	}
-	e.look(r.Pins)
 	return e
+}
+
+// lookAll looks at all endpoints, at as many at once as there are processors.
+func lookAll(all []Endpoint) {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
+				all[i].look()
+			}
+		})
+	}
+	workers.Wait()
 }
 
 // dropReleased removes endpoints that were released since they were recorded:

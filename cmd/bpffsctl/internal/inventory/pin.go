@@ -32,16 +32,15 @@ func readPin(path string) Pin {
 }
 
 // look fills in what the kernel says of the endpoint's maps and its namespace.
-func (e *Endpoint) look(pins []string) {
-	e.Pins = make([]Pin, 0, len(pins))
+func (e *Endpoint) look() {
 	var missing bool
-	for _, path := range pins {
-		p := readPin(path)
-		e.Pins = append(e.Pins, p)
+	for i, recorded := range e.Pins {
+		p := readPin(recorded.Path)
+		e.Pins[i] = p
 		e.Memory += p.Memory
 		missing = missing || p.Kind == Missing
 		if p.Error != "" && e.Error == "" {
-			e.Error = fmt.Sprintf("%s: %s", path, p.Error)
+			e.Error = fmt.Sprintf("%s: %s", p.Path, p.Error)
 		}
 	}
 	e.States = states(missing, NetNSState(e.NetNS) == NetNSIsGone, e.Error != "")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -82,14 +83,45 @@ func Open(ctx context.Context, root string) (*bpffs.Endpoints, error) {
 	return e, err
 }
 
+// portion is how many records are read before others may have them.
+const portion = 256
+
 func recordsAt(ctx context.Context, root string) (all []Record, err error) {
-	e, err := Open(ctx, root)
+	var ids []uint16
+	var names error
+	err = with(ctx, root, func(e *bpffs.Endpoints) { ids, names = e.IDs() })
 	if err != nil {
 		return nil, err
 	}
-	defer e.Close()
-	for ep, err := range e.All() {
-		all = append(all, Record{root, ep, err})
+	if names != nil {
+		all = append(all, Record{Root: root, Err: names})
+	}
+	for some := range slices.Chunk(ids, portion) {
+		err := with(ctx, root, func(e *bpffs.Endpoints) { all = appendRecords(all, e, root, some) })
+		if err != nil {
+			return all, err
+		}
 	}
 	return all, nil
+}
+
+func appendRecords(all []Record, e *bpffs.Endpoints, root string, ids []uint16) []Record {
+	for _, id := range ids {
+		ep, err := e.Endpoint(id)
+		if errors.Is(err, bpffs.ErrNoEndpoint) {
+			continue // released since the IDs were read
+		}
+		all = append(all, Record{root, ep, err})
+	}
+	return all
+}
+
+// with opens the records for as long as do takes.
+func with(ctx context.Context, root string, do func(*bpffs.Endpoints)) error {
+	e, err := Open(ctx, root)
+	if err != nil {
+		return err
+	}
+	do(e)
+	return e.Close()
 }

@@ -23,6 +23,15 @@ func Clean(s string) string {
 	})
 }
 
+// CleanLines is [Clean] for a text of several lines.
+func CleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = Clean(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // escape replaces the characters of s that are not printed by what as says.
 func escape(s string, as func(rune) string) string {
 	if isClean(s) {

@@ -10,16 +10,13 @@ import (
 
 // Columns is a table in the making.
 type Columns struct {
-	rows [][]string
+	headers []string
+	rows    [][]string
 }
 
-// NewColumns returns a table with the headers; without any it has only rows.
+// NewColumns returns a table with the headers, if there are any.
 func NewColumns(headers ...string) *Columns {
-	c := &Columns{}
-	if len(headers) > 0 {
-		c.Row(headers...)
-	}
-	return c
+	return &Columns{headers: headers}
 }
 
 // Row adds a row. Cells are cleaned; an empty one is shown as a dash, so that
@@ -34,9 +31,12 @@ func (c *Columns) Row(cells ...string) {
 	c.rows = append(c.rows, cells)
 }
 
-// Print prints the table, each line after indent.
+// Print prints the table, each line after indent. Without rows it prints nothing.
 func (c *Columns) Print(w io.Writer, indent string) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(c.headers) > 0 && len(c.rows) > 0 {
+		fmt.Fprintln(tw, indent+strings.Join(c.headers, "\t"))
+	}
 	for _, row := range c.rows {
 		fmt.Fprintln(tw, indent+strings.Join(row, "\t"))
 	}

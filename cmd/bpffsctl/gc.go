@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/gc"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+)
+
+// inTheMaking is how old an endpoint must be to be taken for lost: kubelet gives
+// up on a pod's sandbox after four minutes.
+const inTheMaking = 5 * time.Minute
+
+// errNotRemoved says that gc could not do all it was to do; the report has why.
+var errNotRemoved = errors.New("not everything could be removed, see above")
+
+type gcFlags struct {
+	root, liveFrom string
+	sockets        []string
+	options        gc.Options
+	yes            bool
+	format         output.Format
+}
+
+// newGC returns the command that removes the endpoints of lost containers.
+func newGC() *cobra.Command {
+	var f gcFlags
+	cmd := &cobra.Command{
+		Use:   "gc",
+		Short: "Remove the endpoints of containers that are gone; a dry run without --yes",
+		Long: `Remove the endpoints of containers that are gone, with their maps.
+
+The runtime is asked which containers it has; every other container is gone, with
+these exceptions, which are listed but stay: an endpoint younger than --older-than,
+one whose network namespace is still there, and one on a network that no live
+container is on, because it may belong to another runtime.
+
+Without --yes nothing is changed.
+
+Exit codes: 0 nothing is lost, or all that is was removed, 1 there is something to
+remove (without --yes), 2 not everything could be looked at or removed.`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	addRootFlag(cmd, &f.root)
+	output.Flag(cmd, &f.format)
+	flags.BoolVar(&f.yes, "yes", false, "remove, instead of saying what would be removed")
+	flags.StringSliceVar(&f.sockets, "cri-socket", nil, "the runtime's CRI socket, or several (default: all at the usual places)")
+	flags.StringVar(&f.liveFrom, "live-from", "", "file with the IDs of the live containers, one a line, - for standard input; the runtime is then only asked if --cri-socket is given, too")
+	flags.StringSliceVar(&f.options.Networks, "network", nil, "only on this network, or these (default: those that a live container is on)")
+	flags.DurationVar(&f.options.OlderThan, "older-than", inTheMaking, "spare younger endpoints, whose containers may be in the making")
+	flags.BoolVar(&f.options.Force, "force", false, "also where the network namespace is still there, or not known")
+	flags.BoolVar(&f.options.AllowEmpty, "allow-empty", false, "also if no container at all is alive; needs --network")
+	return cmd
+}
+
+func (f *gcFlags) run(cmd *cobra.Command) error {
+	ctx := cmd.Context()
+	// In this order: what starts in between is then in the second list, too.
+	records, err := inventory.Records(ctx, f.root)
+	if err != nil {
+		return err
+	}
+	live, err := f.live(ctx, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	all, err := gc.Decide(records, live, inventory.NetNSState, time.Now(), f.options)
+	if err != nil {
+		return err
+	}
+	if f.yes {
+		gc.Do(ctx, all, f.options.Force)
+	}
+	if err := output.Write(cmd.OutOrStdout(), f.format, gc.NewReport(all, !f.yes), func(w io.Writer) error {
+		return gc.Print(w, all)
+	}); err != nil {
+		return err
+	}
+	return f.sum(cmd.ErrOrStderr(), all)
+}
+
+// live returns the containers that are alive.
+func (f *gcFlags) live(ctx context.Context, stdin io.Reader) (*gc.Live, error) {
+	live := &gc.Live{}
+	if f.liveFrom != "" {
+		if err := readLive(live, f.liveFrom, stdin); err != nil {
+			return nil, err
+		}
+	}
+	if f.liveFrom == "" || len(f.sockets) > 0 {
+		if err := live.Ask(ctx, f.sockets); err != nil {
+			return nil, err
+		}
+	}
+	return live, nil
+}
+
+func readLive(live *gc.Live, name string, stdin io.Reader) error {
+	if name == "-" {
+		return live.ReadList(stdin)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("the list of live containers: %w", err)
+	}
+	defer file.Close()
+	return live.ReadList(file)
+}
+
+// sum says on standard error what came of it all, and how to go on.
+func (f *gcFlags) sum(stderr io.Writer, all []gc.Decision) error {
+	fmt.Fprint(stderr, gc.Sum(all))
+	if gc.Count(all, gc.Failed) > 0 {
+		return errNotRemoved
+	}
+	if gc.Count(all, gc.Remove) > 0 {
+		fmt.Fprintln(stderr, "nothing was changed; --yes removes them")
+		return errFound
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package gc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// errOther says that a record is not the one that was decided about.
+var errOther = errors.New("the endpoint is another's in the meantime")
+
+// Do removes what was decided to be removed, and says in the decisions what came
+// of it. The records are opened for each endpoint anew, so that an ADD waits for
+// one removal, not for all of them.
+func Do(ctx context.Context, all []Decision, force bool) {
+	for i := range all {
+		d := &all[i]
+		if d.Action != Remove {
+			continue
+		}
+		err := d.remove(ctx, force)
+		switch {
+		case err == nil:
+			d.Action = Removed
+		case errors.Is(err, errOther), errors.Is(err, bpffs.ErrNoEndpoint):
+			d.Action, d.Reason = Spare, err.Error()
+		default:
+			d.Action, d.Reason = Failed, err.Error()
+		}
+	}
+}
+
+// remove releases the endpoint if its record is still the one that was looked at.
+func (d *Decision) remove(ctx context.Context, force bool) error {
+	e, err := inventory.Open(ctx, d.Root)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	now, err := e.Endpoint(d.ID)
+	if err != nil {
+		return err
+	}
+	if now.Attachment != d.Attachment || !now.Created.Equal(d.Created) {
+		return fmt.Errorf("%w: of %v", errOther, now.Attachment)
+	}
+	if !force && inventory.NetNSState(now.Details.NetNS) != inventory.NetNSIsGone {
+		return fmt.Errorf("%w: its network namespace is there again", errOther)
+	}
+	id, err := e.ID(d.Attachment)
+	if errors.Is(err, bpffs.ErrNoEndpoint) || err == nil && id != d.ID {
+		return fmt.Errorf("the index of the records does not lead to the endpoint, but to %d; see bpffsctl doctor", id)
+	}
+	if err != nil {
+		return err
+	}
+	return e.Release(d.Attachment)
+}

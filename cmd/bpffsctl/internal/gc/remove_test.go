@@ -1,0 +1,158 @@
+package gc
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(testns.Main(m))
+}
+
+// change opens the records at root for do.
+func change(t *testing.T, root string, do func(*bpffs.Endpoints) error) {
+	t.Helper()
+	dir, err := bpffs.NewMapDir(root, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := bpffs.CreateEndpoints(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if err := do(e); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// allocate does what ADD does for the attachment.
+func allocate(t *testing.T, root string, a bpffs.Attachment, netns string) {
+	t.Helper()
+	change(t, root, func(e *bpffs.Endpoints) error {
+		id, _, err := e.Allocate(a, "policy_")
+		if err != nil {
+			return err
+		}
+		if err := e.Describe(id, bpffs.Details{NetNS: netns}); err != nil {
+			return err
+		}
+		return e.CreateMaps(id, []bpffs.MapDecl{{
+			Name: "policy_", Spec: bpffs.MapSpec{Type: "array", KeySize: 4, ValueSize: 4, MaxEntries: 1},
+		}})
+	})
+}
+
+// decisions returns one to remove for every record at root.
+func decisions(t *testing.T, root string) (all []Decision) {
+	t.Helper()
+	records, err := inventory.Records(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
+		all = append(all, Decision{r, Remove, "its container is gone"})
+	}
+	return all
+}
+
+// What happens to an endpoint between the decision and its removal counts.
+func TestDo(t *testing.T) {
+	a := bpffs.Attachment{Network: "net", ContainerID: "abc", IfName: "eth0"}
+	const gone = "/nowhere/cni-1"
+	for _, tt := range []struct {
+		name   string
+		force  bool
+		before func(t *testing.T, root string)
+		want   Action
+		reason string
+		left   int // records
+	}{
+		{"as decided", false, func(*testing.T, string) {}, Removed, "gone", 0},
+		{"released", false, func(t *testing.T, root string) {
+			t.Helper()
+			change(t, root, func(e *bpffs.Endpoints) error { return e.Release(a) })
+		}, Spare, "no endpoint", 0},
+		{"added anew", false, func(t *testing.T, root string) {
+			t.Helper()
+			change(t, root, func(e *bpffs.Endpoints) error { return e.Release(a) })
+			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks more slowly
+			allocate(t, root, a, gone)
+		}, Spare, "another's", 1},
+		{"netns there again", false, func(t *testing.T, root string) {
+			t.Helper()
+			allocate(t, root, a, "/proc/self/ns/net")
+		}, Spare, "there again", 1},
+		{"netns there again, with force", true, func(t *testing.T, root string) {
+			t.Helper()
+			allocate(t, root, a, "/proc/self/ns/net")
+		}, Removed, "gone", 0},
+		{"not in the index", false, func(t *testing.T, root string) {
+			t.Helper()
+			for _, path := range []string{"net/abc/eth0/*", "net/abc/eth0"} {
+				remove(t, filepath.Join(root, "cni/attachments", path))
+			}
+		}, Failed, "index", 1},
+		{"a pin that cannot be removed", false, func(t *testing.T, root string) {
+			t.Helper()
+			pin := filepath.Join(root, "tc/globals/policy_*")
+			path := remove(t, pin)
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			testns.Mount(t, "tmpfs", path, "")
+		}, Failed, "cannot remove a pin", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := testns.BPFFS(t)
+			allocate(t, root, a, gone)
+			all := decisions(t, root)
+			tt.before(t, root)
+			Do(t.Context(), all, tt.force)
+			if all[0].Action != tt.want || !strings.Contains(all[0].Reason, tt.reason) {
+				t.Errorf("%s: %s; wanted %s: … %s …", all[0].Action, all[0].Reason, tt.want, tt.reason)
+			}
+			if left := decisions(t, root); len(left) != tt.left {
+				t.Errorf("%d records are left; wanted %d", len(left), tt.left)
+			}
+		})
+	}
+}
+
+// remove removes the only path that the pattern means, and returns it.
+func remove(t *testing.T, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s: %q, %v; wanted one", pattern, found, err)
+	}
+	if err := os.Remove(found[0]); err != nil {
+		t.Fatal(err)
+	}
+	return found[0]
+}
+
+// What is spared is not touched, and one failure does not end it.
+func TestDoAll(t *testing.T) {
+	root := testns.BPFFS(t)
+	for _, container := range []string{"a", "b", "c"} {
+		allocate(t, root, bpffs.Attachment{Network: "net", ContainerID: container, IfName: "eth0"}, "/nowhere")
+	}
+	all := decisions(t, root)
+	all[0].Root = t.TempDir()
+	all[1].Action = Spare
+	Do(t.Context(), all, false)
+	if all[0].Action != Failed || all[1].Action != Spare || all[2].Action != Removed {
+		t.Errorf("Do: %v, %v, %v; wanted failed, spare, removed", all[0].Action, all[1].Action, all[2].Action)
+	}
+	if left := decisions(t, root); len(left) != 2 {
+		t.Errorf("%d records are left; wanted 2", len(left))
+	}
+}

@@ -1,0 +1,230 @@
+package inventory
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+const liveNetNS = "/proc/self/ns/net"
+
+// one returns the only endpoint at root.
+func one(t *testing.T, root string) Endpoint {
+	t.Helper()
+	all, err := Gather(t.Context(), root)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("Gather: %v, %v; wanted one endpoint", all, err)
+	}
+	return all[0]
+}
+
+func TestGather(t *testing.T) {
+	root := testns.BPFFS(t)
+	a := bpffs.Attachment{Network: "net", ContainerID: "abc", IfName: "eth0"}
+	id := add(t, root, bpffs.Details{Pod: "my-ns/web-0", NetNS: liveNetNS}, a)[0]
+	got := one(t, root)
+	if age := time.Since(got.Created); age < 0 || age > time.Minute {
+		t.Errorf("created %v ago; wanted less than a minute", age)
+	}
+	got.Created = time.Time{}
+	var sum uint64
+	for i, p := range got.Pins {
+		if p.MapID == 0 || p.Memory == 0 {
+			t.Errorf("%s has ID %d and %d bytes; wanted neither 0", p.Path, p.MapID, p.Memory)
+		}
+		sum += p.Memory
+		got.Pins[i].MapID, got.Pins[i].Memory = 0, 0
+	}
+	dir := mapDir(t, root)
+	want := Endpoint{
+		ID: id, Network: "net", PodNamespace: "my-ns", PodName: "web-0", Container: "abc", Interface: "eth0",
+		NetNS: liveNetNS, States: []State{OK}, Memory: sum, Root: root, Pins: []Pin{
+			{Path: dir.LocalMapPath("policy_", id), Kind: Map, Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 10},
+			{Path: dir.LocalMapPath("stats_", id), Kind: Map, Type: "percpu_array", KeySize: 4, ValueSize: 16, MaxEntries: 2},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Gather (-want +got):\n%s", diff)
+	}
+}
+
+func TestStates(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		netns func(t *testing.T) string
+		spoil func(t *testing.T, pin string)
+		kind  Kind
+		want  []State
+	}{
+		{"whole", existing, nil, Map, []State{OK}},
+		{"no netns recorded", func(*testing.T) string { return "" }, nil, Map, []State{OK}},
+		{"netns gone", gone, nil, Map, []State{NetNSGone}},
+		{"netns unmounted", unmounted, nil, Map, []State{NetNSGone}},
+		{"netns bound to a file", bound, nil, Map, []State{OK}},
+		{"process gone", func(*testing.T) string { return "/proc/4194303/ns/net" }, nil, Map, []State{NetNSGone}},
+		{"pin removed", existing, remove, Missing, []State{PinMissing}},
+		{"both", gone, remove, Missing, []State{PinMissing, NetNSGone}},
+		{"directory of another plugin", existing, directory, Directory, []State{OK}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := testns.BPFFS(t)
+			a := bpffs.Attachment{Network: "net", ContainerID: "abc", IfName: "eth0"}
+			id := add(t, root, bpffs.Details{NetNS: tt.netns(t)}, a)[0]
+			if tt.spoil != nil {
+				tt.spoil(t, mapDir(t, root).LocalMapPath("policy_", id))
+			}
+			got := one(t, root)
+			if diff := cmp.Diff(tt.want, got.States); diff != "" || got.Pins[0].Kind != tt.kind {
+				t.Errorf("kind of the pin: %q, wanted %q; states (-want +got):\n%s", got.Pins[0].Kind, tt.kind, diff)
+			}
+		})
+	}
+}
+
+func existing(*testing.T) string { return liveNetNS }
+
+func gone(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "cni-1")
+}
+
+// unmounted returns a path as it is left when somebody unmounts a network
+// namespace and does not remove the file.
+func unmounted(t *testing.T) string {
+	t.Helper()
+	path := gone(t)
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func bound(t *testing.T) string {
+	t.Helper()
+	path := unmounted(t)
+	testns.Bind(t, liveNetNS, path)
+	return path
+}
+
+func remove(t *testing.T, pin string) {
+	t.Helper()
+	if err := os.Remove(pin); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func directory(t *testing.T, pin string) {
+	t.Helper()
+	remove(t, pin)
+	if err := os.Mkdir(pin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A record that cannot be read is in the list, and those after it are, too.
+func TestUnreadable(t *testing.T) {
+	root := testns.BPFFS(t)
+	id := add(t, root, bpffs.Details{NetNS: liveNetNS}, pods(1)...)[0]
+	for _, broken := range []string{"00000", "00001", "65535/owner/a", "x"} {
+		if err := os.MkdirAll(filepath.Join(root, "cni/endpoints", broken), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := Gather(t.Context(), root)
+	if err != nil {
+		t.Errorf("Gather: %v", err)
+	}
+	want := map[uint16]State{0: Unreadable, 1: Unreadable, 65535: Unreadable, id: OK}
+	got := make(map[uint16]State)
+	for _, e := range all {
+		got[e.ID] = State(e.State())
+		if (e.Error == "") != (e.ID == id) {
+			t.Errorf("endpoint %d has error %q", e.ID, e.Error)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("states (-want +got):\n%s", diff)
+	}
+	if sum := Sum(all); !strings.Contains(sum, "00001") || !strings.Contains(sum, "endpoints: 4") || !strings.Contains(sum, "not ok: 3") {
+		t.Errorf("Sum: %q; wanted each record that is wrong, and 4 endpoints with 3 not ok", sum)
+	}
+}
+
+// An endpoint that DEL removes while its maps are read is not reported as broken.
+func TestReleasedMeanwhile(t *testing.T) {
+	root := testns.BPFFS(t)
+	as := pods(2)
+	ids := add(t, root, bpffs.Details{NetNS: liveNetNS}, as...)
+	all, err := Choose(t.Context(), root, func(all []Endpoint) []Endpoint {
+		release(t, root, as[0])
+		remove(t, mapDir(t, root).LocalMapPath("stats_", ids[1]))
+		return all
+	})
+	if err != nil || len(all) != 1 || all[0].ID != ids[1] || !all[0].Is(PinMissing) {
+		t.Errorf("Choose: %+v, %v; wanted only endpoint %d, with a pin missing", all, err, ids[1])
+	}
+}
+
+func release(t *testing.T, root string, a bpffs.Attachment) {
+	t.Helper()
+	e, err := bpffs.OpenEndpoints(t.Context(), mapDir(t, root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if err := e.Release(a); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRoots(t *testing.T) {
+	testns.Need(t)
+	if all, err := Gather(t.Context(), ""); len(all) > 0 || err != nil {
+		t.Errorf("without a bpffs: %v, %v; wanted nothing", all, err)
+	}
+	if _, err := Gather(t.Context(), t.TempDir()); err == nil {
+		t.Error("a root without a bpffs is no error")
+	}
+	empty := testns.BPFFS(t)
+	if all, err := Gather(t.Context(), empty); len(all) > 0 || err != nil {
+		t.Errorf("a bpffs without records: %v, %v; wanted nothing", all, err)
+	}
+	testns.Mount(t, "bpf", bpffs.DefaultRoot, "mode=0700")
+	add(t, bpffs.DefaultRoot, bpffs.Details{}, pods(1)...)
+	testns.Mount(t, "tmpfs", "/run", "")
+	if err := os.MkdirAll(bpffs.DefaultFallback, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	testns.Bind(t, bpffs.DefaultRoot, bpffs.DefaultFallback)
+	wantRoots(t, bpffs.DefaultRoot)
+	if err := syscall.Unmount(bpffs.DefaultFallback, 0); err != nil {
+		t.Fatal(err)
+	}
+	testns.Mount(t, "bpf", bpffs.DefaultFallback, "mode=0700")
+	add(t, bpffs.DefaultFallback, bpffs.Details{}, pods(1)...)
+	wantRoots(t, bpffs.DefaultRoot, bpffs.DefaultFallback)
+}
+
+// wantRoots reports if there is not one endpoint in each of the roots.
+func wantRoots(t *testing.T, roots ...string) {
+	t.Helper()
+	all, err := Gather(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range all {
+		got = append(got, e.Root)
+	}
+	if diff := cmp.Diff(roots, got); diff != "" {
+		t.Errorf("roots of the endpoints (-want +got):\n%s", diff)
+	}
+}

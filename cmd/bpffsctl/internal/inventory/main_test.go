@@ -1,0 +1,66 @@
+package inventory
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(testns.Main(m))
+}
+
+// decls are the maps that every endpoint of these tests has.
+func decls() []bpffs.MapDecl {
+	return []bpffs.MapDecl{
+		{Name: "policy_", Spec: bpffs.MapSpec{Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 10}},
+		{Name: "stats_", Spec: bpffs.MapSpec{Type: "percpu_array", KeySize: 4, ValueSize: 16, MaxEntries: 2}},
+	}
+}
+
+// mapDir returns the map directory at root.
+func mapDir(t *testing.T, root string) bpffs.MapDir {
+	t.Helper()
+	dir, err := bpffs.NewMapDir(root, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// add does what ADD does for the attachments, and returns their IDs.
+func add(t *testing.T, root string, d bpffs.Details, as ...bpffs.Attachment) (ids []uint16) {
+	t.Helper()
+	e, err := bpffs.CreateEndpoints(t.Context(), mapDir(t, root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, a := range as {
+		id, _, err := e.Allocate(a, "policy_", "stats_")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Describe(id, d); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.CreateMaps(id, decls()); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// pods returns n attachments whose container IDs are of the usual length.
+func pods(n int) (as []bpffs.Attachment) {
+	for i := range n {
+		container := fmt.Sprintf("%08x", i*2654435761&0xffffffff) + strings.Repeat("c", 56)
+		as = append(as, bpffs.Attachment{Network: "k8s-pod-network", ContainerID: container, IfName: "eth0"})
+	}
+	return as
+}

@@ -1,0 +1,100 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+)
+
+// Why a word does not say which endpoints are meant.
+var (
+	ErrUnknown   = errors.New("no endpoint on this node has it")
+	ErrAmbiguous = errors.New("it can mean several")
+)
+
+// Match returns those of all that word means: the one with that ID, else those of
+// the pod NAMESPACE/NAME or NAME, or of the container whose ID begins so.
+func Match(all []Endpoint, word string) ([]Endpoint, error) {
+	groups := make(map[string][]Endpoint)
+	for _, e := range all {
+		if e.hasID(word) {
+			key := fmt.Sprintf("%05d --root %s", e.ID, e.Root)
+			groups[key] = append(groups[key], e)
+		}
+	}
+	if len(groups) > 0 {
+		return only(groups, word)
+	}
+	for _, e := range all {
+		if key := e.isNamed(word); key != "" {
+			groups[key] = append(groups[key], e)
+		}
+	}
+	if exact, ok := groups[word]; ok {
+		return exact, nil
+	}
+	return only(groups, word)
+}
+
+// hasID reports whether word is the endpoint's ID, with or without zeros.
+func (e *Endpoint) hasID(word string) bool {
+	id, err := strconv.ParseUint(word, 10, 16)
+	return err == nil && id != 0 && uint16(id) == e.ID && len(word) <= len("00000")
+}
+
+// isNamed returns the full name of what word is the name of, empty if it is none
+// of the endpoint.
+func (e *Endpoint) isNamed(word string) string {
+	switch {
+	case word == "":
+		return ""
+	case e.isOfPod(word):
+		return e.Pod()
+	case strings.HasPrefix(e.Container, word):
+		return e.Container
+	}
+	return ""
+}
+
+// only returns the endpoints of the only group.
+func only(groups map[string][]Endpoint, word string) ([]Endpoint, error) {
+	var names []string
+	for name, group := range groups {
+		names = append(names, name)
+		if len(groups) == 1 {
+			return group, nil
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%q: %w: say an ID, NAMESPACE/NAME of a pod, or the beginning of a container ID, as in bpffsctl list --wide",
+			word, ErrUnknown)
+	}
+	slices.Sort(names)
+	const most = 10
+	if more := len(names) - most; more > 0 {
+		names = append(names[:most], fmt.Sprintf("%d more", more))
+	}
+	return nil, fmt.Errorf("%q: %w: say which: %s", word, ErrAmbiguous, strings.Join(names, ", "))
+}
+
+// Words returns what Match takes, for completion: none if the records cannot be
+// read.
+func Words(ctx context.Context, root string) []string {
+	var words []string
+	records, err := Records(ctx, root)
+	if err != nil {
+		records = nil
+	}
+	for i := range records {
+		e := records[i].Recorded()
+		words = append(words, output.ID(e.ID), e.Pod(), e.Container)
+	}
+	slices.Sort(words)
+	words = slices.Compact(words)
+	return slices.DeleteFunc(words, func(s string) bool { return s == "" || output.Clean(s) != s })
+}

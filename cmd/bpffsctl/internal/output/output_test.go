@@ -1,0 +1,182 @@
+package output
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// hostile are names that do something to a terminal, or look like other values.
+func hostile() []string {
+	return []string{
+		"", "plain", "a b", "42", "true", "null", "~", "- x", "a: b", "#c", "&a", "'", `"`, `\`, `\x1b`, "a\\nb",
+		"\x1b[2J\x1b]0;title\a", "line\nbreak\r\ttab", "\u009b31m", "\u202ereversed", "\x7f", "\x00",
+		"\U000e0041tag", "\u2028", "\ufeffbom", "日本語", "é", "😀", "0x10", "1e3", "2026-01-01", "yes", "=", "<<",
+	}
+}
+
+func TestClean(t *testing.T) {
+	for _, tt := range []struct{ s, want string }{
+		{"eth0 é 日本", "eth0 é 日本"},
+		{"\x1b[31m", `\x1b[31m`},
+		{"a\nb\tc\x7f", `a\x0ab\x09c\x7f`},
+		{"\u009b31m", `\u009b31m`},
+		{"\u202e", `\u202e`},
+		{"\xff\xc3", `\xff\xc3`},
+		{"\U000e0041", `\U000e0041`},
+	} {
+		if got := Clean(tt.s); got != tt.want {
+			t.Errorf("Clean(%q) = %q; wanted %q", tt.s, got, tt.want)
+		}
+	}
+	if got, want := CleanLines("a\nb\x1b\n"), "a\nb\\x1b\n"; got != want {
+		t.Errorf("CleanLines: %q; wanted %q", got, want)
+	}
+}
+
+// wantPrintable reports what a terminal would obey in text.
+func wantPrintable(t *testing.T, text string) {
+	t.Helper()
+	for line := range strings.SplitSeq(text, "\n") {
+		for _, r := range line {
+			if !unicode.IsPrint(r) {
+				t.Errorf("%U is printed as it is: %q", r, line)
+			}
+		}
+	}
+}
+
+// roundTrip prints s for machines and reports if they read something else.
+func roundTrip(t *testing.T, s string) {
+	t.Helper()
+	type named struct {
+		Name  string   `json:"name" yaml:"name"`
+		Names []string `json:"names" yaml:"names"`
+		Empty []string `json:"empty" yaml:"empty"`
+		N     uint64   `json:"n" yaml:"n"`
+	}
+	for _, f := range []struct {
+		format Format
+		decode func([]byte, any) error
+	}{{JSON, json.Unmarshal}, {YAML, yaml.Unmarshal}} {
+		var b strings.Builder
+		in := named{s, []string{s, "x"}, []string{}, 1 << 60}
+		if err := Write(&b, f.format, in, nil); err != nil {
+			t.Errorf("%s of %q: %v", f.format, s, err)
+			continue
+		}
+		wantPrintable(t, b.String())
+		var out named
+		if err := f.decode([]byte(b.String()), &out); err != nil {
+			t.Errorf("%s of %q cannot be read: %v\n%s", f.format, s, err, b.String())
+		}
+		if out.Name != s || len(out.Names) != 2 || out.Names[0] != s || out.N != in.N || out.Empty == nil {
+			t.Errorf("%s of %q is read as %+v\n%s", f.format, s, out, b.String())
+		}
+	}
+}
+
+func TestMachinesReadWhatWasThere(t *testing.T) {
+	for _, s := range hostile() {
+		roundTrip(t, s)
+	}
+}
+
+func FuzzMachines(f *testing.F) {
+	for _, s := range hostile() {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if utf8.ValidString(s) {
+			roundTrip(t, s)
+		}
+		wantPrintable(t, Clean(s))
+	})
+}
+
+func TestWriteYAML(t *testing.T) {
+	v := struct {
+		Version int              `json:"version"`
+		List    []map[string]any `json:"list"`
+		None    []string         `json:"none"`
+	}{1, []map[string]any{{"id": 42, "name": "a: b"}}, []string{}}
+	var b strings.Builder
+	if err := Write(&b, YAML, v, nil); err != nil {
+		t.Fatal(err)
+	}
+	const want = "version: 1\nlist:\n  - id: 42\n    name: 'a: b'\nnone: []\n"
+	if b.String() != want {
+		t.Errorf("YAML:\n%s\nwanted:\n%s", b.String(), want)
+	}
+}
+
+func TestFormat(t *testing.T) {
+	var f Format
+	if f.String() != "table" {
+		t.Errorf("the format without a flag is %q", f.String())
+	}
+	if err := f.Set("xml"); err == nil || !strings.Contains(err.Error(), "yaml") {
+		t.Errorf("setting xml: %v; wanted an error that lists what there is", err)
+	}
+	if err := f.Set("json"); err != nil || f != JSON {
+		t.Errorf("setting json: %v, %q", err, f)
+	}
+	shown := false
+	if err := Write(nil, "", nil, func(io.Writer) error { shown = true; return nil }); err != nil || !shown {
+		t.Errorf("Write without a format shows the table: %t, %v", shown, err)
+	}
+}
+
+func TestColumns(t *testing.T) {
+	var b strings.Builder
+	c := NewColumns("ID", "NAME")
+	if err := c.Print(&b, ""); err != nil || b.String() != "" {
+		t.Errorf("a table without rows: %q, %v; wanted nothing", b.String(), err)
+	}
+	c.Row(ID(42), "a\x1b")
+	c.Row(ID(0), "é")
+	if err := c.Print(&b, "  "); err != nil {
+		t.Fatal(err)
+	}
+	const want = "  ID     NAME\n  00042  a\\x1b\n  -      é\n"
+	if b.String() != want {
+		t.Errorf("table:\n%s\nwanted:\n%s", b.String(), want)
+	}
+}
+
+func TestUnits(t *testing.T) {
+	for _, tt := range []struct {
+		n    uint64
+		want string
+	}{
+		{0, "0B"}, {1023, "1023B"}, {1024, "1.0KiB"}, {10 << 10, "10KiB"}, {5<<20 + 300<<10, "5.3MiB"}, {1 << 63, "8.0EiB"},
+	} {
+		if got := Bytes(tt.n); got != tt.want {
+			t.Errorf("Bytes(%d) = %s; wanted %s", tt.n, got, tt.want)
+		}
+	}
+	for _, tt := range []struct {
+		d    time.Duration
+		want string
+	}{
+		{-time.Hour, "0s"},
+		{0, "0s"},
+		{119 * time.Second, "119s"},
+		{2 * time.Minute, "2m"},
+		{119 * time.Minute, "119m"},
+		{2 * time.Hour, "2h"},
+		{47 * time.Hour, "47h"},
+		{48 * time.Hour, "2d"},
+		{400 * 24 * time.Hour, "400d"},
+	} {
+		if got := Age(tt.d); got != tt.want {
+			t.Errorf("Age(%v) = %s; wanted %s", tt.d, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/gc"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(testns.Main(m))
+}
+
+// A node has a bpffs with endpoints of the network "pods".
+type node struct {
+	root string
+	ids  map[string]string // by container
+}
+
+// newNode returns a node with one endpoint of each container: "lost" has no
+// network namespace any more, the others have that of the test.
+func newNode(t *testing.T, containers ...string) *node {
+	t.Helper()
+	n := &node{testns.BPFFS(t), make(map[string]string)}
+	dir, err := bpffs.NewMapDir(n.root, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := bpffs.CreateEndpoints(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, c := range containers {
+		id, _, err := e.Allocate(bpffs.Attachment{Network: "pods", ContainerID: c, IfName: "eth0"}, "policy_")
+		if err != nil {
+			t.Fatal(err)
+		}
+		netns := "/proc/self/ns/net"
+		if strings.HasPrefix(c, "lost") {
+			netns = "/run/netns/" + c
+		}
+		if err := e.Describe(id, bpffs.Details{Pod: "my-ns/pod-" + c, NetNS: netns}); err != nil {
+			t.Fatal(err)
+		}
+		spec := bpffs.MapSpec{Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 10}
+		if err := e.CreateMaps(id, []bpffs.MapDecl{{Name: "policy_", Spec: spec}}); err != nil {
+			t.Fatal(err)
+		}
+		n.ids[c] = fmt.Sprintf("%05d", id)
+	}
+	return n
+}
+
+// run runs bpffsctl on the node and reports another exit code than want.
+func (n *node) run(t *testing.T, want int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	code := run(t.Context(), append(args, "--root", n.root), &out, &errs)
+	if code != want {
+		t.Errorf("bpffsctl %q: exit code %d, wanted %d\n%s%s", args, code, want, out.String(), errs.String())
+	}
+	return out.String(), errs.String()
+}
+
+// liveFile returns a file with the IDs of live containers.
+func liveFile(t *testing.T, ids ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "live")
+	if err := os.WriteFile(path, []byte(strings.Join(ids, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// wantWords reports the words that are not in text.
+func wantWords(t *testing.T, text string, words ...string) {
+	t.Helper()
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			t.Errorf("%q is missing in:\n%s", w, text)
+		}
+	}
+}
+
+func TestList(t *testing.T) {
+	n := newNode(t, "a", "b", "lost")
+	out, errs := n.run(t, exitDone, "list")
+	wantWords(t, out, "MAPS", n.ids["a"], "my-ns/pod-b", "hash:10", "netns-gone")
+	wantWords(t, errs, "endpoints: 3", "not ok: 1")
+	out, errs = n.run(t, exitDone, "ls", "--no-headers", "--state", "netns-gone", "--wide")
+	if strings.Count(out, "\n") != 1 || errs != "" {
+		t.Errorf("ls of one state: %q, %q; wanted one line", out, errs)
+	}
+	out, _ = n.run(t, exitDone, "list", "--pod", "pod-a", "-o", "json")
+	var list inventory.List
+	if err := json.Unmarshal([]byte(out), &list); err != nil || list.Version != 1 || len(list.Endpoints) != 1 {
+		t.Errorf("list of a pod as JSON: %v, %+v; wanted one endpoint", err, list)
+	}
+	out, _ = n.run(t, exitDone, "list", "--network", "other", "-o", "yaml")
+	wantWords(t, out, "version: 1\nendpoints: []\n")
+	out, errs = n.run(t, exitDone, "list", "--network", "other")
+	if out != "" || errs != "no endpoints\n" {
+		t.Errorf("list of nothing: %q, %q; wanted only a word on standard error", out, errs)
+	}
+	for _, wrong := range [][]string{{"--sort-by", "x"}, {"--state", "x"}, {"-o", "x"}, {"x"}} {
+		_, errs = n.run(t, exitFailed, append([]string{"list"}, wrong...)...)
+		wantWords(t, errs, "bpffsctl: ")
+	}
+}
+
+func TestListWithoutBPFFS(t *testing.T) {
+	n := &node{root: t.TempDir()}
+	_, errs := n.run(t, exitFailed, "list")
+	wantWords(t, errs, n.root, "no bpffs is mounted")
+}
+
+func TestShow(t *testing.T) {
+	n := newNode(t, "a", "lost1", "lost2")
+	out, _ := n.run(t, exitDone, "show", n.ids["a"])
+	pin := n.root + "/tc/globals/policy_" + n.ids["a"]
+	wantWords(t, out, "Endpoint "+n.ids["a"], "my-ns/pod-a", "State:      ok",
+		"bpftool map show pinned "+pin+"\n", "bpftool map dump pinned "+pin+"\n")
+	out, errs := n.run(t, exitFound, "show", "my-ns/pod-lost1")
+	wantWords(t, out, "netns-gone", "lost1")
+	if errs != "" {
+		t.Errorf("show of something wrong says %q; wanted only the exit code", errs)
+	}
+	out, _ = n.run(t, exitDone, "show", "a", "-o", "json")
+	wantWords(t, out, `"commands": [`)
+	_, errs = n.run(t, exitFailed, "show", "lost")
+	wantWords(t, errs, "lost1, lost2")
+	_, errs = n.run(t, exitFailed, "show", "\x1b[31mnobody")
+	wantWords(t, errs, "bpffsctl list", `\x1b`)
+	if err := os.Remove(pin); err != nil {
+		t.Fatal(err)
+	}
+	out, _ = n.run(t, exitFound, "show", n.ids["a"])
+	wantWords(t, out, "pin-missing")
+}
+
+func TestGC(t *testing.T) {
+	n := newNode(t, "live", "running", "lost")
+	live := liveFile(t, "live")
+	_, errs := n.run(t, exitDone, "gc", "--live-from", live)
+	wantWords(t, errs, "spare: 2") // too young
+	_, errs = n.run(t, exitFound, "gc", "--live-from", live, "--older-than", "0s")
+	wantWords(t, errs, "remove: 1, spare: 1", "--yes")
+	out, _ := n.run(t, exitDone, "gc", "--live-from", live, "--older-than", "0s", "--yes", "-o", "json")
+	var report gc.Report
+	if err := json.Unmarshal([]byte(out), &report); err != nil || report.DryRun || len(report.Endpoints) != 2 {
+		t.Errorf("gc --yes as JSON: %v, %+v; wanted two endpoints", err, report)
+	}
+	n.wantContainers(t, "live", "running")
+	n.run(t, exitDone, "gc", "--live-from", live, "--older-than", "0s", "--yes", "--force")
+	n.wantContainers(t, "live")
+}
+
+// wantContainers reports if other containers than these have endpoints and maps.
+func (n *node) wantContainers(t *testing.T, containers ...string) {
+	t.Helper()
+	out, _ := n.run(t, exitDone, "list", "--no-headers", "--state", "ok", "--sort-by", "container")
+	var got []string
+	for line := range strings.Lines(out) {
+		got = append(got, strings.Fields(line)[3])
+	}
+	maps, err := filepath.Glob(n.root + "/tc/globals/*")
+	if err != nil || strings.Join(got, " ") != strings.Join(containers, " ") || len(maps) != len(containers) {
+		t.Errorf("containers %q with %d maps (%v); wanted %q", got, len(maps), err, containers)
+	}
+}
+
+func TestGCRefuses(t *testing.T) {
+	n := newNode(t, "lost")
+	for _, tt := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"an empty list", []string{"--live-from", liveFile(t)}, "--allow-empty"},
+		{"no list", []string{"--live-from", n.root + "/no"}, "no such file"},
+		{"no runtime", []string{"--cri-socket", n.root + "/no"}, "--cri-socket"},
+		{"one runtime of two", []string{"--live-from", liveFile(t, "x"), "--cri-socket", n.root + "/no"}, "--cri-socket"},
+		{"a table", []string{"--live-from", liveFile(t, "POD ID")}, "line 1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			args := append([]string{"gc", "--yes", "--force", "--older-than", "0s", "--network", "pods"}, tt.args...)
+			_, errs := n.run(t, exitFailed, args...)
+			wantWords(t, errs, tt.says)
+		})
+	}
+	if out, _ := n.run(t, exitDone, "list", "--no-headers"); strings.Count(out, "\n") != 1 {
+		t.Errorf("left: %q; wanted the endpoint", out)
+	}
+	n.run(t, exitDone, "gc", "--yes", "--older-than", "0s", "--live-from", liveFile(t), "--allow-empty", "--network", "pods")
+	n.wantContainers(t)
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+)
+
+// newShow returns the command that tells everything about one endpoint.
+func newShow() *cobra.Command {
+	var root string
+	var format output.Format
+	cmd := &cobra.Command{
+		Use:   "show ID|POD|CONTAINER",
+		Short: "Show everything about an endpoint, or all of a pod or container",
+		Long: `Show everything about an endpoint, or all of a pod or container, with the bpftool
+commands to look into its maps.
+
+A number that is the ID of an endpoint is that. Else a pod is meant, NAMESPACE/NAME
+or NAME if only one namespace has it, or the container whose ID begins so.
+
+Exit codes: 0 all is well with it, 1 something is not, 2 there is no such
+endpoint, it is not clear which is meant, or it could not be looked at.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runShow(cmd, root, args[0], format)
+		},
+	}
+	addRootFlag(cmd, &root)
+	output.Flag(cmd, &format)
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return inventory.Words(cmd.Context(), root), cobra.ShellCompDirectiveNoFileComp
+	}
+	return cmd
+}
+
+func runShow(cmd *cobra.Command, root, word string, format output.Format) error {
+	var which error
+	all, err := inventory.Choose(cmd.Context(), root, func(all []inventory.Endpoint) (some []inventory.Endpoint) {
+		some, which = inventory.Match(all, word)
+		return some
+	})
+	if err != nil {
+		return err
+	}
+	if which != nil {
+		return which
+	}
+	var bad bool
+	for i := range all {
+		all[i].Explain()
+		bad = bad || !all[i].Is(inventory.OK)
+	}
+	if err := output.Write(cmd.OutOrStdout(), format, inventory.NewList(all), func(w io.Writer) error {
+		return printDetails(w, all)
+	}); err != nil {
+		return err
+	}
+	if bad {
+		return errFound
+	}
+	return nil
+}
+
+func printDetails(w io.Writer, all []inventory.Endpoint) error {
+	for i := range all {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := all[i].PrintDetail(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
