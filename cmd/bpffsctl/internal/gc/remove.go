@@ -52,7 +52,7 @@ func (d *Decision) remove(ctx context.Context, force bool) error {
 	}
 	id, err := e.ID(d.Attachment)
 	if errors.Is(err, bpffs.ErrNoEndpoint) || err == nil && id != d.ID {
-		return fmt.Errorf("the index of the records does not lead to the endpoint, but to %d; see bpffsctl doctor", id)
+		return fmt.Errorf("the index of the records does not lead to endpoint %d; see bpffsctl doctor", d.ID)
 	}
 	if err != nil {
 		return err
