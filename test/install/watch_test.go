@@ -262,6 +262,18 @@ func TestWaits(t *testing.T) {
 	}
 }
 
+// What a node has before its main plugin comes is not the main plugin's file, even
+// if no plugin can be added to it.
+func TestWaitsBesideSingle(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, map[string]string{"99-loopback.conf": `{"cniVersion": "1.0.0", "name": "lo", "type": "loopback"}`})
+	w := n.watch()
+	n.until("it to wait", func() bool { return strings.Contains(strings.Join(w.lines(), ""), "waiting") })
+	n.write("net.d/10.conflist", list("net", "bridge"))
+	n.eventually("net", "bridge bpffs")
+	n.stop(w)
+}
+
 // nothing wants the configuration directory to be empty.
 func (n *node) nothing() {
 	n.Helper()

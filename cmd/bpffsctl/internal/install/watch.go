@@ -32,7 +32,8 @@ func (in Installer) Watch(ctx context.Context) error {
 	done := false
 	err := in.follow(ctx, func(err error) bool {
 		done = done || err == nil
-		return err != nil && !waits(err) && !done
+		// A single plugin's file may be what a node has until its main plugin comes.
+		return err != nil && !waits(err) && !errors.Is(err, conflist.ErrSingle) && !done
 	})
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // being ended is how it ends
