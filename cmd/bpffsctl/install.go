@@ -123,6 +123,6 @@ func (f *installFlags) installer(stderr io.Writer) (install.Installer, error) {
 // logTo writes one line for each message.
 func logTo(w io.Writer) func(format string, args ...any) {
 	return func(format string, args ...any) {
-		fmt.Fprintf(w, "%s bpffsctl: %s\n", time.Now().UTC().Format(time.RFC3339), fmt.Sprintf(format, args...))
+		fmt.Fprintf(w, "bpffsctl: "+format+"\n", args...)
 	}
 }
