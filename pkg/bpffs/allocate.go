@@ -18,11 +18,11 @@ func (e *Endpoints) Allocate(a Attachment, names ...string) (id uint16, isNew bo
 	if err := errors.Join(a.Check(), checkMapNames(names)); err != nil {
 		return 0, false, err
 	}
-	id, err = e.ID(a)
-	if err == nil {
+	id, err = e.lookUp(a)
+	if err == nil && id != 0 {
 		return id, false, e.in(e.addPins(id, names))
 	}
-	if errors.Is(err, ErrNoEndpoint) {
+	if err == nil {
 		id, err = e.search(a, names)
 	}
 	if err != nil {

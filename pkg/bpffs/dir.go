@@ -28,7 +28,7 @@ type dir struct {
 func openDir(path string) (*dir, error) {
 	fd, err := openDirPath(path)
 	if err != nil {
-		return nil, wrapPath("open", path, err)
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return &dir{os.NewFile(uintptr(fd), path), fd}, nil
 }
@@ -37,7 +37,7 @@ func openDir(path string) (*dir, error) {
 func (d *dir) open(name string) (*dir, error) {
 	fd, err := openDirAt(d.fd, name)
 	if err != nil {
-		return nil, wrapPath("open", d.path(name), err)
+		return nil, d.wrap("open", name, err)
 	}
 	return &dir{os.NewFile(uintptr(fd), d.path(name)), fd}, nil
 }
@@ -49,21 +49,21 @@ func (d *dir) path(name string) string {
 // stat describes what is at name, links not followed.
 func (d *dir) stat(name string) (fileStat, error) {
 	st, err := statAt(d.fd, name)
-	return st, wrapPath("stat", d.path(name), err)
+	return st, d.wrap("stat", name, err)
 }
 
 // exists reports whether anything is at name, links not followed.
 func (d *dir) exists(name string) (bool, error) {
-	_, err := d.stat(name)
+	_, err := statAt(d.fd, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil, d.wrap("stat", name, err)
 }
 
 // mkdir makes the directory name, which must be missing.
 func (d *dir) mkdir(name string) error {
-	return wrapPath("mkdir", d.path(name), mkdirAt(d.fd, name, 0o700))
+	return d.wrap("mkdir", name, mkdirAt(d.fd, name, 0o700))
 }
 
 // mkdirAll makes the directory name and those above it that are missing.
@@ -84,7 +84,7 @@ func (d *dir) mkdirAll(name string) error {
 // rename moves the directory from to the name to, which must be missing or an
 // empty directory.
 func (d *dir) rename(from, to string) error {
-	return wrapPath("rename", d.path(from), renameAt(d.fd, from, to))
+	return d.wrap("rename", from, renameAt(d.fd, from, to))
 }
 
 // list returns the names in the directory name.
@@ -99,13 +99,13 @@ func (d *dir) list(name string) ([]string, error) {
 
 // symlink makes the symbolic link name, which must be missing.
 func (d *dir) symlink(target, name string) error {
-	return wrapPath("symlink", d.path(name), symlinkAt(target, d.fd, name))
+	return d.wrap("symlink", name, symlinkAt(target, d.fd, name))
 }
 
 // readlink returns the target of the symbolic link name.
 func (d *dir) readlink(name string) (string, error) {
 	target, err := readlinkAt(d.fd, name)
-	return target, wrapPath("readlink", d.path(name), err)
+	return target, d.wrap("readlink", name, err)
 }
 
 // remove removes what is at name; a directory must be empty. What is gone already
@@ -118,7 +118,7 @@ func (d *dir) remove(name string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return wrapPath("remove", d.path(name), err)
+	return d.wrap("remove", name, err)
 }
 
 // removeEmpty removes the directory name if it is there, empty, and in a bpffs
@@ -128,7 +128,7 @@ func (d *dir) removeEmpty(name string) error {
 	if errors.Is(err, fs.ErrNotExist) || isNotEmpty(err) || errors.Is(err, syscall.EROFS) {
 		return nil
 	}
-	return wrapPath("rmdir", d.path(name), err)
+	return d.wrap("rmdir", name, err)
 }
 
 // removeAll removes the directory name and all directories and links in it.
@@ -151,12 +151,12 @@ func (d *dir) removeAll(name string) error {
 
 func (d *dir) close() error { return d.f.Close() }
 
-// wrapPath says of the error of a system call what it was called for.
-func wrapPath(op, path string, err error) error {
+// wrap says of the error of a system call what it was called for.
+func (d *dir) wrap(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &os.PathError{Op: op, Path: path, Err: err}
+	return &os.PathError{Op: op, Path: d.path(name), Err: err}
 }
 
 // isNotEmpty reports whether err says that a directory was not removed because

@@ -199,9 +199,18 @@ func (e *Endpoints) ID(a Attachment) (uint16, error) {
 	if err := a.Check(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 	}
+	id, err := e.lookUp(a)
+	if err == nil && id == 0 {
+		err = fmt.Errorf("%w: %v", ErrNoEndpoint, a)
+	}
+	return id, err
+}
+
+// lookUp returns the endpoint ID of the attachment, 0 if it has none.
+func (e *Endpoints) lookUp(a Attachment) (uint16, error) {
 	name, err := e.cni.readlink(path.Join(attachmentsDir, a.path()))
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("%w: %v", ErrNoEndpoint, a)
+		return 0, nil
 	}
 	if err != nil {
 		return 0, err
@@ -212,7 +221,7 @@ func (e *Endpoints) ID(a Attachment) (uint16, error) {
 	}
 	owner, err := e.owner(id)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && owner != a.path() {
-		return 0, fmt.Errorf("%w: %v", ErrNoEndpoint, a)
+		return 0, nil
 	}
 	return id, err
 }

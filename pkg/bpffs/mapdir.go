@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -105,7 +106,8 @@ func (d MapDir) Environ() []string {
 // LocalMapName returns the file name of the map name that belongs to the
 // endpoint id: the name followed by exactly five digits.
 func LocalMapName(name string, id uint16) string {
-	return fmt.Sprintf("%s%05d", name, id)
+	const sixDigits = 100_000 // so that there are zeros in front
+	return name + strconv.Itoa(sixDigits + int(id))[1:]
 }
 
 // CheckMapName reports why name cannot be declared as the name of a local map:

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/rawjson"
@@ -85,7 +86,7 @@ func (c *config) parseMaps() error {
 		return err
 	}
 	for i, r := range raw {
-		key := fmt.Sprintf("maps[%d]", i)
+		key := "maps[" + strconv.Itoa(i) + "]"
 		m, err := parseMap(key, r)
 		if err != nil {
 			return err
