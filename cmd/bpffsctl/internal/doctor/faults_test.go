@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -66,7 +67,7 @@ func TestFaultsOfTheRoot(t *testing.T) {
 		{
 			name: "read-only file system", check: "root", status: Failure, says: "read-only",
 			cure: "mount -o remount,rw ROOT && mount -o remount,bind,rw ROOT",
-			make: func(r *rig) { remount(r.t, r.Root, syscall.MS_RDONLY) },
+			make: func(r *rig) { remount(r.t, r.Root, syscall.MS_RDONLY); remount(r.t, r.Root, syscall.MS_BIND) },
 		},
 		{
 			name: "fallback", check: "root", status: Warning, says: "the fallback is used", cure: "umount /sys/fs/bpf",
@@ -319,5 +320,35 @@ func relink(t *testing.T, target, name string) {
 	}
 	if err := os.Symlink(target, name); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is missing only for a moment, because a pod is just being started or
+// deleted, is no fault.
+func TestPassingFaults(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		then func(r *rig)
+	}{
+		{"the pin is made", func(r *rig) { r.pin(r.t, bpffs.LocalMapName("stats_", r.id)) }},
+		{"the endpoint is released", func(r *rig) { r.del(r.t, r.pod) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			r.Patience = time.Second
+			remove(t, r.dir(t).LocalMapPath("stats_", r.id))
+			unmount(t, r.netns)
+			checks := []string{"pins"}
+			if row.name == "the endpoint is released" {
+				checks = append(checks, "network-namespaces")
+			}
+			time.AfterFunc(300*time.Millisecond, func() { row.then(r) })
+			found := Run(t.Context(), r.Options)
+			for _, check := range checks {
+				if bad := faulty(of(found, check)); len(bad) > 0 {
+					t.Errorf("%s: %+v", check, bad)
+				}
+			}
+		})
 	}
 }

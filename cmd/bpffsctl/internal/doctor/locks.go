@@ -50,13 +50,13 @@ func nameOfProcess(pid int) string {
 	return strings.TrimSpace(string(name))
 }
 
-// findHolder looks up a file in what /proc/locks says, where those who wait have
-// an arrow in front of their lock (proc(5)).
+// findHolder looks up a file in what /proc/locks says. Those who wait for a lock
+// have an arrow before it, so that their columns are others (proc(5)).
 func findHolder(locks string, i inode) (pid int) {
 	want := fmt.Sprintf("%02x:%02x:%d", i.major, i.minor, i.number)
 	for line := range strings.Lines(locks) {
 		fields := strings.Fields(line)
-		if len(fields) < 6 || fields[1] == "->" || fields[5] != want {
+		if len(fields) < 6 || fields[5] != want {
 			continue
 		}
 		if _, err := fmt.Sscan(fields[4], &pid); err == nil && pid > 0 {

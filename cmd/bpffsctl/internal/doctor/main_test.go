@@ -163,7 +163,7 @@ func (r *rig) write(t *testing.T, name, content string) {
 
 const (
 	bridge = `{"type": "bridge"}`
-	ours   = `{"type": "bpffs", "maps": [{"name": "stats_"}]}`
+	ours   = `{"type": "bpffs", "maps": [{"name": "stats_", "type": "array", "keySize": 4, "valueSize": 8, "maxEntries": 1}, {"name": "policy_"}]}`
 )
 
 // listOf returns a network of a bridge and what else is in the chain.
@@ -195,19 +195,25 @@ func (r *rig) dir(t *testing.T) bpffs.MapDir {
 // add does what an ADD of the attachment does.
 func (r *rig) add(t *testing.T, a bpffs.Attachment) uint16 {
 	t.Helper()
+	return r.addNames(t, a, "stats_")
+}
+
+// addNames does so with names of local maps, of which only the first is made.
+func (r *rig) addNames(t *testing.T, a bpffs.Attachment, names ...string) uint16 {
+	t.Helper()
 	e, err := bpffs.CreateEndpoints(t.Context(), r.dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	id, _, err := e.Allocate(a, "stats_")
+	id, _, err := e.Allocate(a, names...)
 	if err == nil {
 		err = e.Describe(id, bpffs.Details{Pod: "my-ns/web-0", NetNS: r.netns})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.pin(t, bpffs.LocalMapName("stats_", id))
+	r.pin(t, bpffs.LocalMapName(names[0], id))
 	return id
 }
 

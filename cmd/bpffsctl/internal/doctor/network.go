@@ -117,10 +117,12 @@ func (n networks) uses() (all []use) {
 func (n networks) places() (all []place) {
 	for _, u := range n.uses() {
 		var c struct {
-			BPFRoot     string                  `json:"bpfRoot"`
-			BPFFallback string                  `json:"bpfFallback"`
-			MapPrefix   string                  `json:"mapPrefix"`
-			Maps        []struct{ Name string } `json:"maps"`
+			BPFRoot     string `json:"bpfRoot"`
+			BPFFallback string `json:"bpfFallback"`
+			MapPrefix   string `json:"mapPrefix"`
+			Maps        []struct {
+				Name, Type string
+			} `json:"maps"`
 		}
 		if json.Unmarshal(u.raw, &c) != nil {
 			continue
@@ -128,6 +130,9 @@ func (n networks) places() (all []place) {
 		p := place{roots: bpffs.Roots{Root: c.BPFRoot, Fallback: c.BPFFallback}, prefix: c.MapPrefix}
 		for _, m := range c.Maps {
 			p.names = append(p.names, m.Name)
+			if m.Type != "" {
+				p.made = append(p.made, m.Name)
+			}
 		}
 		all = append(all, p)
 	}

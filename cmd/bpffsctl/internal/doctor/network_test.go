@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 func (r *rig) plugin() string { return filepath.Join(r.BinDir, "bpffs") }
@@ -172,6 +175,42 @@ func TestPlacesOfTheNetworks(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("it looked at %q; wanted %q", got, want)
+	}
+}
+
+// Endpoints in a root that the configurations do not name any more are looked at
+// too, where DEL looks for them.
+func TestPlacesOfEarlier(t *testing.T) {
+	r, earlier := newRig(t), newRig(t)
+	testns.Bind(t, earlier.Root, bpffs.DefaultRoot)
+	r.write(t, "10-net.conflist", listOf("1.0.0", "net", `{"type": "bpffs", "bpfRoot": "`+r.Root+`"}`))
+	want := []string{r.records(), filepath.Join(bpffs.DefaultRoot, "cni")}
+	r.Root = ""
+	for range 2 {
+		var got []string
+		for _, f := range of(Run(t.Context(), r.Options), "records") {
+			got = append(got, f.Looked)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("it looked at the records %q; wanted %q", got, want)
+		}
+		earlier.del(t, earlier.pod)
+		want = want[:1]
+	}
+}
+
+// STATUS of the plugin would remove what a killed process left, and say that a root
+// is bad, which is another check's business.
+func TestAskingThePluginChangesNothing(t *testing.T) {
+	r := newRig(t)
+	r.write(t, "10-net.conflist", listOf("1.1.0", "net", `{"type": "bpffs", "bpfRoot": "`+r.Root+`"}`))
+	mkdir(t, r.records("scratch"))
+	if bad := faulty(of(r.run(t), "plugin-configuration")); len(bad) > 0 {
+		t.Errorf("plugin-configuration: %+v", bad)
+	}
+	testns.Mount(t, "tmpfs", r.Root, "")
+	if bad := faulty(of(r.run(t), "plugin-configuration")); len(bad) > 0 {
+		t.Errorf("plugin-configuration on a stack: %+v", bad)
 	}
 }
 

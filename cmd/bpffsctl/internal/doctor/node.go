@@ -33,7 +33,10 @@ func newNode(ctx context.Context, o Options) *node {
 		for _, p := range n.places() {
 			all = append(all, lookAt(ctx, p, o.Patience))
 		}
-		return all
+		if o.Root != "" {
+			return all
+		}
+		return append(all, elsewhere(ctx, all, o.Patience)...)
 	})
 	return n
 }
@@ -43,6 +46,7 @@ type place struct {
 	roots  bpffs.Roots
 	prefix string
 	names  []string // the declared names of local maps
+	made   []string // those of them that the plugin makes itself
 }
 
 // places returns every place that the network configurations name, and the
@@ -66,10 +70,35 @@ func addPlace(all []place, p place) []place {
 	for i, known := range all {
 		if known.roots == p.roots && known.prefix == p.prefix {
 			all[i].names = append(known.names, p.names...)
+			all[i].made = append(known.made, p.made...)
 			return all
 		}
 	}
 	return append(all, p)
+}
+
+// elsewhere returns what is in the other roots where DEL and GC look, of those
+// that have endpoints: they are from before the configuration was changed, or
+// from when another file system was mounted at the default.
+func elsewhere(ctx context.Context, known []sight, patience time.Duration) (more []sight) {
+	seen := make(map[string]bool)
+	for _, s := range known {
+		seen[s.path] = true
+	}
+	for _, k := range known {
+		for _, root := range k.roots.All() {
+			if seen[root] {
+				continue
+			}
+			p := place{roots: bpffs.Roots{Root: root}, prefix: k.prefix, names: k.names, made: k.made}
+			s := lookAt(ctx, p, patience)
+			if len(s.seen.Endpoints) > 0 && !seen[s.path] {
+				more = append(more, s)
+			}
+			seen[root], seen[s.path] = true, true
+		}
+	}
+	return more
 }
 
 // eachSight returns a check that decides on every place by itself.

@@ -91,20 +91,34 @@ func decidePins(s sight) []Finding {
 	if found := s.unseen(); found != nil {
 		return found
 	}
-	if len(s.missing) == 0 {
-		return well(s.dir.Path(), "all pins that the records name are there")
-	}
-	var paths []string
+	var paths, reserved []string
 	var owners []bpffs.Endpoint
 	for _, m := range s.missing {
+		if s.isReserved(m.path) {
+			reserved = append(reserved, m.path)
+			continue
+		}
 		paths = append(paths, m.path)
 		if !slices.ContainsFunc(owners, func(e bpffs.Endpoint) bool { return e.ID == m.endpoint.ID }) {
 			owners = append(owners, m.endpoint)
 		}
 	}
+	switch {
+	case len(s.missing) == 0:
+		return well(s.dir.Path(), "all pins that the records name are there")
+	case len(paths) == 0:
+		return well(s.dir.Path(), "all pins are there but "+count(len(reserved), "path", "paths")+" reserved for other plugins: "+list(reserved))
+	}
 	return warn(s.dir.Path(), count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
-		"; removed by somebody, or not yet made by the plugin that is to make it",
+		"; somebody removed what was there",
 		deletePods(owners))
+}
+
+// isReserved reports whether the path is that of a name which is declared without
+// a type, so that another plugin makes the map, when it likes.
+func (s sight) isReserved(pin string) bool {
+	name, ok := localName(path.Base(pin))
+	return ok && slices.Contains(s.names, name) && !slices.Contains(s.made, name)
 }
 
 func decideNetNS(s sight) []Finding {
@@ -196,11 +210,17 @@ func decideForeign(s sight) []Finding {
 // occupies reports whether the name is one that an ADD could choose. Where no
 // configuration says which names it declares, it may be any.
 func (s sight) occupies(name string) bool {
+	declared, ok := localName(name)
+	return ok && (len(s.names) == 0 || slices.Contains(s.names, declared))
+}
+
+// localName undoes [bpffs.LocalMapName].
+func localName(name string) (declared string, ok bool) {
 	parts := regexp.MustCompile(`^(.+)([0-9]{5})$`).FindStringSubmatch(name)
 	if parts == nil || parts[2] == "00000" || parts[2] > fmt.Sprint(bpffs.MaxEndpoints) {
-		return false
+		return "", false
 	}
-	return len(s.names) == 0 || slices.Contains(s.names, parts[1])
+	return parts[1], true
 }
 
 // nearlyFull is of how many percent in use a warning is given.

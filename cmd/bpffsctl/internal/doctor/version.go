@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 )
 
 // libcni is what the library in a runtime can do, which docs/runtimes.md has from
@@ -37,7 +39,7 @@ func libcniOf(name, version string) libcni {
 	if major >= 2 {    // libcni 1.2
 		l.newest = "1.1.0"
 	}
-	l.dropIns = slices.Compare([]int{major, minor}, []int{2, 1}) >= 0 // libcni 1.3
+	l.dropIns = install.ReadsDropIns(name, version)
 	return l
 }
 

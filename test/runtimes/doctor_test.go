@@ -1,0 +1,67 @@
+package runtimes
+
+import (
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestDoctor(t *testing.T) {
+	if !onNode(t) {
+		return
+	}
+	rt := newContainerd(t, "2.4")
+	works(t, rt.subject(), "bpffsctl doctor finds nothing wrong while pods run; cniVersion 1.1.0")
+	rt.network(t, conflist("1.1.0", ours))
+	p := rt.newPod(t, "doctor")
+	must(t, p.run)
+	if bad := doctor(t, 0); len(bad) > 0 {
+		t.Errorf("on a healthy node: %q", bad)
+	}
+	must(t, p.stop)
+	must(t, p.remove)
+	nothingLeft(t)
+}
+
+func TestDoctor16(t *testing.T) {
+	if !onNode(t) {
+		return
+	}
+	rt := newContainerd(t, "1.6")
+	works(t, rt.subject(), "bpffsctl doctor says that cniVersion 1.1.0 is too new")
+	rt.network(t, conflist("1.1.0", ours))
+	if bad := doctor(t, 1); !slices.Equal(bad, []string{"failure cni-version"}) {
+		t.Errorf("with a cniVersion that is too new: %q", bad)
+	}
+	rt.network(t, conflist("1.0.0", ours))
+	if bad := doctor(t, 0); len(bad) > 0 {
+		t.Errorf("with cniVersion 1.0.0: %q", bad)
+	}
+}
+
+// doctor runs bpffsctl doctor on the node, wants the exit code, and returns what
+// is not ok.
+func doctor(t *testing.T, want int) (bad []string) {
+	t.Helper()
+	cmd := exec.Command(bins+"/bpffsctl", "doctor", "--json", "--bin-dir", cniBin, "--conf-dir", confDir, "--cri-socket", socket)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited || cmd.ProcessState.ExitCode() != want {
+		t.Fatalf("bpffsctl doctor: %v, want exit code %d: %s%s", err, want, out, stderr.String())
+	}
+	var found []struct{ Check, Status, Detail string }
+	if err := json.Unmarshal(out, &found); err != nil || len(found) == 0 {
+		t.Fatalf("bpffsctl doctor: %v: %s", err, out)
+	}
+	for _, f := range found {
+		if f.Status != "ok" {
+			t.Logf("%s %s: %s", f.Status, f.Check, f.Detail)
+			bad = append(bad, f.Status+" "+f.Check)
+		}
+	}
+	return bad
+}
