@@ -186,7 +186,7 @@ func TestWatch(t *testing.T) {
 				n.write("net.d/10.conflist", main)
 			}},
 			{"the directory is removed, and made", func(n *node) {
-				must(n, os.RemoveAll(n.conf))
+				n.remove(n.conf)
 				time.Sleep(100 * time.Millisecond)
 				n.write("net.d/10.conflist", main)
 			}},
@@ -195,7 +195,7 @@ func TestWatch(t *testing.T) {
 				n.write("net.d/10.conflist", main)
 			}},
 			{"the plugin's directory is removed, and made", func(n *node) {
-				must(n, os.RemoveAll(n.bin))
+				n.remove(n.bin)
 				must(n, os.Mkdir(n.bin, 0o755))
 			}},
 			{"the drop-in file is removed", func(n *node) {
@@ -222,6 +222,12 @@ func TestWatch(t *testing.T) {
 			})
 		}
 	}
+}
+
+// remove removes a directory in which files may appear meanwhile.
+func (n *node) remove(dir string) {
+	n.Helper()
+	n.until("nothing to be put back into "+dir, func() bool { return os.RemoveAll(dir) == nil })
 }
 
 // quiet wants nothing more to be said when nothing more happens.
