@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,13 @@ type node struct {
 func newNode(t *testing.T, containers ...string) *node {
 	t.Helper()
 	n := &node{testns.BPFFS(t), make(map[string]string)}
+	n.add(t, containers...)
+	return n
+}
+
+// add does what ADD does for the containers.
+func (n *node) add(t *testing.T, containers ...string) {
+	t.Helper()
 	dir, err := bpffs.NewMapDir(n.root, "")
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +64,6 @@ func newNode(t *testing.T, containers ...string) *node {
 		}
 		n.ids[c] = fmt.Sprintf("%05d", id)
 	}
-	return n
 }
 
 // run runs bpffsctl on the node and reports another exit code than want.
@@ -201,4 +208,37 @@ func TestGCRefuses(t *testing.T) {
 	}
 	n.run(t, exitDone, "gc", "--yes", "--older-than", "0s", "--live-from", liveFile(t), "--allow-empty", "--network", "pods")
 	n.wantContainers(t)
+}
+
+// onRead calls do before it is read.
+type onRead struct {
+	io.Reader
+	do func()
+}
+
+func (r *onRead) Read(p []byte) (int, error) {
+	if r.do != nil {
+		r.do()
+		r.do = nil
+	}
+	return r.Reader.Read(p)
+}
+
+// A container that starts while gc works is in no list of live ones that was made
+// before it, and must not be taken for lost.
+func TestGCSparesWhatStartsMeanwhile(t *testing.T) {
+	n := newNode(t, "live", "lost")
+	cmd := newRoot()
+	var out strings.Builder
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SetIn(&onRead{strings.NewReader("live\n"), func() { n.add(t, "lost-later") }})
+	cmd.SetArgs([]string{"gc", "--yes", "--older-than", "0s", "--live-from", "-", "--root", n.root})
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, out.String(), "removed: 1\n")
+	if out, _ := n.run(t, exitDone, "list", "--no-headers"); strings.Count(out, "lost-later") != 2 {
+		t.Errorf("left:\n%s\nwanted lost-later, too", out)
+	}
 }

@@ -63,10 +63,16 @@ func installed(t *testing.T, rt *containerd, modes ...string) {
 	nothingLeft(t)
 }
 
-// bpffsctl runs the command on the node and wants the exit code.
+// bpffsctl installs or uninstalls on the node and wants the exit code.
 func bpffsctl(t *testing.T, want int, args ...string) {
 	t.Helper()
-	out, err := exec.Command(bins+"/bpffsctl", append(args, "--bin-dir", cniBin, "--conf-dir", confDir)...).CombinedOutput()
+	ctl(t, want, append(args, "--bin-dir", cniBin, "--conf-dir", confDir)...)
+}
+
+// ctl runs bpffsctl on the node, wants the exit code, and returns what it says.
+func ctl(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(bins+"/bpffsctl", args...).CombinedOutput()
 	code := 0
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		code, err = exit.ExitCode(), nil
@@ -74,6 +80,7 @@ func bpffsctl(t *testing.T, want int, args ...string) {
 	if err != nil || code != want {
 		t.Fatalf("bpffsctl %v: %v, exit code %d, want %d: %s", args, err, code, want, out)
 	}
+	return string(out)
 }
 
 // podWith makes pods until one has brought so many endpoints, and returns it:

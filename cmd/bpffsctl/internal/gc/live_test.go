@@ -1,0 +1,111 @@
+package gc
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"google.golang.org/grpc"
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+// pods answers as a runtime that has these.
+type pods struct {
+	runtime.UnimplementedRuntimeServiceServer
+	ids []string
+}
+
+func (p pods) ListPodSandbox(context.Context, *runtime.ListPodSandboxRequest) (*runtime.ListPodSandboxResponse, error) {
+	var r runtime.ListPodSandboxResponse
+	for _, id := range p.ids {
+		r.Items = append(r.Items, &runtime.PodSandbox{Id: id, State: runtime.PodSandboxState_SANDBOX_NOTREADY})
+	}
+	return &r, nil
+}
+
+// serve lets a runtime listen at the socket. Without pods it does not speak the
+// CRI.
+func serve(t *testing.T, socket string, ids ...string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	if len(ids) > 0 {
+		runtime.RegisterRuntimeServiceServer(server, pods{ids: ids})
+	}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(server.Stop)
+}
+
+// Without --cri-socket every runtime of the node is asked, or none is believed.
+func TestAskAll(t *testing.T) {
+	testns.Need(t)
+	sockets := cri.DefaultSockets()
+	for _, tt := range []struct {
+		name string
+		make func(t *testing.T)
+		want error
+		has  []string
+	}{
+		{"none", func(*testing.T) {}, cri.ErrNoRuntime, nil},
+		{"one", func(t *testing.T) { //nolint:thelper // it is the test
+			serve(t, sockets[1], "a", "b")
+		}, nil, []string{"a", "b"}},
+		{"two", func(t *testing.T) { //nolint:thelper // it is the test
+			serve(t, sockets[0], "a")
+			serve(t, sockets[2], "b")
+		}, nil, []string{"a", "b"}},
+		{"one without the CRI", func(t *testing.T) { //nolint:thelper // it is the test
+			serve(t, sockets[0])
+			serve(t, sockets[2], "b")
+		}, nil, []string{"b"}},
+		{"only one without the CRI", func(t *testing.T) { //nolint:thelper // it is the test
+			serve(t, sockets[0])
+		}, cri.ErrNoCRI, nil},
+		{"one does not listen", func(t *testing.T) { //nolint:thelper // it is the test
+			serve(t, sockets[0], "a")
+			if err := os.MkdirAll(filepath.Dir(sockets[1]), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(sockets[1], nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, cri.ErrNoRuntime, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			testns.Mount(t, "tmpfs", "/run", "")
+			tt.make(t)
+			var l Live
+			err := l.Ask(t.Context(), nil)
+			if !errors.Is(err, tt.want) {
+				t.Errorf("Ask: %v; wanted %v", err, tt.want)
+			}
+			for _, id := range tt.has {
+				if !l.Has(id) {
+					t.Errorf("%q is not alive", id)
+				}
+			}
+		})
+	}
+}
+
+// A socket that was named must answer.
+func TestAskNamed(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	serve(t, socket)
+	var l Live
+	if err := l.Ask(t.Context(), []string{socket}); !errors.Is(err, cri.ErrNoCRI) {
+		t.Errorf("Ask: %v; wanted %v", err, cri.ErrNoCRI)
+	}
+}

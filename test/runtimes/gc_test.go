@@ -1,0 +1,81 @@
+package runtimes
+
+import (
+	"strings"
+	"testing"
+)
+
+// bpffsctl finds out from the runtime which pods there are, and removes what those
+// left that are gone.
+
+func TestGC16(t *testing.T) {
+	if onNode(t) {
+		collected(t, newContainerd(t, "1.6"))
+	}
+}
+
+func TestGC24(t *testing.T) {
+	if onNode(t) {
+		collected(t, newContainerd(t, "2.4"))
+	}
+}
+
+func collected(t *testing.T, rt *containerd) {
+	t.Helper()
+	works(t, rt.subject(), "bpffsctl gc removes what a lost pod left, and keeps pods that run or are not removed yet")
+	withOurs := strings.Replace(bridgeOnly, "}]}}]}", `}]}}, {"type": "bpffs", "maps": [
+		{"name": "m_", "type": "hash", "keySize": 4, "valueSize": 8, "maxEntries": 10}]}]}`, 1)
+	rt.network(t, withOurs)
+	runs, stopped, lost := rt.newPod(t, "runs"), rt.newPod(t, "stopped"), rt.newPod(t, "lost")
+	for _, p := range []*pod{runs, stopped, lost} {
+		must(t, p.run)
+	}
+	rt.network(t, bridgeOnly) // so that no DEL comes
+	must(t, stopped.stop)
+	must(t, lost.stop)
+	must(t, lost.remove)
+	wantEndpoints(t, runs, stopped, lost)
+
+	gc := []string{"gc", "--cri-socket", "unix://" + socket}
+	wantWord(t, ctl(t, 0, gc...), "in the making")
+	gc = append(gc, "--older-than", "0s")
+	out := ctl(t, 1, gc...)
+	wantWord(t, out, "remove: 1\n")
+	wantWord(t, out, lost.id[:12])
+	wantEndpoints(t, runs, stopped, lost)
+	wantWord(t, ctl(t, 0, append(gc, "--yes", "--force")...), "removed: 1\n")
+	wantEndpoints(t, runs, stopped)
+	wantWord(t, ctl(t, 0, "show", "default/runs"), "State:      ok")
+	wantWord(t, ctl(t, 1, "show", stopped.id), "netns-gone")
+
+	rt.network(t, withOurs)
+	must(t, runs.stop)
+	for _, p := range []*pod{stopped, runs} {
+		must(t, p.remove)
+	}
+	rt.stop(t)
+	wantWord(t, ctl(t, 2, gc...), "start the runtime")
+	rt.start(t)
+	wantWord(t, ctl(t, 2, gc...), "--allow-empty")
+}
+
+// wantEndpoints reports if there are endpoints of other pods than these.
+func wantEndpoints(t *testing.T, pods ...*pod) {
+	t.Helper()
+	all := endpoints(t)
+	for _, p := range pods {
+		if _, ok := all[p.id]; !ok {
+			t.Errorf("the pod %s has no endpoint", p.config.GetMetadata().GetName())
+		}
+	}
+	if len(all) != len(pods) {
+		t.Errorf("%d endpoints, want %d", len(all), len(pods))
+	}
+}
+
+func wantWord(t *testing.T, text, word string) {
+	t.Helper()
+	if !strings.Contains(text, word) {
+		t.Errorf("%q is missing in:\n%s", word, text)
+	}
+}
