@@ -159,7 +159,20 @@ func TestUnsafeDirectories(t *testing.T) {
 	}
 }
 
+// lost leaves the pod without its network namespace, beside another that is alive.
+func (r *rig) lost() {
+	r.hurry()
+	unmount(r.t, r.netns)
+	r.netns = "/proc/self/ns/net"
+	r.add(r.t, bpffs.Attachment{Network: "net", ContainerID: "alive", IfName: "eth0"})
+	r.cri.live = []string{"alive"}
+}
+
 func TestFaultsOfTheRecords(t *testing.T) {
+	const collect = "bpffsctl gc --root ROOT --cri-socket SOCKET --yes"
+	young := func(r *rig) { // the pods of a test are not as old as those that gc removes
+		typed(r.t, strings.NewReplacer("ROOT", r.Root, "SOCKET", r.CRISocket).Replace(collect)+" --older-than 0s")
+	}
 	for _, f := range []fault{
 		{
 			name: "unreadable", check: "records", status: Failure, says: "cannot be read",
@@ -189,15 +202,15 @@ func TestFaultsOfTheRecords(t *testing.T) {
 		},
 		{
 			name: "the network namespace is gone", check: "network-namespaces", status: Warning,
-			says: "1 endpoint whose network namespace is gone: ID of my-ns/web-0", cure: "bpffsctl gc",
-			make: func(r *rig) { r.hurry(); unmount(r.t, r.netns); remove(r.t, r.netns) },
-			mend: func(r *rig) { r.del(r.t, r.pod) },
+			says: "1 endpoint whose network namespace is gone: ID of my-ns/web-0", cure: collect,
+			make: func(r *rig) { remains := r.netns; r.lost(); remove(r.t, remains) },
+			mend: young,
 		},
 		{
 			name: "only the file of the network namespace is left", check: "network-namespaces", status: Warning,
-			says: "1 endpoint whose network namespace is gone", cure: "bpffsctl gc",
-			make: func(r *rig) { r.hurry(); unmount(r.t, r.netns) },
-			mend: func(r *rig) { r.del(r.t, r.pod) },
+			says: "1 endpoint whose network namespace is gone", cure: collect,
+			make: (*rig).lost,
+			mend: young,
 		},
 		{
 			name: "scratch", check: "leftovers", status: Warning, says: "killed",
@@ -239,7 +252,7 @@ func TestFaultsOfTheRecords(t *testing.T) {
 			make: func(r *rig) { r.pin(r.t, "stats_00001") },
 		},
 		{
-			name: "all IDs taken", check: "endpoint-ids", status: Failure, says: "65535 of 65535", cure: "bpffsctl gc",
+			name: "all IDs taken", check: "endpoint-ids", status: Failure, says: "65535 of 65535", cure: collect,
 			make: func(r *rig) { r.fill(r.t, bpffs.MaxEndpoints) },
 			mend: func(r *rig) { r.empty(r.t) },
 		},

@@ -322,7 +322,7 @@ type fault struct {
 	check  string
 	status Status
 	says   string       // a part of the detail
-	cure   string       // a part of the cure; ROOT, MAPS, ID, BIN and NETS stand for those of the node
+	cure   string       // a part of the cure; ROOT, MAPS, ID, BIN, NETS and SOCKET stand for those of the node
 	mend   func(r *rig) // nil: type what cure is
 }
 
@@ -333,7 +333,7 @@ func (f fault) test(t *testing.T) {
 		t.Fatalf("before the fault: %+v", bad)
 	}
 	f.make(r)
-	names := strings.NewReplacer("ROOT", r.Root, "BIN", r.BinDir, "NETS", r.ConfDir, "MAPS", r.dir(t).Path(), "ID", fmt.Sprintf("%05d", r.id))
+	names := strings.NewReplacer("ROOT", r.Root, "BIN", r.BinDir, "NETS", r.ConfDir, "SOCKET", r.CRISocket, "MAPS", r.dir(t).Path(), "ID", fmt.Sprintf("%05d", r.id))
 	says, cure := names.Replace(f.says), names.Replace(f.cure)
 	found := faulty(of(r.run(t), f.check))
 	if len(found) == 0 {

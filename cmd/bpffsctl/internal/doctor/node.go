@@ -43,6 +43,7 @@ func newNode(ctx context.Context, o Options) *node {
 
 // A place is where a configuration has the bpffs, and what it keeps there.
 type place struct {
+	socket string // which was given for the runtime
 	roots  bpffs.Roots
 	prefix string
 	names  []string // the declared names of local maps
@@ -57,10 +58,11 @@ func (n *node) places() []place {
 		if n.Root != "" {
 			p.roots = bpffs.Roots{Root: n.Root}
 		}
+		p.socket = n.CRISocket
 		all = addPlace(all, p)
 	}
 	if len(all) == 0 {
-		all = []place{{roots: bpffs.Roots{Root: n.Root}}}
+		all = []place{{socket: n.CRISocket, roots: bpffs.Roots{Root: n.Root}}}
 	}
 	return all
 }
@@ -90,7 +92,8 @@ func elsewhere(ctx context.Context, known []sight, patience time.Duration) (more
 			if seen[root] {
 				continue
 			}
-			p := place{roots: bpffs.Roots{Root: root}, prefix: k.prefix, names: k.names, made: k.made}
+			p := k.place
+			p.roots = bpffs.Roots{Root: root}
 			s := lookAt(ctx, p, patience)
 			if len(s.seen.Endpoints) > 0 && !seen[s.path] {
 				more = append(more, s)

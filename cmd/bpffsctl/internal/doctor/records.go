@@ -133,7 +133,19 @@ func decideNetNS(s sight) []Finding {
 		names = append(names, fmt.Sprintf("%05d of %s", e.ID, nameOf(e)))
 	}
 	return warn(s.seen.Records, count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
-		"; a DEL did not come, and their maps stay", "bpffsctl gc")
+		"; a DEL did not come, and their maps stay", s.collect())
+}
+
+// collect returns what removes the endpoints of containers that are gone.
+func (s sight) collect() string {
+	words := []string{"bpffsctl", "gc"}
+	if s.path != bpffs.DefaultRoot {
+		words = append(words, "--root", s.path)
+	}
+	if s.socket != "" {
+		words = append(words, "--cri-socket", s.socket)
+	}
+	return "look what is lost: " + command(words...) + "; then: " + command(append(words, "--yes")...)
 }
 
 // nameOf returns the pod of an endpoint, or its container if the runtime did not
@@ -234,9 +246,9 @@ func decideFree(s sight) []Finding {
 	detail := fmt.Sprintf("%d of %d endpoint IDs are in use", used, bpffs.MaxEndpoints)
 	switch {
 	case s.seen.Free <= 0:
-		return fail(s.where(), detail+": no pod can start", "bpffsctl gc")
+		return fail(s.where(), detail+": no pod can start", s.collect())
 	case used*100 > bpffs.MaxEndpoints*nearlyFull:
-		return warn(s.where(), detail, "bpffsctl gc")
+		return warn(s.where(), detail, s.collect())
 	}
 	return well(s.where(), detail)
 }
