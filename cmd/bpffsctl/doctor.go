@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -51,9 +52,15 @@ func (f *doctorFlags) run(cmd *cobra.Command) error {
 		f.format = output.JSON
 	}
 	findings := doctor.Run(cmd.Context(), f.Options)
-	err := output.Write(cmd.OutOrStdout(), f.format, findings, func(w io.Writer) error { return doctor.Print(w, findings) })
-	if err == nil && doctor.Failed(findings) {
-		err = errFound
+	table := func(w io.Writer) error { return doctor.Print(w, findings) }
+	if err := output.Write(cmd.OutOrStdout(), f.format, doctor.NewReport(findings), table); err != nil {
+		return err
 	}
-	return err
+	if f.format == "" || f.format == output.Table {
+		fmt.Fprint(cmd.ErrOrStderr(), doctor.Sum(findings))
+	}
+	if doctor.Failed(findings) {
+		return errFound
+	}
+	return nil
 }

@@ -53,11 +53,13 @@ func doctor(t *testing.T, want int) (bad []string) {
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited || cmd.ProcessState.ExitCode() != want {
 		t.Fatalf("bpffsctl doctor: %v, want exit code %d: %s%s", err, want, out, stderr.String())
 	}
-	var found []struct{ Check, Status, Detail string }
-	if err := json.Unmarshal(out, &found); err != nil || len(found) == 0 {
+	var report struct {
+		Findings []struct{ Check, Status, Detail string }
+	}
+	if err := json.Unmarshal(out, &report); err != nil || len(report.Findings) == 0 {
 		t.Fatalf("bpffsctl doctor: %v: %s", err, out)
 	}
-	for _, f := range found {
+	for _, f := range report.Findings {
 		if f.Status != "ok" {
 			t.Logf("%s %s: %s", f.Status, f.Check, f.Detail)
 			bad = append(bad, f.Status+" "+f.Check)

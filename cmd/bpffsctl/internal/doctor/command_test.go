@@ -33,18 +33,19 @@ func TestCommandExitCode(t *testing.T) {
 		make func(r *rig)
 		args []string
 		want int
+		says string // on standard error
 	}{
-		{"healthy", func(*rig) {}, nil, 0},
-		{"a warning", func(r *rig) { mkdir(r.t, r.records("scratch")) }, nil, 0},
-		{"a failure", func(r *rig) { chmod(r.t, r.Root, 0o777) }, nil, 1},
-		{"a failure as JSON", func(r *rig) { chmod(r.t, r.Root, 0o777) }, []string{"--json"}, 1},
-		{"called wrongly", func(*rig) {}, []string{"--nonsense"}, 2},
+		{"healthy", func(*rig) {}, nil, 0, "0 failures, 0 warnings\n"},
+		{"a warning", func(r *rig) { mkdir(r.t, r.records("scratch")) }, nil, 0, "0 failures, 1 warning\n"},
+		{"a failure", func(r *rig) { chmod(r.t, r.Root, 0o777) }, nil, 1, "1 failure, 6 warnings\n"},
+		{"a failure as JSON", func(r *rig) { chmod(r.t, r.Root, 0o777) }, []string{"--json"}, 1, ""},
+		{"called wrongly", func(*rig) {}, []string{"--nonsense"}, 2, "bpffsctl: unknown flag: --nonsense\n"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t)
 			row.make(r)
 			stdout, stderr, code := r.command(row.args...)
-			if code != row.want || (stderr != "") != (row.want == 2) {
+			if code != row.want || stderr != row.says {
 				t.Errorf("exit code %d, wanted %d; stdout:\n%s\nstderr:\n%s", code, row.want, stdout, stderr)
 			}
 		})
@@ -55,17 +56,18 @@ func TestCommandPrints(t *testing.T) {
 	r := newRig(t)
 	mkdir(t, r.records("attachments/net/a\nb\x1b[31m"))
 	asJSON, _, _ := r.command("--json")
-	var found []Finding
-	if err := json.Unmarshal([]byte(asJSON), &found); err != nil {
+	var got Report
+	if err := json.Unmarshal([]byte(asJSON), &got); err != nil {
 		t.Fatalf("%v: %s", err, asJSON)
 	}
-	if diff := cmp.Diff(r.run(t), found); diff != "" {
+	found := got.Findings
+	if diff := cmp.Diff(Report{1, r.run(t)}, got); diff != "" {
 		t.Errorf("bpffsctl doctor --json (-wanted +got):\n%s", diff)
 	}
 	if also, _, _ := r.command("--output", "json"); also != asJSON {
 		t.Errorf("--output json prints\n%s\nand --json\n%s", also, asJSON)
 	}
-	if asYAML, _, _ := r.command("-o", "yaml"); !strings.HasPrefix(asYAML, "- check: privilege\n") {
+	if asYAML, _, _ := r.command("-o", "yaml"); !strings.HasPrefix(asYAML, "version: 1\nfindings:\n  - check: privilege\n") {
 		t.Errorf("-o yaml prints %s", asYAML)
 	}
 	table, _, _ := r.command()
