@@ -9,155 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
-
-const stranger = 4321 // a user that is not root
-
-func chmod(t *testing.T, path string, mode os.FileMode) {
-	t.Helper()
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func remove(t *testing.T, path string) {
-	t.Helper()
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestFaultsOfTheRoot(t *testing.T) {
-	for _, f := range []fault{
-		{
-			name: "a tmpfs over the bpffs", check: "root", status: Failure, says: "mounts are stacked there", cure: "umount ROOT",
-			make: func(r *rig) { testns.Mount(r.t, "tmpfs", r.Root, "") },
-		},
-		{
-			name: "a second bpffs over the first", check: "root", status: Failure, says: "bpf (/) over bpf (/)", cure: "umount ROOT",
-			make: func(r *rig) { testns.Mount(r.t, "bpf", r.Root, "") },
-		},
-		{
-			name: "another file system", check: "root", status: Failure, says: "another file system is mounted there", cure: "umount ROOT",
-			make: func(r *rig) { r.Root = r.t.TempDir(); testns.Mount(r.t, "tmpfs", r.Root, "") },
-		},
-		{
-			name: "a file", check: "root", status: Failure, says: "not a directory", cure: "rm ROOT",
-			make: func(r *rig) {
-				r.Root = filepath.Join(r.t.TempDir(), "file")
-				if err := os.WriteFile(r.Root, nil, 0o600); err != nil {
-					r.t.Fatal(err)
-				}
-			},
-		},
-		{
-			name: "a directory with something in it", check: "root", status: Failure, says: "not empty", cure: "ls -A ROOT",
-			make: func(r *rig) { r.Root = r.t.TempDir(); mkdir(r.t, filepath.Join(r.Root, "something")) },
-			mend: func(r *rig) { remove(r.t, filepath.Join(r.Root, "something")) },
-		},
-		{
-			name: "read-only mount", check: "root", status: Failure, says: "read-only",
-			cure: "mount -o remount,rw ROOT && mount -o remount,bind,rw ROOT",
-			make: func(r *rig) { remount(r.t, r.Root, syscall.MS_BIND|syscall.MS_RDONLY) },
-		},
-		{
-			name: "read-only file system", check: "root", status: Failure, says: "read-only",
-			cure: "mount -o remount,rw ROOT && mount -o remount,bind,rw ROOT",
-			make: func(r *rig) { remount(r.t, r.Root, syscall.MS_RDONLY); remount(r.t, r.Root, syscall.MS_BIND) },
-		},
-		{
-			name: "fallback", check: "root", status: Warning, says: "the fallback is used", cure: "umount /sys/fs/bpf",
-			make: func(r *rig) { r.Root = ""; testns.Mount(r.t, "tmpfs", bpffs.DefaultRoot, "") },
-		},
-		{
-			name: "private", check: "propagation", status: Warning, says: "the mount is private", cure: "mount --make-shared ROOT",
-			make: func(r *rig) { propagate(r.t, r.Root, syscall.MS_PRIVATE) },
-		},
-		{
-			name: "slave", check: "propagation", status: Warning, says: "the mount is a slave", cure: "mount --make-shared ROOT",
-			make: func(r *rig) { propagate(r.t, r.Root, syscall.MS_SLAVE) },
-		},
-		{
-			name: "nothing mounted, below a private mount", check: "propagation", status: Warning,
-			says: "the mount will be private", cure: "mount --make-shared ",
-			make: func(r *rig) {
-				dir := r.t.TempDir()
-				testns.Bind(r.t, dir, dir)
-				r.Root = filepath.Join(dir, "bpf")
-			},
-			mend: func(r *rig) { typed(r.t, "mount --make-shared "+filepath.Dir(r.Root)) },
-		},
-	} {
-		t.Run(f.name, f.test)
-	}
-}
-
-func remount(t *testing.T, path string, flags uintptr) {
-	t.Helper()
-	if err := syscall.Mount("", path, "", syscall.MS_REMOUNT|flags, ""); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func propagate(t *testing.T, path string, flag uintptr) {
-	t.Helper()
-	if flag == syscall.MS_SLAVE { // which only one of several that are shared can be
-		testns.Bind(t, path, t.TempDir())
-	}
-	if err := syscall.Mount("", path, "", flag, ""); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestUnsafeDirectories(t *testing.T) {
-	for _, f := range []fault{
-		{
-			name: "root of another user", says: "ROOT belongs to user 4321", cure: "chown root: ROOT",
-			make: func(r *rig) { testns.Chown(r.t, r.Root, stranger) },
-		},
-		{
-			name: "root for everybody, without the sticky bit", says: "ROOT has mode", cure: "chmod go-w ROOT",
-			make: func(r *rig) { chmod(r.t, r.Root, 0o777) },
-		},
-		{
-			name: "records of another user", says: "ROOT/cni belongs to user 4321", cure: "chown root: ROOT/cni",
-			make: func(r *rig) { testns.Chown(r.t, r.records(), stranger) },
-		},
-		{
-			name: "records that a group can write to", says: "ROOT/cni has mode", cure: "chmod go-w ROOT/cni",
-			make: func(r *rig) { chmod(r.t, r.records(), 0o770) },
-		},
-		{
-			name: "map directory for everybody, with the sticky bit", says: "MAPS has mode", cure: "chmod go-w MAPS",
-			make: func(r *rig) { chmod(r.t, r.dir(r.t).Path(), 0o777|os.ModeSticky) },
-		},
-		{
-			name: "map directory of another user", says: "MAPS belongs to user 4321", cure: "rm -r MAPS",
-			make: func(r *rig) { testns.Chown(r.t, r.dir(r.t).Path(), stranger) },
-		},
-		{
-			name: "a link instead of the map directory", says: "MAPS is not a directory", cure: "rm MAPS",
-			make: func(r *rig) {
-				maps := r.dir(r.t).Path()
-				if err := os.Rename(maps, maps+"_away"); err != nil {
-					r.t.Fatal(err)
-				}
-				if err := os.Symlink("globals_away", maps); err != nil {
-					r.t.Fatal(err)
-				}
-			},
-		},
-	} {
-		f.check, f.status = "directories", Failure
-		fault := f.make
-		f.make = func(r *rig) { r.hurry(); fault(r) }
-		t.Run(f.name, f.test)
-	}
-}
 
 // lost leaves the pod without its network namespace, beside another that is alive.
 func (r *rig) lost() {
@@ -293,37 +147,6 @@ func (r *rig) empty(t *testing.T) {
 	}
 }
 
-func TestLocks(t *testing.T) {
-	for _, row := range []struct {
-		name, role, says string
-		where            func(r *rig) string
-	}{
-		{"the records", "hold records", "keeps the records locked", func(r *rig) string { return r.Root }},
-		{"a directory to be mounted on", "hold lock", "no bpffs can be mounted", func(r *rig) string {
-			r.Root = r.t.TempDir()
-			return r.Root
-		}},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			r := newRig(t)
-			r.hurry()
-			kill := testns.Start(t, row.role, envPath+"="+row.where(r))
-			found := faulty(of(r.run(t), "lock"))
-			if len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Detail, row.says) {
-				t.Fatalf("lock: %+v; wanted one failure with %q", found, row.says)
-			}
-			_, pid, ok := strings.Cut(found[0].Cure, "kill ")
-			if name, err := os.ReadFile("/proc/" + pid + "/cmdline"); !ok || !strings.Contains(string(name), "exe") {
-				t.Errorf("the cure %q does not end the process that holds the lock, but %q (%v)", found[0].Cure, name, err)
-			}
-			kill()
-			if bad := faulty(of(r.run(t), "lock")); len(bad) > 0 {
-				t.Errorf("lock after its holder was killed: %+v", bad)
-			}
-		})
-	}
-}
-
 // relink makes name a symbolic link to target, whatever link it was before.
 func relink(t *testing.T, target, name string) {
 	t.Helper()
@@ -333,35 +156,5 @@ func relink(t *testing.T, target, name string) {
 	}
 	if err := os.Symlink(target, name); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// What is missing only for a moment, because a pod is just being started or
-// deleted, is no fault.
-func TestPassingFaults(t *testing.T) {
-	for _, row := range []struct {
-		name string
-		then func(r *rig)
-	}{
-		{"the pin is made", func(r *rig) { r.pin(r.t, bpffs.LocalMapName("stats_", r.id)) }},
-		{"the endpoint is released", func(r *rig) { r.del(r.t, r.pod) }},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			r := newRig(t)
-			r.Patience = time.Second
-			remove(t, r.dir(t).LocalMapPath("stats_", r.id))
-			unmount(t, r.netns)
-			checks := []string{"pins"}
-			if row.name == "the endpoint is released" {
-				checks = append(checks, "network-namespaces")
-			}
-			time.AfterFunc(300*time.Millisecond, func() { row.then(r) })
-			found := Run(t.Context(), r.Options)
-			for _, check := range checks {
-				if bad := faulty(of(found, check)); len(bad) > 0 {
-					t.Errorf("%s: %+v", check, bad)
-				}
-			}
-		})
 	}
 }

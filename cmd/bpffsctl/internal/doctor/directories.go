@@ -1,0 +1,33 @@
+package doctor
+
+import (
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+func decideDirectories(s sight) []Finding {
+	switch {
+	case s.rootErr != nil:
+		return notLooked(s.path, "root")
+	case s.unsafeErr != nil:
+		return fail(s.path, s.unsafeErr.Error(), command("ls", "-la", s.path))
+	case len(s.unsafe) == 0:
+		return well(s.dir.Path(), "nobody else can write to it or to the records")
+	}
+	var found []Finding
+	for _, d := range s.unsafe {
+		found = append(found, fail(d.Path, d.Err.Error(), mendDir(d))...)
+	}
+	return found
+}
+
+// mendDir returns what makes a directory safe.
+func mendDir(d bpffs.UnsafeDir) string {
+	switch {
+	case !d.Mode.IsDir():
+		return command("rm", d.Path)
+	case d.UID != 0:
+		return "look who made it and what is in it: " + command("ls", "-lanR", d.Path) + "; if it is yours: " +
+			command("chown", "root:", d.Path) + ", else: " + command("rm", "-r", d.Path)
+	}
+	return command("chmod", "go-w", d.Path)
+}

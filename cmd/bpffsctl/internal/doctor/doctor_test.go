@@ -1,0 +1,90 @@
+package doctor
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+// A check that hangs must not keep the others from being printed.
+func TestPatience(t *testing.T) {
+	forever := check{"hangs", func(context.Context, *node) []Finding { select {} }}
+	start := time.Now()
+	found := forever.within(t.Context(), &node{limit: 10 * time.Millisecond})
+	if len(found) != 1 || found[0].Status != Failure || found[0].Check != "hangs" || found[0].Cure == "" {
+		t.Errorf("a check that hangs: %+v; wanted a failure with a cure", found)
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// Whatever is found, every check has its say, once in one place.
+func TestEveryCheckSpeaks(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		make func(r *rig)
+	}{
+		{"healthy", func(*rig) {}},
+		{"stacked", func(r *rig) { testns.Mount(r.t, "tmpfs", r.Root, "") }},
+		{"unsafe", func(r *rig) { chmod(r.t, r.Root, 0o777) }},
+		{"locked", func(r *rig) { r.hurry(); testns.Start(r.t, "hold records", envPath+"="+r.Root) }},
+		{"nothing mounted", func(r *rig) { r.Root = filepath.Join(r.t.TempDir(), "missing") }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			row.make(r)
+			var names []string
+			for _, f := range r.run(t) {
+				names = append(names, f.Check)
+				if f.Looked == "" || f.Detail == "" || !slices.Contains([]Status{OK, Warning, Failure}, f.Status) {
+					t.Errorf("it says too little: %+v", f)
+				}
+			}
+			if !slices.Equal(names, Names()) {
+				t.Errorf("findings of %q; wanted one of each of %q", names, Names())
+			}
+		})
+	}
+}
+
+func TestFailed(t *testing.T) {
+	if Failed([]Finding{{Status: OK}, {Status: Warning}}) {
+		t.Error("a warning is taken for a failure")
+	}
+	if !Failed([]Finding{{Status: OK}, {Status: Failure}, {Status: Warning}}) {
+		t.Error("a failure is not seen")
+	}
+}
+
+func TestCommand(t *testing.T) {
+	for _, words := range [][]string{{"plain", "/sys/fs/bpf", "a=b"}, {"", "a b", "it's", "$(reboot)", "a;b", "é", "-x\n"}} {
+		line := "printf '%s\\0' " + command(words...)
+		out := shell(t, line)
+		if want := strings.Join(words, "\x00") + "\x00"; out != want {
+			t.Errorf("the shell takes %s for %q; wanted %q", line, out, want)
+		}
+	}
+	if got, want := command("umount", "/sys/fs/bpf"), "umount /sys/fs/bpf"; got != want {
+		t.Errorf("command = %s; wanted %s, as a person would type it", got, want)
+	}
+}
+
+func TestList(t *testing.T) {
+	names := []string{"a", "b", "c", "d", "e", "f", "g"}
+	for n, want := range map[int]string{0: "", 1: "a", 5: "a, b, c, d, e", 6: "a, b, c, d, e and 1 more", 7: "a, b, c, d, e and 2 more"} {
+		if got := list(names[:n]); got != want {
+			t.Errorf("list of %d = %q; wanted %q", n, got, want)
+		}
+	}
+	for n, want := range map[int]string{0: "0 pins", 1: "1 pin", 2: "2 pins"} {
+		if got := count(n, "pin", "pins"); got != want {
+			t.Errorf("count(%d) = %q; wanted %q", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package doctor
+
+import (
+	"strings"
+)
+
+// A Status says how bad a finding is.
+type Status string
+
+// The pods of a node work in spite of a warning; with a failure they do not, or
+// will not for long, or leave something behind.
+const (
+	OK      Status = "ok"
+	Warning Status = "warning"
+	Failure Status = "failure"
+)
+
+// A Finding is what one check says.
+type Finding struct {
+	Check  string `json:"check"`
+	Looked string `json:"looked"` // what it looked at
+	Status Status `json:"status"`
+	Detail string `json:"detail"`
+	Cure   string `json:"cure,omitempty"` // what to type, unless all is well
+}
+
+// Failed reports whether there is a failure among the findings.
+func Failed(findings []Finding) bool {
+	for _, f := range findings {
+		if f.Status == Failure {
+			return true
+		}
+	}
+	return false
+}
+
+// well, warn and fail return one finding; the name of the check is added later.
+func well(looked, detail string) []Finding {
+	return []Finding{{Looked: looked, Status: OK, Detail: detail}}
+}
+
+func warn(looked, detail, cure string) []Finding {
+	return []Finding{{Looked: looked, Status: Warning, Detail: without(looked, detail), Cure: cure}}
+}
+
+func fail(looked, detail, cure string) []Finding {
+	return []Finding{{Looked: looked, Status: Failure, Detail: without(looked, detail), Cure: cure}}
+}
+
+// without takes away that an error begins with the path, which stands before it.
+func without(looked, detail string) string {
+	return strings.TrimPrefix(detail, looked+": ")
+}
+
+// mendFirst is the cure where a check could not look because of another one.
+const mendFirst = "mend that first, then: bpffsctl doctor"
+
+func notLooked(looked, because string) []Finding {
+	return warn(looked, "not looked at, because of what "+because+" says", mendFirst)
+}

@@ -1,0 +1,72 @@
+package doctor
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+func TestLocks(t *testing.T) {
+	for _, row := range []struct {
+		name, role, says string
+		where            func(r *rig) string
+	}{
+		{"the records", "hold records", "keeps the records locked", func(r *rig) string { return r.Root }},
+		{"a directory to be mounted on", "hold lock", "no bpffs can be mounted", func(r *rig) string {
+			r.Root = r.t.TempDir()
+			return r.Root
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			r.hurry()
+			kill := testns.Start(t, row.role, envPath+"="+row.where(r))
+			found := faulty(of(r.run(t), "lock"))
+			if len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Detail, row.says) {
+				t.Fatalf("lock: %+v; wanted one failure with %q", found, row.says)
+			}
+			_, pid, ok := strings.Cut(found[0].Cure, "kill ")
+			if name, err := os.ReadFile("/proc/" + pid + "/cmdline"); !ok || !strings.Contains(string(name), "exe") {
+				t.Errorf("the cure %q does not end the process that holds the lock, but %q (%v)", found[0].Cure, name, err)
+			}
+			kill()
+			if bad := faulty(of(r.run(t), "lock")); len(bad) > 0 {
+				t.Errorf("lock after its holder was killed: %+v", bad)
+			}
+		})
+	}
+}
+
+// What is missing only for a moment, because a pod is just being started or
+// deleted, is no fault.
+func TestPassingFaults(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		then func(r *rig)
+	}{
+		{"the pin is made", func(r *rig) { r.pin(r.t, bpffs.LocalMapName("stats_", r.id)) }},
+		{"the endpoint is released", func(r *rig) { r.del(r.t, r.pod) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			r.Patience = time.Second
+			remove(t, r.dir(t).LocalMapPath("stats_", r.id))
+			unmount(t, r.netns)
+			checks := []string{"pins"}
+			if row.name == "the endpoint is released" {
+				checks = append(checks, "network-namespaces")
+			}
+			time.AfterFunc(300*time.Millisecond, func() { row.then(r) })
+			found := Run(t.Context(), r.Options)
+			for _, check := range checks {
+				if bad := faulty(of(found, check)); len(bad) > 0 {
+					t.Errorf("%s: %+v", check, bad)
+				}
+			}
+		})
+	}
+}

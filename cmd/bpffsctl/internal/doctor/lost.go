@@ -1,0 +1,61 @@
+package doctor
+
+import (
+	"fmt"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+func decideNetNS(s sight) []Finding {
+	if found := s.unseen(); found != nil {
+		return found
+	}
+	if len(s.gone) == 0 {
+		return well(s.where(), "all network namespaces that the records name are there")
+	}
+	var names []string
+	for _, e := range s.gone {
+		names = append(names, fmt.Sprintf("%05d of %s", e.ID, nameOf(e)))
+	}
+	return warn(s.seen.Records, count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
+		"; a DEL did not come, and their maps stay", s.collect())
+}
+
+// collect returns what removes the endpoints of containers that are gone.
+func (s sight) collect() string {
+	words := []string{"bpffsctl", "gc"}
+	if s.path != bpffs.DefaultRoot {
+		words = append(words, "--root", s.path)
+	}
+	if s.socket != "" {
+		words = append(words, "--cri-socket", s.socket)
+	}
+	return "look what is lost: " + command(words...) + "; then: " + command(append(words, "--yes")...)
+}
+
+// nameOf returns the pod of an endpoint, or its container if the runtime did not
+// name a pod.
+func nameOf(e bpffs.Endpoint) string {
+	if e.Details.Pod != "" {
+		return e.Details.Pod
+	}
+	return "container " + e.Attachment.ContainerID
+}
+
+// nearlyFull is of how many percent in use a warning is given.
+const nearlyFull = 90
+
+func decideFree(s sight) []Finding {
+	if found := s.unseen(); found != nil {
+		return found
+	}
+	used := bpffs.MaxEndpoints - s.seen.Free
+	detail := fmt.Sprintf("%d of %d endpoint IDs are in use", used, bpffs.MaxEndpoints)
+	switch {
+	case s.seen.Free <= 0:
+		return fail(s.where(), detail+": no pod can start", s.collect())
+	case used*100 > bpffs.MaxEndpoints*nearlyFull:
+		return warn(s.where(), detail, s.collect())
+	}
+	return well(s.where(), detail)
+}

@@ -1,0 +1,100 @@
+package doctor
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+func decidePins(s sight) []Finding {
+	if found := s.unseen(); found != nil {
+		return found
+	}
+	var paths, reserved []string
+	var owners []bpffs.Endpoint
+	for _, m := range s.missing {
+		if s.isReserved(m.path) {
+			reserved = append(reserved, m.path)
+			continue
+		}
+		paths = append(paths, m.path)
+		if !slices.ContainsFunc(owners, func(e bpffs.Endpoint) bool { return e.ID == m.endpoint.ID }) {
+			owners = append(owners, m.endpoint)
+		}
+	}
+	switch {
+	case len(s.missing) == 0:
+		return well(s.dir.Path(), "all pins that the records name are there")
+	case len(paths) == 0:
+		return well(s.dir.Path(), "all pins are there but "+count(len(reserved), "path", "paths")+" reserved for other plugins: "+list(reserved))
+	}
+	return warn(s.dir.Path(), count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
+		"; somebody removed what was there",
+		deletePods(owners))
+}
+
+// isReserved reports whether the path is that of a name which is declared without
+// a type, so that another plugin makes the map, when it likes.
+func (s sight) isReserved(pin string) bool {
+	name, ok := localName(path.Base(pin))
+	return ok && slices.Contains(s.names, name) && !slices.Contains(s.made, name)
+}
+
+// deletePods says how to have the pods made anew.
+func deletePods(endpoints []bpffs.Endpoint) string {
+	var lines []string
+	for _, e := range endpoints[:min(len(endpoints), most)] {
+		if namespace, name, ok := strings.Cut(e.Details.Pod, "/"); ok {
+			lines = append(lines, command("kubectl", "-n", namespace, "delete", "pod", name))
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("delete and make anew: container %s (bpffsctl show %d)", e.Attachment.ContainerID, e.ID))
+	}
+	return strings.Join(lines, "; ") + again(len(endpoints))
+}
+
+// An ADD passes over an ID if something is at one of the paths that it would get.
+// Pins of another form, or whose name nobody declares, hinder nobody: Cilium and
+// iproute2 keep theirs in the same directory.
+func decideForeign(s sight) []Finding {
+	if found := s.unseen(); found != nil {
+		return found
+	}
+	var occupying []string
+	for _, pin := range s.seen.Foreign {
+		if s.occupies(path.Base(pin)) {
+			occupying = append(occupying, pin)
+		}
+	}
+	others := len(s.seen.Foreign) - len(occupying)
+	if len(occupying) > 0 {
+		return warn(s.dir.Path(), count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
+			"; no pod can get an ID that they occupy",
+			"look what it is: "+command("bpftool", "map", "show", "pinned", occupying[0])+"; if nobody needs it: "+
+				command(append([]string{"rm", "-r"}, some(occupying)...)...)+again(len(occupying)))
+	}
+	if others > 0 {
+		return well(s.dir.Path(), count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
+	}
+	return well(s.dir.Path(), "no pin that no record owns")
+}
+
+// occupies reports whether the name is one that an ADD could choose. Where no
+// configuration says which names it declares, it may be any.
+func (s sight) occupies(name string) bool {
+	declared, ok := localName(name)
+	return ok && (len(s.names) == 0 || slices.Contains(s.names, declared))
+}
+
+// localName undoes [bpffs.LocalMapName].
+func localName(name string) (declared string, ok bool) {
+	parts := regexp.MustCompile(`^(.+)([0-9]{5})$`).FindStringSubmatch(name)
+	if parts == nil || parts[2] == "00000" || parts[2] > fmt.Sprint(bpffs.MaxEndpoints) {
+		return "", false
+	}
+	return parts[1], true
+}
