@@ -70,3 +70,24 @@ func TestPassingFaults(t *testing.T) {
 		})
 	}
 }
+
+// Whoever mounts, or changes the records, has a lock for a moment.
+func TestPassingLocks(t *testing.T) {
+	for _, row := range []struct {
+		name, role string
+		make       func(r *rig)
+	}{
+		{"the records", "hold records", func(*rig) {}},
+		{"a directory to be mounted on", "hold lock", func(r *rig) { r.Root = r.t.TempDir() }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			r.Patience = time.Second
+			row.make(r)
+			time.AfterFunc(300*time.Millisecond, testns.Start(t, row.role, envPath+"="+r.Root))
+			if bad := faulty(of(Run(t.Context(), r.Options), "lock")); len(bad) > 0 {
+				t.Errorf("lock: %+v", bad)
+			}
+		})
+	}
+}
