@@ -170,6 +170,27 @@ func TestGC(t *testing.T) {
 	n.wantContainers(t, "live")
 }
 
+// What cannot be removed is told, and is an error of the command.
+func TestGCFails(t *testing.T) {
+	n := newNode(t, "live", "lost")
+	if err := os.Remove(n.root + "/cni/attachments/pods/lost/eth0"); err != nil {
+		t.Fatal(err)
+	}
+	out, errs := n.run(t, exitFailed, "gc", "--yes", "--older-than", "0s", "--live-from", liveFile(t, "live"))
+	wantWords(t, out, "bpffsctl doctor")
+	wantWords(t, errs, "failed: 1", "see above")
+}
+
+// No name reaches the terminal as anything but text, also in an error.
+func TestNamesInErrors(t *testing.T) {
+	n := newNode(t, "e\x1b[31m1", "e\x1b[31m2")
+	_, errs := n.run(t, exitFailed, "show", "e")
+	wantWords(t, errs, `e\x1b[31m1`)
+	if strings.Contains(errs, "\x1b") {
+		t.Errorf("an escape reaches the terminal: %q", errs)
+	}
+}
+
 // wantContainers reports if other containers than these have endpoints and maps.
 func (n *node) wantContainers(t *testing.T, containers ...string) {
 	t.Helper()

@@ -57,7 +57,7 @@ func TestNoAnswer(t *testing.T) {
 		says         string
 	}{
 		{"nothing there", filepath.Join(t.TempDir(), "no"), ErrNoRuntime, "--cri-socket"},
-		{"with a scheme", "unix://" + filepath.Join(t.TempDir(), "no"), ErrNoRuntime, "--cri-socket"},
+		{"with a scheme", "unix://" + dead.Addr().String(), ErrNoRuntime, "refused"},
 		{"dead", dead.Addr().String(), ErrNoRuntime, "start the runtime"},
 		{"a file", file, ErrNoRuntime, "refused"},
 		{"hangs", listen(t).Addr().String(), nil, "no answer within 1s"},

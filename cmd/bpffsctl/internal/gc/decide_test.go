@@ -162,6 +162,26 @@ func TestReadList(t *testing.T) {
 	}
 }
 
+func FuzzReadList(f *testing.F) {
+	for _, seed := range []string{"", "abc\n def \r\n", "POD ID", "\x00", "\u00a0a\n"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var l Live
+		if err := l.ReadList(strings.NewReader(text)); err != nil {
+			return
+		}
+		if l.Has("") {
+			t.Errorf("an empty ID is alive after %q", text)
+		}
+		for line := range strings.Lines(text) {
+			if id := strings.TrimSpace(line); id != "" && !l.Has(id) {
+				t.Errorf("%q is not alive after %q", id, text)
+			}
+		}
+	})
+}
+
 func TestReport(t *testing.T) {
 	r := record(time.Now(), "pods", "0123456789abcdef", "gone", 3*time.Hour)
 	r.Details.Pod = "my-ns/web-0"

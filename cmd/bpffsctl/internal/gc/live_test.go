@@ -100,12 +100,13 @@ func TestAskAll(t *testing.T) {
 	}
 }
 
-// A socket that was named must answer.
+// A socket that was named must answer, also beside others.
 func TestAskNamed(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "s")
-	serve(t, socket)
+	without, with := filepath.Join(t.TempDir(), "s"), filepath.Join(t.TempDir(), "s")
+	serve(t, without)
+	serve(t, with, "a")
 	var l Live
-	if err := l.Ask(t.Context(), []string{socket}); !errors.Is(err, cri.ErrNoCRI) {
+	if err := l.Ask(t.Context(), []string{without, with}); !errors.Is(err, cri.ErrNoCRI) {
 		t.Errorf("Ask: %v; wanted %v", err, cri.ErrNoCRI)
 	}
 }

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,6 +69,7 @@ func TestStates(t *testing.T) {
 		{"no netns recorded", func(*testing.T) string { return "" }, nil, Map, []State{OK}},
 		{"netns gone", gone, nil, Map, []State{NetNSGone}},
 		{"netns unmounted", unmounted, nil, Map, []State{NetNSGone}},
+		{"netns below a file", below, nil, Map, []State{NetNSGone}},
 		{"netns bound to a file", bound, nil, Map, []State{OK}},
 		{"process gone", func(*testing.T) string { return "/proc/4194303/ns/net" }, nil, Map, []State{NetNSGone}},
 		{"pin removed", existing, remove, Missing, []State{PinMissing}},
@@ -105,6 +107,11 @@ func unmounted(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func below(t *testing.T) string {
+	t.Helper()
+	return unmounted(t) + "/cni-1"
 }
 
 func bound(t *testing.T) string {
@@ -158,14 +165,22 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// An endpoint that DEL removes while its maps are read is not reported as broken.
+// An endpoint that DEL removes while its maps are read is not reported as broken,
+// also if another has its ID by then.
 func TestReleasedMeanwhile(t *testing.T) {
 	root := testns.BPFFS(t)
-	as := pods(2)
+	as := pods(3)
 	ids := add(t, root, bpffs.Details{NetNS: liveNetNS}, as...)
 	all, err := Choose(t.Context(), root, func(all []Endpoint) []Endpoint {
 		release(t, root, as[0])
-		remove(t, mapDir(t, root).LocalMapPath("stats_", ids[1]))
+		for _, id := range ids[1:] {
+			remove(t, mapDir(t, root).LocalMapPath("stats_", id))
+		}
+		owner := fmt.Sprintf("%s/cni/endpoints/%05d/owner", root, ids[2])
+		remove(t, owner)
+		if err := os.Symlink("net/other/eth0", owner); err != nil {
+			t.Fatal(err)
+		}
 		return all
 	})
 	if err != nil || len(all) != 1 || all[0].ID != ids[1] || !all[0].Is(PinMissing) {
