@@ -56,7 +56,7 @@ func collected(t *testing.T, rt *containerd) {
 	rt.stop(t)
 	wantWord(t, ctl(t, 2, gc...), "start the runtime")
 	rt.start(t)
-	wantWord(t, ctl(t, 2, gc...), "--allow-empty")
+	wantWord(t, ctl(t, 0, gc...), "no endpoint is lost")
 }
 
 // wantEndpoints reports if there are endpoints of other pods than these.

@@ -47,20 +47,26 @@ type Decision struct {
 // is alive, or containers that started in between would look lost. netns says
 // whether a network namespace is at a path, as [inventory.NetNSState].
 func Decide(records []inventory.Record, live *Live, netns func(string) int, now time.Time, o Options) ([]Decision, error) {
-	if live.Len() == 0 && !o.AllowEmpty {
+	if live.Len() == 0 && len(records) > 0 && !o.AllowEmpty {
 		return nil, fmt.Errorf("%w: if really none is alive, say --allow-empty", ErrNoLive)
 	}
+	whyOther := "its network is another than that of --network"
 	if len(o.Networks) == 0 {
 		o.Networks = networksOf(records, live)
+		whyOther = "no live container is on its network, which may be another runtime's; --network if not"
 	}
 	var all []Decision
 	for _, r := range records {
 		if r.Err == nil && live.Has(r.Attachment.ContainerID) {
 			continue
 		}
-		d := Decision{r, Remove, "its container is gone"}
-		if why := o.spare(r, netns, now); why != "" {
-			d.Action, d.Reason = Spare, why
+		why := o.spare(r, netns, now)
+		if r.Err == nil && !slices.Contains(o.Networks, r.Attachment.Network) {
+			why = whyOther
+		}
+		d := Decision{r, Spare, why}
+		if why == "" {
+			d.Action, d.Reason = Remove, "its container is gone"
 		}
 		all = append(all, d)
 	}
@@ -86,8 +92,6 @@ func (o *Options) spare(r inventory.Record, netns func(string) int, now time.Tim
 	switch {
 	case r.Err != nil:
 		return "its record cannot be read; see bpffsctl doctor"
-	case !slices.Contains(o.Networks, r.Attachment.Network):
-		return "no live container is on its network, which may be another runtime's; --network if not"
 	case age < o.OlderThan:
 		return fmt.Sprintf("it is %s old, its container may be in the making; --older-than", output.Age(age))
 	case o.Force:

@@ -81,6 +81,13 @@ func TestDecide(t *testing.T) {
 			[]string{"remove gone"},
 		},
 		{
+			"another runtime's network, before other reasons",
+			[]inventory.Record{live, record(now, "podman", "p", "exists", time.Minute)},
+			"live-1",
+			usual,
+			[]string{"spare another runtime's"},
+		},
+		{
 			"another runtime's network",
 			[]inventory.Record{live, record(now, "podman", "p", "gone", time.Hour)},
 			"live-1",
@@ -92,8 +99,9 @@ func TestDecide(t *testing.T) {
 			[]inventory.Record{live, lost, record(now, "podman", "p", "gone", time.Hour)},
 			"live-1",
 			Options{Networks: []string{"podman"}},
-			[]string{"spare network", "remove gone"},
+			[]string{"spare --network", "remove gone"},
 		},
+		{"nothing recorded, none alive", nil, "", usual, nil},
 		{"broken", []inventory.Record{live, broken}, "live-1", Options{Force: true}, []string{"spare cannot be read"}},
 		{"none alive, allowed", []inventory.Record{lost}, "", Options{AllowEmpty: true}, []string{"spare network"}},
 		{

@@ -45,7 +45,7 @@ func (e *Endpoint) facts() *output.Columns {
 		{"Container:", e.Container},
 		{"Interface:", e.Interface},
 		{"Network:", e.Network},
-		{"Namespace:", e.NetNS},
+		{"NetNS:", e.NetNS},
 		{"Created:", created},
 		{"Memory:", output.Bytes(e.Memory)},
 		{"Root:", e.Root},
