@@ -73,7 +73,8 @@ func (f *listFlags) run(cmd *cobra.Command) error {
 	}); werr != nil {
 		return werr
 	}
-	if (f.format == "" || f.format == output.Table) && !f.noHeaders {
+	isTable := f.format == "" || f.format == output.Table
+	if isTable && !f.noHeaders && (err == nil || len(all) > 0) {
 		fmt.Fprint(cmd.ErrOrStderr(), inventory.Sum(all))
 	}
 	return err

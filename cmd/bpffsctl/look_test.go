@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/gc"
@@ -16,7 +18,29 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	testns.Act(map[string]func(io.Writer) error{"list as nobody": listAsNobody})
 	os.Exit(testns.Main(m))
+}
+
+// listAsNobody lists the endpoints at a root without the rights to.
+func listAsNobody(stdout io.Writer) error {
+	testns.Await()
+	if err := syscall.Setuid(65534); err != nil {
+		return err
+	}
+	if code := run(context.Background(), []string{"list", "--root", os.Getenv("ROOT")}, stdout, stdout); code != exitFailed {
+		return fmt.Errorf("exit code %d, wanted %d", code, exitFailed)
+	}
+	return nil
+}
+
+func TestListAsNobody(t *testing.T) {
+	testns.Need(t)
+	n := newNode(t, "a")
+	m := testns.Crowd(t, 1, "list as nobody", func(int) []string { return []string{"ROOT=" + n.root} })[0]
+	if m.Err != nil || !strings.HasSuffix(m.Stdout, "run it as root\n") || strings.Contains(m.Stdout, "no endpoints") {
+		t.Errorf("list as nobody: %v: %s%s; wanted only what to do", m.Err, m.Stdout, m.Stderr)
+	}
 }
 
 // A node has a bpffs with endpoints of the network "pods".
