@@ -45,7 +45,9 @@ func collected(t *testing.T, rt *containerd) {
 	wantEndpoints(t, runs, stopped, lost)
 	wantWord(t, ctl(t, 0, append(gc, "--yes", "--force")...), "removed: 1\n")
 	wantEndpoints(t, runs, stopped)
-	wantWord(t, ctl(t, 0, "show", "default/runs"), "State:      ok")
+	out = ctl(t, 0, "show", "default/runs")
+	wantWord(t, out, "State:      ok")
+	tryCommands(t, out, 2)
 	wantWord(t, ctl(t, 1, "show", stopped.id), "netns-gone")
 
 	rt.network(t, withOurs)
@@ -70,6 +72,21 @@ func wantEndpoints(t *testing.T, pods ...*pod) {
 	}
 	if len(all) != len(pods) {
 		t.Errorf("%d endpoints, want %d", len(all), len(pods))
+	}
+}
+
+// tryCommands types what show says that one can type.
+func tryCommands(t *testing.T, shown string, want int) {
+	t.Helper()
+	n := 0
+	for line := range strings.Lines(shown) {
+		if strings.HasPrefix(line, "  bpftool ") {
+			mustRun(t, "sh", "-ec", line)
+			n++
+		}
+	}
+	if n != want {
+		t.Errorf("%d commands, want %d:\n%s", n, want, shown)
 	}
 }
 
