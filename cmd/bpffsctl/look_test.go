@@ -77,7 +77,7 @@ func (n *node) add(t *testing.T, containers ...string) {
 		}
 		netns := "/proc/self/ns/net"
 		if strings.HasPrefix(c, "lost") {
-			netns = "/run/netns/" + c
+			netns = filepath.Join(t.TempDir(), c)
 		}
 		if err := e.Describe(id, bpffs.Details{Pod: "my-ns/pod-" + c, NetNS: netns}); err != nil {
 			t.Fatal(err)

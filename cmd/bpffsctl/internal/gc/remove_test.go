@@ -66,7 +66,7 @@ func decisions(t *testing.T, root string) (all []Decision) {
 // What happens to an endpoint between the decision and its removal counts.
 func TestDo(t *testing.T) {
 	a := bpffs.Attachment{Network: "net", ContainerID: "abc", IfName: "eth0"}
-	const gone = "/nowhere/cni-1"
+	gone := filepath.Join(t.TempDir(), "cni-1")
 	for _, tt := range []struct {
 		name   string
 		force  bool
@@ -141,7 +141,7 @@ func remove(t *testing.T, pattern string) string {
 func TestDoAll(t *testing.T) {
 	root := testns.BPFFS(t)
 	for _, container := range []string{"a", "b", "c"} {
-		allocate(t, root, bpffs.Attachment{Network: "net", ContainerID: container, IfName: "eth0"}, "/nowhere")
+		allocate(t, root, bpffs.Attachment{Network: "net", ContainerID: container, IfName: "eth0"}, t.TempDir()+"/cni-1")
 	}
 	all := decisions(t, root)
 	all[0].Root = t.TempDir()

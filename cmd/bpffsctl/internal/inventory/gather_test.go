@@ -69,7 +69,7 @@ func TestStates(t *testing.T) {
 		{"no netns recorded", func(*testing.T) string { return "" }, nil, Map, []State{OK}},
 		{"netns gone", gone, nil, Map, []State{NetNSGone}},
 		{"netns unmounted", unmounted, nil, Map, []State{NetNSGone}},
-		{"netns below a file", below, nil, Map, []State{NetNSGone}},
+		{"not even the directory", below, nil, Map, []State{OK}},
 		{"netns bound to a file", bound, nil, Map, []State{OK}},
 		{"process gone", func(*testing.T) string { return "/proc/4194303/ns/net" }, nil, Map, []State{NetNSGone}},
 		{"pin removed", existing, remove, Missing, []State{PinMissing}},
@@ -111,7 +111,7 @@ func unmounted(t *testing.T) string {
 
 func below(t *testing.T) string {
 	t.Helper()
-	return unmounted(t) + "/cni-1"
+	return gone(t) + "/cni-1"
 }
 
 func bound(t *testing.T) string {

@@ -3,6 +3,8 @@ package inventory
 import (
 	"errors"
 	"io/fs"
+	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -18,7 +20,8 @@ const (
 )
 
 // NetNSState says whether there is a network namespace at path. A file that
-// nothing is mounted on any more is none.
+// nothing is mounted on any more is none. If not even the directory is there, this
+// process may see another /run than the runtime, as in a container: unknown.
 func NetNSState(path string) int {
 	if path == "" {
 		return NetNSUnknown
@@ -28,8 +31,14 @@ func NetNSState(path string) int {
 	switch {
 	case err == nil && int64(st.Type) == nsfsMagic:
 		return NetNSExists
-	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+	case err == nil, errors.Is(err, fs.ErrNotExist) && (isOfProcess(path) || isDir(filepath.Dir(path))):
 		return NetNSIsGone
 	}
 	return NetNSUnknown
+}
+
+// isOfProcess reports whether the path is that of a process's namespace, whose
+// directory goes with the process.
+func isOfProcess(path string) bool {
+	return strings.HasPrefix(path, "/proc/") && isDir("/proc/self")
 }
