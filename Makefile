@@ -12,11 +12,16 @@ TESTFLAGS := -vet=off -count=1
 # bits, little and big endian.
 VET_ARCH := amd64 arm64 arm 386 s390x
 
+# What "make image" and "make release" build for.
+ARCH         ?= $(shell go env GOARCH)
+IMAGE        ?= ghcr.io/cni-bpffs/bpffs:$(VERSION)
+RELEASE_ARCH := amd64 arm64
+
 # Each has a go.mod of its own, so that whoever imports the library gets no more
 # than it needs.
 MODULES := . cmd/bpffsctl examples/pktcount test test/runtimes
 
-.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-kubelet test-reliability test-mutants lint bench bench-library demo check-reproducible clean
+.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-kubelet test-reliability test-mutants lint bench bench-library demo image release check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -104,15 +109,28 @@ demo: tools ## show a pod's life with the plugin, in namespaces of its own (root
 	@$(BIN)/demo
 	@$(BIN)/countdemo
 
-check-reproducible: ## build twice, in two directories with two caches, and compare
+image: ## build the image for nodes: bin/image-$(ARCH).tar (root, Debian 12; IMAGE, ARCH)
+	deploy/install.sh
+	@$(MAKE) --no-print-directory build BIN=$(BIN)/image/$(ARCH) GOARCH=$(ARCH)
+	deploy/image.sh $(BIN)/image/$(ARCH) $(ARCH) $(IMAGE) $(BIN)/image-$(ARCH).tar
+
+release: $(BIN)/tools/syft ## make archives, images, SBOMs and checksums: bin/release/ (root, Debian 12; VERSION)
+	deploy/install.sh
+	deploy/release.sh $(VERSION) $(BIN)/release $(BIN)/tools/syft $(RELEASE_ARCH)
+
+$(BIN)/tools/syft: tools/sbom/go.mod tools/sbom/go.sum
+	CGO_ENABLED=0 go build -C tools/sbom -trimpath -o $@ github.com/anchore/syft/cmd/syft
+
+check-reproducible: $(BIN)/tools/syft ## make a release twice, in two directories with two caches, and compare
+	deploy/install.sh
 	@tmp=$$(mktemp -d); trap 'chmod -R u+w $$tmp; rm -rf $$tmp' EXIT; set -e; \
-	mkdir -p $$tmp/one $$tmp/another; \
-	cp -r go.mod go.sum pkg plugins $$tmp/one; cp -r $$tmp/one $$tmp/another/place; \
 	for copy in $$tmp/one $$tmp/another/place; do \
-		(cd $$copy && GOCACHE=$$PWD/cache CGO_ENABLED=0 go build $(STATIC) -o bpffs ./plugins/bpffs); \
+		mkdir -p $$copy; git ls-files -z | xargs -0 cp --parents -t $$copy; \
+		(cd $$copy && GOCACHE=$$tmp/cache deploy/release.sh $(VERSION) $$copy.release $(BIN)/tools/syft $(RELEASE_ARCH) >/dev/null); \
+		chmod -R u+w $$tmp/cache; rm -rf $$tmp/cache; \
 	done; \
-	cmp $$tmp/one/bpffs $$tmp/another/place/bpffs; \
-	echo "the same twice: sha256 $$(sha256sum < $$tmp/one/bpffs | cut -d' ' -f1)"
+	diff -r $$tmp/one.release $$tmp/another/place.release; \
+	echo "the same twice:"; cat $$tmp/one.release/SHA256SUMS
 
 clean: ## remove what was built
 	rm -rf $(BIN)

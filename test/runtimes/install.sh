@@ -49,6 +49,7 @@ install() {
 }
 
 debian
+"$(dirname "$0")/../../deploy/install.sh" # for the image
 CGO_ENABLED=0 install plugins $plugins -- \
 	github.com/containernetworking/plugins/plugins/{main/{bridge,ptp,macvlan,ipvlan,vlan,host-device,tap,loopback},ipam/host-local,meta/{tuning,portmap,firewall,bandwidth,sbr}}@$plugins
 CGO_ENABLED=1 install runc $runc -tags seccomp -- github.com/opencontainers/runc@$runc

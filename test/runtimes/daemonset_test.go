@@ -1,0 +1,145 @@
+package runtimes
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	core "k8s.io/api/core/v1"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+const installerImage = "localhost/bpffs:test"
+
+// TestDaemonSet runs the image as the DaemonSet's pods run it, with what its
+// manifest says: pods made afterwards have pins, and it puts back what the main
+// plugin overwrites.
+func TestDaemonSet(t *testing.T) {
+	if !onNode(t) {
+		return
+	}
+	rt := newContainerd(t, "2.4")
+	works(t, rt.subject(), "the image as the DaemonSet runs it: pods have pins, before and after the main plugin writes its file again")
+	if err := os.Remove(cniBin + "/bpffs"); err != nil { // a link to what was built
+		t.Fatal(err)
+	}
+	alone := conflist("1.0.0")
+	rt.network(t, alone)
+	file := filepath.Join(t.TempDir(), "image.tar")
+	mustRun(t, filepath.Join(top, "deploy/image.sh"), bins, runtime.GOARCH, installerImage, file)
+	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", file)
+
+	d := deploymentIn(t, "overlays/kubeadm")
+	d.config.Data["bpffs.json"] = ours
+	installer := rt.newPod(t, "bpffs")
+	installer.namespaces().Network = cri.NamespaceMode_NODE
+	must(t, installer.run)
+	container := installer.containerLike(t, d)
+	for _, name := range []string{"first", "rewritten"} {
+		waitFor(t, "the plugin in the network", func() bool { return strings.Contains(rt.source(t), `"stats_"`) })
+		p := rt.newPod(t, name)
+		must(t, p.run)
+		pinned(t, p.id)
+		must(t, p.stop)
+		must(t, p.remove)
+		rt.rewrite(t, alone)
+	}
+	waitFor(t, "the plugin in the network", func() bool { return strings.Contains(rt.source(t), `"stats_"`) })
+	t.Logf("working set of the container: %d KiB", rt.workingSet(t, container)>>10)
+	must(t, installer.stop)
+	must(t, installer.remove)
+	p := rt.newPod(t, "afterwards")
+	must(t, p.run)
+	pinned(t, p.id)
+	must(t, p.stop)
+	must(t, p.remove)
+	nothingLeft(t)
+}
+
+// rewrite writes the network's file as its main plugin does, whatever becomes of
+// it then.
+func (c *containerd) rewrite(t *testing.T, conflist string) {
+	t.Helper()
+	const file = confDir + "/10-runtimes.conflist"
+	write(t, file+".new", conflist)
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// workingSet returns the memory of a container, in bytes.
+func (c *containerd) workingSet(t *testing.T, container string) uint64 {
+	t.Helper()
+	stats, err := c.cri.ContainerStats(t.Context(), &cri.ContainerStatsRequest{ContainerId: container})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stats.GetStats().GetMemory().GetWorkingSetBytes().GetValue()
+}
+
+// containerLike starts the container of the DaemonSet in the pod, with the node's
+// directories of the test.
+func (p *pod) containerLike(t *testing.T, d deployment) string {
+	t.Helper()
+	spec := d.daemonSet.Spec.Template.Spec
+	c := spec.Containers[0]
+	config := &cri.ContainerConfig{
+		Metadata: &cri.ContainerMetadata{Name: c.Name},
+		Image:    &cri.ImageSpec{Image: installerImage},
+		Command:  c.Command, Args: c.Args,
+		Mounts:  mountsOf(t, d),
+		LogPath: "installer.log",
+		Linux: &cri.LinuxContainerConfig{
+			Resources: &cri.LinuxContainerResources{MemoryLimitInBytes: c.Resources.Limits.Memory().Value()},
+			SecurityContext: &cri.LinuxContainerSecurityContext{
+				Privileged: *c.SecurityContext.Privileged, ReadonlyRootfs: *c.SecurityContext.ReadOnlyRootFilesystem,
+				NoNewPrivs:       !*c.SecurityContext.AllowPrivilegeEscalation,
+				Capabilities:     &cri.Capability{DropCapabilities: strs(c.SecurityContext.Capabilities.Drop)},
+				RunAsUser:        &cri.Int64Value{Value: *spec.SecurityContext.RunAsUser},
+				RunAsGroup:       &cri.Int64Value{Value: *spec.SecurityContext.RunAsGroup},
+				Seccomp:          &cri.SecurityProfile{ProfileType: cri.SecurityProfile_RuntimeDefault},
+				NamespaceOptions: p.namespaces(),
+			},
+		},
+	}
+	for _, e := range c.Env {
+		config.Envs = append(config.Envs, &cri.KeyValue{Key: e.Name, Value: []byte(e.Value)})
+	}
+	created, err := p.rt.cri.CreateContainer(t.Context(), &cri.CreateContainerRequest{
+		PodSandboxId: p.id, SandboxConfig: p.config, Config: config,
+	})
+	if err == nil {
+		_, err = p.rt.cri.StartContainer(t.Context(), &cri.StartContainerRequest{ContainerId: created.GetContainerId()})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return created.GetContainerId()
+}
+
+// mountsOf returns the mounts of the container: the ConfigMap as a directory, and
+// the node's directories of the test in place of those of the manifest.
+func mountsOf(t *testing.T, d deployment) (mounts []*cri.Mount) {
+	t.Helper()
+	config := t.TempDir()
+	for name, text := range d.config.Data {
+		write(t, filepath.Join(config, name), text)
+	}
+	node := map[string]string{"bin": cniBin, "conf": confDir, "bpffs": config}
+	for _, m := range d.daemonSet.Spec.Template.Spec.Containers[0].VolumeMounts {
+		if node[m.Name] == "" {
+			t.Fatalf("the manifest mounts %s, which is not known here", m.Name)
+		}
+		mounts = append(mounts, &cri.Mount{ContainerPath: m.MountPath, HostPath: node[m.Name], Readonly: m.ReadOnly})
+	}
+	return mounts
+}
+
+func strs(capabilities []core.Capability) (names []string) {
+	for _, c := range capabilities {
+		names = append(names, string(c))
+	}
+	return names
+}

@@ -1,0 +1,219 @@
+package runtimes
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+)
+
+// The manifests in deploy/: they are rendered as "kubectl apply -k" does it, and
+// decoded as strictly as an API server can be told to.
+
+// render returns the objects of a directory in deploy/.
+func render(t *testing.T, dir string) [][]byte {
+	t.Helper()
+	all, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(top, "deploy", dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var objects [][]byte
+	for _, r := range all.Resources() {
+		text, err := r.AsYAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, text)
+	}
+	return objects
+}
+
+// decode decodes an object of Kubernetes' own, and refuses fields that are not
+// known or are there twice.
+func decode(text []byte) (runtime.Object, error) {
+	codecs := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict)
+	o, _, err := codecs.UniversalDeserializer().Decode(text, nil, nil)
+	return o, err
+}
+
+// A deployment is what is to be known of a directory in deploy/.
+type deployment struct {
+	daemonSet *apps.DaemonSet
+	config    *core.ConfigMap
+	account   *core.ServiceAccount
+	other     []string // objects that are not Kubernetes' own
+}
+
+func deploymentIn(t *testing.T, dir string) (d deployment) {
+	t.Helper()
+	for _, text := range render(t, dir) {
+		if bytes.Contains(text, []byte("apiVersion: security.openshift.io/")) {
+			d.other = append(d.other, string(text))
+			continue
+		}
+		o, err := decode(text)
+		if err != nil {
+			t.Fatalf("deploy/%s: %v:\n%s", dir, err, text)
+		}
+		switch o := o.(type) {
+		case *apps.DaemonSet:
+			d.daemonSet = o
+		case *core.ConfigMap:
+			d.config = o
+		case *core.ServiceAccount:
+			d.account = o
+		default:
+			t.Errorf("deploy/%s has a %T, which no test knows", dir, o)
+		}
+	}
+	if d.daemonSet == nil || d.config == nil || d.account == nil {
+		t.Fatalf("deploy/%s: got %+v, want a DaemonSet, a ConfigMap and a ServiceAccount", dir, d)
+	}
+	return d
+}
+
+// hostPaths returns the directories of the node that a DaemonSet mounts, by the
+// names of the volumes.
+func hostPaths(d *apps.DaemonSet) map[string]string {
+	paths := make(map[string]string)
+	for _, v := range d.Spec.Template.Spec.Volumes {
+		if v.HostPath != nil {
+			paths[v.Name] = v.HostPath.Path
+		}
+	}
+	return paths
+}
+
+func TestManifests(t *testing.T) {
+	for _, tt := range []struct{ dir, bin, conf string }{
+		{"base", "/opt/cni/bin", "/etc/cni/net.d"},
+		{"overlays/kubeadm", "/opt/cni/bin", "/etc/cni/net.d"},
+		{"overlays/k3s", "/var/lib/rancher/k3s/data/cni", "/var/lib/rancher/k3s/agent/etc/cni/net.d"},
+		{"overlays/openshift", "/var/lib/cni/bin", "/run/multus/cni/net.d"},
+	} {
+		t.Run(tt.dir, func(t *testing.T) {
+			d := deploymentIn(t, tt.dir)
+			if diff := cmp.Diff(map[string]string{"bin": tt.bin, "conf": tt.conf}, hostPaths(d.daemonSet)); diff != "" {
+				t.Errorf("directories of the node (-want +got):\n%s", diff)
+			}
+			checkRights(t, d)
+			checkReferences(t, d)
+		})
+	}
+}
+
+// checkRights wants the pods to have no right that they do not need.
+func checkRights(t *testing.T, d deployment) {
+	t.Helper()
+	pod := d.daemonSet.Spec.Template.Spec
+	c := pod.Containers[0].SecurityContext
+	for fault, is := range map[string]bool{
+		"several containers":           len(pod.Containers) != 1 || len(pod.InitContainers) != 0,
+		"a privileged container":       *c.Privileged,
+		"more privileges later":        *c.AllowPrivilegeEscalation,
+		"a root that can be written":   !*c.ReadOnlyRootFilesystem,
+		"capabilities":                 !slices.Equal(c.Capabilities.Drop, []core.Capability{"ALL"}) || len(c.Capabilities.Add) > 0,
+		"another user than root":       *pod.SecurityContext.RunAsUser != 0,
+		"no seccomp profile":           pod.SecurityContext.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault,
+		"the node's processes or IPC":  pod.HostPID || pod.HostIPC,
+		"a token of the API server":    *pod.AutomountServiceAccountToken || *d.account.AutomountServiceAccountToken,
+		"no limit of memory":           pod.Containers[0].Resources.Limits.Memory().IsZero(),
+		"nodes on which it cannot run": len(pod.Tolerations) != 1 || pod.Tolerations[0] != core.Toleration{Operator: core.TolerationOpExists},
+		"a network of its own":         !pod.HostNetwork,
+		"no priority":                  pod.PriorityClassName != "system-node-critical",
+	} {
+		if is {
+			t.Errorf("the pods have %s", fault)
+		}
+	}
+}
+
+// checkReferences wants what the objects name to be there.
+func checkReferences(t *testing.T, d deployment) {
+	t.Helper()
+	pod := d.daemonSet.Spec.Template.Spec
+	if pod.ServiceAccountName != d.account.Name || d.account.Namespace != d.daemonSet.Namespace {
+		t.Errorf("the account is %s, the pods have %s", d.account.Name, pod.ServiceAccountName)
+	}
+	for _, v := range pod.Volumes {
+		if v.ConfigMap != nil && v.ConfigMap.Name != d.config.Name {
+			t.Errorf("the configuration is %s, the pods mount %s", d.config.Name, v.ConfigMap.Name)
+		}
+	}
+	if !json.Valid([]byte(d.config.Data["bpffs.json"])) {
+		t.Errorf("the configuration is %q, want JSON", d.config.Data)
+	}
+	labels := d.daemonSet.Spec.Template.Labels
+	for key, value := range d.daemonSet.Spec.Selector.MatchLabels {
+		if labels[key] != value {
+			t.Errorf("the selector wants %s=%s, the pods have %v", key, value, labels)
+		}
+	}
+}
+
+func TestManifestsAreDecodedStrictly(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(top, "deploy/base/daemonset.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][2]string{
+		{"readOnlyRootFilesystem:", "readonlyRootFilesystem:"},
+		{"maxUnavailable: 1", "maxUnavailable: [1]"},
+		{"hostNetwork: true", "hostNetwork: true\n      hostNetwork: false"},
+	} {
+		changed := strings.Replace(string(text), change[0], change[1], 1)
+		if _, err := decode([]byte(changed)); err == nil || changed == string(text) {
+			t.Errorf("with %q instead of %q: got the error %v, want one", change[1], change[0], err)
+		}
+	}
+	if _, err := decode(text); err != nil {
+		t.Errorf("unchanged: %v", err)
+	}
+}
+
+// The fields that an SCC of OpenShift has here (security.openshift.io/v1): its
+// types are no part of Kubernetes.
+type securityContextConstraints struct {
+	APIVersion, Kind            string
+	Metadata                    struct{ Name string }
+	AllowPrivilegedContainer    bool
+	AllowPrivilegeEscalation    bool
+	AllowHostDirVolumePlugin    bool
+	AllowHostNetwork            bool
+	AllowHostPorts              bool
+	AllowHostPID, AllowHostIPC  bool
+	ReadOnlyRootFilesystem      bool
+	RequiredDropCapabilities    []string
+	RunAsUser, SELinuxContext   struct{ Type string }
+	FSGroup, SupplementalGroups struct{ Type string }
+	SeccompProfiles             []string
+	Volumes, Users, Groups      []string
+}
+
+func TestSecurityContextConstraints(t *testing.T) {
+	d := deploymentIn(t, "overlays/openshift")
+	if len(d.other) != 1 {
+		t.Fatalf("got %d objects of OpenShift, want 1", len(d.other))
+	}
+	var scc securityContextConstraints
+	if err := yaml.UnmarshalStrict([]byte(d.other[0]), &scc); err != nil {
+		t.Fatal(err)
+	}
+	user := "system:serviceaccount:" + d.account.Namespace + ":" + d.account.Name
+	if scc.AllowPrivilegedContainer || !scc.AllowHostDirVolumePlugin || !scc.AllowHostNetwork || !slices.Contains(scc.Users, user) {
+		t.Errorf("got %+v, want what the pods of %s need", scc, user)
+	}
+}
