@@ -50,6 +50,8 @@ func collected(t *testing.T, rt *containerd) {
 	tryCommands(t, out, 2)
 	wantWord(t, ctl(t, 1, "show", stopped.id), "netns-gone")
 
+	rt.network(t, conflist("1.0.0", ours))
+	shown(t, rt)
 	rt.network(t, withOurs)
 	must(t, runs.stop)
 	for _, p := range []*pod{stopped, runs} {
@@ -59,6 +61,18 @@ func collected(t *testing.T, rt *containerd) {
 	wantWord(t, ctl(t, 2, gc...), "start the runtime")
 	rt.start(t)
 	wantWord(t, ctl(t, 0, gc...), "no endpoint is lost")
+}
+
+// shown looks at a pod that has, beside a map, what a plugin after ours has pinned.
+func shown(t *testing.T, rt *containerd) {
+	t.Helper()
+	p := rt.newPod(t, "shown")
+	must(t, p.run)
+	wantWord(t, ctl(t, 0, "list", "--wide", "--pod", "shown"), "percpu_array:2,object:2,missing:1")
+	wantWord(t, ctl(t, 0, "list", "--pod", "default/shown"), "maps:1,object:2,missing:1")
+	tryCommands(t, ctl(t, 1, "show", p.id), 4)
+	must(t, p.stop)
+	must(t, p.remove)
 }
 
 // wantEndpoints reports if there are endpoints of other pods than these.

@@ -1,6 +1,7 @@
 package gc
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,5 +153,18 @@ func TestDoAll(t *testing.T) {
 	}
 	if left := decisions(t, root); len(left) != 2 {
 		t.Errorf("%d records are left; wanted 2", len(left))
+	}
+}
+
+// Nothing more is removed once somebody presses Ctrl-C.
+func TestDoCancelled(t *testing.T) {
+	root := testns.BPFFS(t)
+	allocate(t, root, bpffs.Attachment{Network: "net", ContainerID: "a", IfName: "eth0"}, t.TempDir()+"/cni-1")
+	all := decisions(t, root)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	Do(ctx, all, false)
+	if left := decisions(t, root); all[0].Action != Failed || len(left) != 1 {
+		t.Errorf("Do: %s: %s, and %d records are left; wanted failed, and 1", all[0].Action, all[0].Reason, len(left))
 	}
 }

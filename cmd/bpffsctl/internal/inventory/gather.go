@@ -28,7 +28,9 @@ func Choose(ctx context.Context, root string, choose func([]Endpoint) []Endpoint
 		all[i] = records[i].Recorded()
 	}
 	all = choose(all)
-	lookAll(all)
+	if lookAll(ctx, all); ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	all, rerr := dropReleased(ctx, all)
 	return all, errors.Join(err, rerr)
 }
@@ -54,12 +56,12 @@ func (r *Record) Recorded() Endpoint {
 }
 
 // lookAll looks at all endpoints, at as many at once as there are processors.
-func lookAll(all []Endpoint) {
+func lookAll(ctx context.Context, all []Endpoint) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
+			for i := next.Add(1) - 1; i < int64(len(all)) && ctx.Err() == nil; i = next.Add(1) - 1 {
 				all[i].look()
 			}
 		})

@@ -1,6 +1,8 @@
 package inventory
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -185,6 +187,20 @@ func TestReleasedMeanwhile(t *testing.T) {
 	})
 	if err != nil || len(all) != 1 || all[0].ID != ids[1] || !all[0].Is(PinMissing) {
 		t.Errorf("Choose: %+v, %v; wanted only endpoint %d, with a pin missing", all, err, ids[1])
+	}
+}
+
+// Whoever gives up gets no half of a list.
+func TestGatherCancelled(t *testing.T) {
+	root := testns.BPFFS(t)
+	add(t, root, bpffs.Details{NetNS: liveNetNS}, pods(2)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	all, err := Choose(ctx, root, func(all []Endpoint) []Endpoint { cancel(); return all })
+	if !errors.Is(err, context.Canceled) || len(all) > 0 {
+		t.Errorf("Choose: %+v, %v; wanted %v", all, err, context.Canceled)
+	}
+	if _, err := Records(ctx, root); !errors.Is(err, context.Canceled) {
+		t.Errorf("Records: %v; wanted %v", err, context.Canceled)
 	}
 }
 

@@ -34,16 +34,16 @@ func Print(w io.Writer, all []Endpoint, wide, noHeaders bool) error {
 }
 
 func (e *Endpoint) row(now time.Time, wide bool) []string {
-	container, maps := ShortContainer(e.Container), e.maps()
-	if !wide && len(maps) > shortMaps {
-		maps = fmt.Sprintf("%d maps", e.count(Map))
+	container, maps := e.Container, e.maps()+e.others()
+	if !wide {
+		container = ShortContainer(e.Container)
 	}
-	if wide {
-		container = e.Container
+	if n := e.count(Map); !wide && n > 0 && len(maps) > shortMaps {
+		maps = fmt.Sprintf(",maps:%d%s", n, e.others())
 	}
 	row := []string{
 		output.ID(e.ID), e.Network, e.Pod(), container, e.Interface,
-		maps, output.Bytes(e.Memory), e.Age(now), e.State(),
+		strings.TrimPrefix(maps, ","), output.Bytes(e.Memory), e.Age(now), e.State(),
 	}
 	if wide {
 		row = append(row, strings.Join(e.Paths(), ","))
@@ -68,22 +68,26 @@ func (e *Endpoint) Paths() []string {
 	return paths
 }
 
-// maps returns the types of the maps with their entries, and how many pins are
-// something else or nothing.
+// maps returns the types of the maps with their entries, each after a comma.
 func (e *Endpoint) maps() string {
 	var words []string
 	for _, p := range e.Pins {
 		if p.Kind == Map {
-			words = append(words, fmt.Sprintf("%s:%d", p.Type, p.MaxEntries))
+			words = append(words, fmt.Sprintf(",%s:%d", p.Type, p.MaxEntries))
 		}
 	}
 	slices.Sort(words)
+	return strings.Join(words, "")
+}
+
+// others returns how many pins are something else than maps, or nothing.
+func (e *Endpoint) others() (words string) {
 	for _, k := range []Kind{Directory, Object, Unknown, Missing} {
 		if n := e.count(k); n > 0 {
-			words = append(words, fmt.Sprintf("%s:%d", k, n))
+			words += fmt.Sprintf(",%s:%d", k, n)
 		}
 	}
-	return strings.Join(words, ",")
+	return words
 }
 
 func (e *Endpoint) count(k Kind) (n int) {

@@ -31,7 +31,7 @@ func some() []Endpoint {
 		{
 			ID: 300, Network: "podman", PodNamespace: "\x1b[31mred", PodName: "a\nb", Container: b, Interface: "eth1",
 			Created: ago(3 * time.Hour), States: []State{OK}, Memory: 5 << 20, Root: "/b",
-			Pins: []Pin{hash, hash, hash, hash},
+			Pins: []Pin{hash, hash, hash, {Path: "/b/x_00300", Kind: Missing}, hash},
 		},
 		{ID: 3, States: []State{Unreadable}, Error: "its record is broken", Root: "/b"},
 	}
@@ -47,13 +47,13 @@ func TestPrint(t *testing.T) {
 ID     NETWORK  POD                CONTAINER     IFACE  MAPS                     MEMORY  AGE  STATE
 00042  cbr0     default/web-0      0123456789ab  eth0   hash:10,percpu_array:2   2.3KiB  90s  ok
 00007  cbr0     kube-system/web-0  0123cafe0123  eth0   directory:1,missing:1    0B      2d   pin-missing,netns-gone
-00300  podman   \x1b[31mred/a\x0ab  0123cafe0123  eth1   4 maps                   5.0MiB  3h   ok
+00300  podman   \x1b[31mred/a\x0ab  0123cafe0123  eth1   maps:4,missing:1       5.0MiB  3h   ok
 00003  -        -                  -             -      -                        0B      -    unreadable
 `},
 		{"wide without headers", true, true, `
 00042  cbr0    default/web-0      0123456789abcdef  eth0  hash:10,percpu_array:2           2.3KiB  90s  ok                      /b/policy_00042,/b/stats_00042
 00007  cbr0    kube-system/web-0  0123cafe0123cafe  eth0  directory:1,missing:1            0B      2d   pin-missing,netns-gone  /b/policy_00007,/b/x_00007
-00300  podman  \x1b[31mred/a\x0ab  0123cafe0123cafe  eth1  hash:10,hash:10,hash:10,hash:10  5.0MiB  3h   ok                      /b/policy_00042,/b/policy_00042,/b/policy_00042,/b/policy_00042
+00300  podman  \x1b[31mred/a\x0ab  0123cafe0123cafe  eth1  hash:10,hash:10,hash:10,hash:10,missing:1  5.0MiB  3h   ok                      /b/policy_00042,/b/policy_00042,/b/policy_00042,/b/x_00300,/b/policy_00042
 00003  -       -                  -                 -     -                                0B      -    unreadable              -
 `},
 	} {

@@ -71,7 +71,7 @@ func distinct(roots []string) (some []string) {
 // for: close them soon.
 func Open(ctx context.Context, root string) (*bpffs.Endpoints, error) {
 	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
+	if err = errors.Join(err, ctx.Err()); err != nil { // a free lock is had without a look at ctx
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
