@@ -45,7 +45,8 @@ test: build tools ## run all tests (root; most need it)
 
 test-race: ## run the unit tests with the race detector (needs a C compiler)
 	@if command -v $(firstword $(shell go env CC)) >/dev/null; then \
-		set -x; CGO_ENABLED=1 go test $(TESTFLAGS) -race ./...; \
+		set -x; CGO_ENABLED=1 go test $(TESTFLAGS) -race ./... && \
+		CGO_ENABLED=1 go test -C cmd/bpffsctl $(TESTFLAGS) -race ./internal/inventory ./internal/cri; \
 	elif [[ "$$CI" ]]; then \
 		echo "test-race: no C compiler ($(shell go env CC)), which the race detector needs" >&2; exit 1; \
 	else \

@@ -59,7 +59,7 @@ func add(t *testing.T, root string, d bpffs.Details, as ...bpffs.Attachment) (id
 // pods returns n attachments whose container IDs are of the usual length.
 func pods(n int) (as []bpffs.Attachment) {
 	for i := range n {
-		container := fmt.Sprintf("%08x", i*2654435761&0xffffffff) + strings.Repeat("c", 56)
+		container := fmt.Sprintf("%08x", uint32(i)*2654435761) + strings.Repeat("c", 56)
 		as = append(as, bpffs.Attachment{Network: "k8s-pod-network", ContainerID: container, IfName: "eth0"})
 	}
 	return as
