@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testns.Act(map[string]func(io.Writer) error{"list as nobody": listAsNobody})
+	testns.Act(map[string]func(io.Writer) error{"list as nobody": listAsNobody, "gc or add": gcOrAdd})
 	os.Exit(testns.Main(m))
 }
 
