@@ -9,8 +9,8 @@ func newRoot() *cobra.Command {
 		Short: "Install, look at and repair the CNI plugin bpffs on this node",
 		Long: `Install, look at and repair the CNI plugin bpffs on this node.
 
-Exit codes: 0 done, 1 doctor or show found something wrong, or gc something to
-remove, 2 the command could not be carried out or was called wrongly.`,
+Exit codes: 0 done, 1 done, but something is wrong or left over, 2 the command
+could not be carried out or was called wrongly. Each command says more.`,
 		Version:       buildVersion,
 		SilenceUsage:  true,
 		SilenceErrors: true,
