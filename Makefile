@@ -62,11 +62,12 @@ test-runtimes: tools ## run the plugin under container runtimes, which it instal
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./record ./pod
 	CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS)
 
-test-kubelet: tools ## run the plugin under kubelet, which it builds (root, Debian 12)
+test-kubelet: tools ## run the plugin under kubelet, and validate deploy/ as an API server does (root, Debian 12)
 	test/runtimes/install.sh
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./record ./pod
 	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/kubelet .
-	BPFFS_KUBELET=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -run '^TestKubelet$$'
+	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/apiserver ./apiserver
+	BPFFS_KUBELET=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -run '^(TestKubelet|TestManifestsAreValid|TestWhatIsNotValidIsRefused)$$'
 
 lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, check go.mod
 	@set -e; for module in $(MODULES); do \

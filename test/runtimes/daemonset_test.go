@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	core "k8s.io/api/core/v1"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -56,6 +57,58 @@ func TestDaemonSet(t *testing.T) {
 	must(t, p.stop)
 	must(t, p.remove)
 	nothingLeft(t)
+	rt.rewrite(t, alone)
+	rt.otherOwner(t)
+}
+
+// otherOwner runs the image while directories and list belong to somebody else:
+// as it is it has to say so, and with the component it has to install.
+func (c *containerd) otherOwner(t *testing.T) {
+	t.Helper()
+	const user = 1234
+	list := confDir + "/10-runtimes.conflist"
+	for _, path := range []string{cniBin, confDir, list} {
+		if err := os.Chown(path, user, user); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(list, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	installer := c.newPod(t, "other-owner")
+	installer.config.LogDirectory = t.TempDir()
+	installer.namespaces().Network = cri.NamespaceMode_NODE
+	must(t, installer.run)
+	container := installer.containerLike(t, deploymentIn(t, "overlays/kubeadm"))
+	waitFor(t, "the container to end", func() bool { return c.exitCode(t, container) == 2 })
+	log, err := os.ReadFile(filepath.Join(installer.config.LogDirectory, "installer.log"))
+	if err != nil || !strings.Contains(string(log), "permission denied") {
+		t.Errorf("as it is: got the log %q (%v), want it to say what it may not do", log, err)
+	}
+
+	d := deploymentIn(t, withComponent(t, "overlays/kubeadm", otherOwner))
+	d.daemonSet.Spec.Template.Spec.Containers[0].Name = "with-component"
+	installer.containerLike(t, d)
+	waitFor(t, "the plugin in the network", func() bool { return strings.Contains(c.source(t), `"bpffs"`) })
+	var is unix.Stat_t
+	if err := unix.Stat(list, &is); err != nil || is.Uid != user || is.Gid != user || is.Mode&0o777 != 0o640 {
+		t.Errorf("the list has now owner %d:%d and mode %o (%v), want %d:%d and 640", is.Uid, is.Gid, is.Mode&0o777, err, user, user)
+	}
+	must(t, installer.stop)
+	must(t, installer.remove)
+}
+
+// exitCode returns that of a container, or -1 while it runs.
+func (c *containerd) exitCode(t *testing.T, container string) int {
+	t.Helper()
+	status, err := c.cri.ContainerStatus(t.Context(), &cri.ContainerStatusRequest{ContainerId: container})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status.GetStatus().GetState() != cri.ContainerState_CONTAINER_EXITED {
+		return -1
+	}
+	return int(status.GetStatus().GetExitCode())
 }
 
 // rewrite writes the network's file as its main plugin does, whatever becomes of
@@ -96,7 +149,7 @@ func (p *pod) containerLike(t *testing.T, d deployment) string {
 			SecurityContext: &cri.LinuxContainerSecurityContext{
 				Privileged: *c.SecurityContext.Privileged, ReadonlyRootfs: *c.SecurityContext.ReadOnlyRootFilesystem,
 				NoNewPrivs:       !*c.SecurityContext.AllowPrivilegeEscalation,
-				Capabilities:     &cri.Capability{DropCapabilities: strs(c.SecurityContext.Capabilities.Drop)},
+				Capabilities:     &cri.Capability{AddCapabilities: strs(c.SecurityContext.Capabilities.Add), DropCapabilities: strs(c.SecurityContext.Capabilities.Drop)},
 				RunAsUser:        &cri.Int64Value{Value: *spec.SecurityContext.RunAsUser},
 				RunAsGroup:       &cri.Int64Value{Value: *spec.SecurityContext.RunAsGroup},
 				Seccomp:          &cri.SecurityProfile{ProfileType: cri.SecurityProfile_RuntimeDefault},

@@ -3,6 +3,7 @@ package runtimes
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,9 @@ import (
 
 // The manifests in deploy/: they are rendered as "kubectl apply -k" does it, and
 // decoded as strictly as an API server can be told to.
+
+// otherOwner is the component for nodes whose directories are not root's.
+const otherOwner = "components/other-owner"
 
 // render returns the objects of a directory in deploy/.
 func render(t *testing.T, dir string) [][]byte {
@@ -49,6 +53,10 @@ func decode(text []byte) (runtime.Object, error) {
 	return o, err
 }
 
+func isOpenShift(text []byte) bool {
+	return bytes.Contains(text, []byte("apiVersion: security.openshift.io/"))
+}
+
 // A deployment is what is to be known of a directory in deploy/.
 type deployment struct {
 	daemonSet *apps.DaemonSet
@@ -60,7 +68,7 @@ type deployment struct {
 func deploymentIn(t *testing.T, dir string) (d deployment) {
 	t.Helper()
 	for _, text := range render(t, dir) {
-		if bytes.Contains(text, []byte("apiVersion: security.openshift.io/")) {
+		if isOpenShift(text) {
 			d.other = append(d.other, string(text))
 			continue
 		}
@@ -164,6 +172,48 @@ func checkReferences(t *testing.T, d deployment) {
 	}
 }
 
+// withComponent makes an overlay of somebody's own, and returns its directory.
+func withComponent(t *testing.T, overlay, component string) (dir string) {
+	t.Helper()
+	deploy, err := filepath.Abs(filepath.Join(top, "deploy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmp := t.TempDir()
+	up, err := filepath.Rel(tmp, deploy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(tmp, "kustomization.yaml"), fmt.Sprintf(
+		"resources: [%s/%s]\ncomponents: [%s/%s]\n", up, overlay, up, component))
+	if dir, err = filepath.Rel(deploy, tmp); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestComponents wants each to change what it is for, and nothing else.
+func TestComponents(t *testing.T) {
+	for _, tt := range []struct {
+		overlay, component string
+		change             func(*core.SecurityContext)
+	}{
+		{"overlays/kubeadm", otherOwner, mayWriteEverywhere},
+		{"overlays/k3s", otherOwner, mayWriteEverywhere},
+		{"overlays/k3s", "components/selinux", func(c *core.SecurityContext) { c.SELinuxOptions = &core.SELinuxOptions{Type: "spc_t"} }},
+	} {
+		want, got := deploymentIn(t, tt.overlay), deploymentIn(t, withComponent(t, tt.overlay, tt.component))
+		tt.change(want.daemonSet.Spec.Template.Spec.Containers[0].SecurityContext)
+		if diff := cmp.Diff(want.daemonSet, got.daemonSet); diff != "" {
+			t.Errorf("%s with %s (-want +got):\n%s", tt.overlay, tt.component, diff)
+		}
+	}
+}
+
+func mayWriteEverywhere(c *core.SecurityContext) {
+	c.Capabilities.Add = []core.Capability{"DAC_OVERRIDE", "CHOWN", "FOWNER"}
+}
+
 func TestManifestsAreDecodedStrictly(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(top, "deploy/base/daemonset.yaml"))
 	if err != nil {
@@ -211,6 +261,9 @@ func TestSecurityContextConstraints(t *testing.T) {
 	var scc securityContextConstraints
 	if err := yaml.UnmarshalStrict([]byte(d.other[0]), &scc); err != nil {
 		t.Fatal(err)
+	}
+	if options := d.daemonSet.Spec.Template.Spec.Containers[0].SecurityContext.SELinuxOptions; options == nil || options.Type != "spc_t" {
+		t.Errorf("the pods have the label %v, want spc_t", options)
 	}
 	user := "system:serviceaccount:" + d.account.Namespace + ":" + d.account.Name
 	if scc.AllowPrivilegedContainer || !scc.AllowHostDirVolumePlugin || !scc.AllowHostNetwork || !slices.Contains(scc.Users, user) {

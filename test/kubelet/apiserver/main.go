@@ -1,0 +1,94 @@
+// Command apiserver says what an API server of Kubernetes would say of manifests:
+// it reads them from standard input as one multi-document YAML, decodes them
+// strictly, sets the defaults and creates each object with the server's own
+// strategy, but into no database. Objects of other API groups it refuses.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/apis/apps"
+	_ "k8s.io/kubernetes/pkg/apis/apps/install"
+	"k8s.io/kubernetes/pkg/apis/core"
+	_ "k8s.io/kubernetes/pkg/apis/core/install"
+	"k8s.io/kubernetes/pkg/registry/apps/daemonset"
+	"k8s.io/kubernetes/pkg/registry/core/configmap"
+	"k8s.io/kubernetes/pkg/registry/core/serviceaccount"
+)
+
+func main() {
+	n, err := createAll(os.Stdin)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(n, "objects would be created")
+}
+
+// createAll returns the number of objects, and everything that is wrong with them.
+func createAll(r io.Reader) (n int, err error) {
+	codecs := serializer.NewCodecFactory(legacyscheme.Scheme, serializer.EnableStrict)
+	var faults []error
+	for documents := yaml.NewYAMLReader(bufio.NewReader(r)); ; n++ {
+		text, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return n, errors.Join(faults...)
+		}
+		if err != nil {
+			return n, err
+		}
+		o, err := runtime.Decode(codecs.UniversalDecoder(), text)
+		if err == nil {
+			err = create(o)
+		}
+		if err != nil {
+			faults = append(faults, err)
+		}
+	}
+}
+
+// create does with an object what comes before it is stored. A warning is an error.
+func create(o runtime.Object) error {
+	object, err := meta.Accessor(o)
+	if err != nil {
+		return err
+	}
+	strategy, err := strategyFor(o)
+	if err != nil {
+		return err
+	}
+	rest.FillObjectMetaSystemFields(object)
+	ctx := request.WithNamespace(context.Background(), object.GetNamespace())
+	if err := rest.BeforeCreate(strategy, ctx, o); err != nil {
+		return err
+	}
+	var warnings []error
+	for _, w := range strategy.WarningsOnCreate(ctx, o) {
+		warnings = append(warnings, fmt.Errorf("warning of %s: %s", object.GetName(), w))
+	}
+	return errors.Join(warnings...)
+}
+
+func strategyFor(o runtime.Object) (rest.RESTCreateStrategy, error) {
+	switch o.(type) {
+	case *apps.DaemonSet:
+		return daemonset.Strategy, nil
+	case *core.ConfigMap:
+		return configmap.Strategy, nil
+	case *core.ServiceAccount:
+		return serviceaccount.Strategy, nil
+	}
+	return nil, fmt.Errorf("a %T, which this command does not know", o)
+}
