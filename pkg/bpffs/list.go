@@ -17,6 +17,7 @@ type Endpoint struct {
 	Details    Details
 	Created    time.Time
 	Pins       []string // absolute paths, whether there is something at them or not
+	Maps       []string // those of them that CreateMaps made, or was to make
 }
 
 // All returns every endpoint in the order of their IDs. A record that cannot be
@@ -93,8 +94,11 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 		return ep, err
 	}
 	ep.Created = owner.changed
-	ep.Pins, err = e.Pins(ep.ID)
+	if ep.Pins, err = e.Pins(ep.ID); err != nil {
+		return ep, err
+	}
 	slices.Sort(ep.Pins)
+	ep.Maps, err = e.readMaps(ep.ID, ep.Pins)
 	return ep, err
 }
 

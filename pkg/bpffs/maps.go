@@ -33,11 +33,21 @@ type MapDecl struct {
 // [ErrMapShape] if something else is pinned, [ErrMapRefused] with the reason of
 // the kernel. Needs CAP_BPF, for some types also CAP_NET_ADMIN.
 func (e *Endpoints) CreateMaps(id uint16, decls []MapDecl) error {
-	var made []string
+	var typed []MapDecl
+	var names, made []string
 	for _, d := range decls {
-		if d.Spec.Type == "" {
-			continue
+		if d.Spec.Type != "" {
+			typed = append(typed, d)
+			names = append(names, d.Name)
 		}
+	}
+	if len(typed) == 0 {
+		return nil
+	}
+	if err := e.writeMaps(id, names); err != nil {
+		return e.in(err)
+	}
+	for _, d := range typed {
 		isNew, err := e.createMap(id, d)
 		if err != nil {
 			return errors.Join(err, e.unpin(e.dir.Prefix(), made))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,6 +83,32 @@ func TestCreateMapsLeavesUntypedToOthers(t *testing.T) {
 	e, id := endpointWith(t, decl)
 	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil || isThere(t, e.dir.LocalMapPath("calls_", id)) {
 		t.Errorf("CreateMaps of a map without type: %v; wanted nothing made", err)
+	}
+}
+
+func TestMapsOfAnEndpoint(t *testing.T) {
+	decls := []MapDecl{{Name: "policy_"}, array("stats_"), array("ct_"), {Name: "x_"}}
+	e, id := endpointWith(t, decls...)
+	for _, step := range []struct{ create, want []string }{
+		{nil, nil},
+		{[]string{"stats_", "ct_"}, []string{"ct_", "stats_"}},
+		{[]string{"stats_"}, []string{"stats_"}},
+	} {
+		var typed []MapDecl
+		for _, name := range step.create {
+			typed = append(typed, array(name))
+		}
+		if err := e.CreateMaps(id, append(typed, decls[0])); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, name := range step.want {
+			want = append(want, e.dir.LocalMapPath(name, id))
+		}
+		ep, err := e.Endpoint(id)
+		if diff := cmp.Diff(want, ep.Maps); diff != "" || err != nil || len(ep.Pins) != len(decls) {
+			t.Errorf("after CreateMaps of %q: %v, pins %q; maps (-want +got):\n%s", step.create, err, ep.Pins, diff)
+		}
 	}
 }
 

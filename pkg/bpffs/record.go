@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,6 +16,7 @@ import (
 const (
 	ownerLink = "owner" // <attachment>
 	pinsLink  = "pins"  // and a number: <directory below the root>//<name>/<name>...
+	mapsLink  = "maps"  // <name>/<name>...: those of the pins that CreateMaps makes
 	podLink   = "pod"   // <namespace>/<name>
 	netNSLink = "netns" // <path>
 )
@@ -76,4 +78,29 @@ func (e *Endpoints) readPins(id uint16) (pins map[string][]string, err error) {
 		}
 		pins[dir] = append(pins[dir], names...)
 	}
+}
+
+// writeMaps records which pins of the endpoint id are for CreateMaps to make, for
+// people who look: as many names as fit into a link.
+func (e *Endpoints) writeMaps(id uint16, names []string) error {
+	target := strings.Join(names, "/")
+	for len(target) >= maxPath {
+		target = target[:strings.LastIndexByte(target, '/')]
+	}
+	return e.setLink(path.Join(endpointsDir, formatID(id), mapsLink), target)
+}
+
+// readMaps returns those of the pins that CreateMaps made or was to make.
+func (e *Endpoints) readMaps(id uint16, pins []string) (made []string, err error) {
+	target, err := e.cni.readlink(path.Join(endpointsDir, formatID(id), mapsLink))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	files := localMapNames(strings.Split(target, "/"), id)
+	for _, pin := range pins {
+		if slices.Contains(files, path.Base(pin)) {
+			made = append(made, pin)
+		}
+	}
+	return made, err
 }

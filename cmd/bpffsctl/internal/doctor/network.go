@@ -118,7 +118,7 @@ func (n networks) places() (all []place) {
 			BPFFallback string `json:"bpfFallback"`
 			MapPrefix   string `json:"mapPrefix"`
 			Maps        []struct {
-				Name, Type string
+				Name string
 			} `json:"maps"`
 		}
 		if json.Unmarshal(u.raw, &c) != nil {
@@ -127,9 +127,6 @@ func (n networks) places() (all []place) {
 		p := place{roots: bpffs.Roots{Root: c.BPFRoot, Fallback: c.BPFFallback}, prefix: c.MapPrefix}
 		for _, m := range c.Maps {
 			p.names = append(p.names, m.Name)
-			if m.Type != "" {
-				p.made = append(p.made, m.Name)
-			}
 		}
 		all = append(all, p)
 	}

@@ -47,7 +47,6 @@ type place struct {
 	roots  bpffs.Roots
 	prefix string
 	names  []string // the declared names of local maps
-	made   []string // those of them that the plugin makes itself
 }
 
 // places returns every place that the network configurations name, and the
@@ -72,7 +71,6 @@ func addPlace(all []place, p place) []place {
 	for i, known := range all {
 		if known.roots == p.roots && known.prefix == p.prefix {
 			all[i].names = append(known.names, p.names...)
-			all[i].made = append(known.made, p.made...)
 			return all
 		}
 	}

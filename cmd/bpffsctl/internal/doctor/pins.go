@@ -14,34 +14,20 @@ func decidePins(s sight) []Finding {
 	if found := s.unseen(); found != nil {
 		return found
 	}
-	var paths, reserved []string
+	if len(s.missing) == 0 {
+		return well(s.dir.Path(), "all maps that the plugin made are there")
+	}
+	var paths []string
 	var owners []bpffs.Endpoint
 	for _, m := range s.missing {
-		if s.isReserved(m.path) {
-			reserved = append(reserved, m.path)
-			continue
-		}
 		paths = append(paths, m.path)
 		if !slices.ContainsFunc(owners, func(e bpffs.Endpoint) bool { return e.ID == m.endpoint.ID }) {
 			owners = append(owners, m.endpoint)
 		}
 	}
-	switch {
-	case len(s.missing) == 0:
-		return well(s.dir.Path(), "all pins that the records name are there")
-	case len(paths) == 0:
-		return well(s.dir.Path(), "all pins are there but "+count(len(reserved), "path", "paths")+" reserved for other plugins: "+list(reserved))
-	}
 	return warn(s.dir.Path(), count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
 		"; somebody removed what was there",
 		deletePods(owners))
-}
-
-// isReserved reports whether the path is that of a name which is declared without
-// a type, so that another plugin makes the map, when it likes.
-func (s sight) isReserved(pin string) bool {
-	name, ok := localName(path.Base(pin))
-	return ok && slices.Contains(s.names, name) && !slices.Contains(s.made, name)
 }
 
 // deletePods says how to have the pods made anew.

@@ -126,12 +126,13 @@ func (r *rig) addNames(t *testing.T, a bpffs.Attachment, names ...string) uint16
 	defer e.Close()
 	id, _, err := e.Allocate(a, names...)
 	if err == nil {
-		err = e.Describe(id, bpffs.Details{Pod: "my-ns/web-0", NetNS: r.netns})
+		err = errors.Join(e.Describe(id, bpffs.Details{Pod: "my-ns/web-0", NetNS: r.netns}), e.CreateMaps(id, []bpffs.MapDecl{
+			{Name: names[0], Spec: bpffs.MapSpec{Type: "array", KeySize: 4, ValueSize: 8, MaxEntries: 1}},
+		}))
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.pin(t, bpffs.LocalMapName(names[0], id))
 	return id
 }
 

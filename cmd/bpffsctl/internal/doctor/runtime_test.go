@@ -206,7 +206,7 @@ func TestHealthyRuntimes(t *testing.T) {
 		{"a name that is reserved for a plugin which has not made its map", func(r *rig) {
 			r.hurry()
 			r.addNames(r.t, bpffs.Attachment{Network: "net", ContainerID: "c2", IfName: "eth0"}, "stats_", "policy_")
-		}, "1 path reserved for other plugins"},
+		}, "all maps that the plugin made are there"},
 		{"pins of others in the map directory", func(r *rig) { r.pin(r.t, "cilium_lxc"); r.pin(r.t, "cilium_policy_00012") }, "2 pins of others"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

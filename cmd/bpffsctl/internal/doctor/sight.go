@@ -108,7 +108,8 @@ func findRoot(r bpffs.Roots) (path string, fellBack bool, err error) {
 	return path, fellBack, err
 }
 
-// A missingPin is a path that a record names and nothing is at.
+// A missingPin is the path of a map that the plugin made, where nothing is now. A
+// path that was only reserved is for another plugin, which uses it when it likes.
 type missingPin struct {
 	endpoint bpffs.Endpoint
 	path     string
@@ -116,7 +117,7 @@ type missingPin struct {
 
 func missingPins(endpoints []bpffs.Endpoint) (missing []missingPin) {
 	for _, e := range endpoints {
-		for _, pin := range e.Pins {
+		for _, pin := range e.Maps {
 			if _, err := os.Lstat(pin); errors.Is(err, fs.ErrNotExist) {
 				missing = append(missing, missingPin{e, pin})
 			}

@@ -14,7 +14,7 @@ type State string
 // The states.
 const (
 	OK         State = "ok"          // none of the others
-	PinMissing State = "pin-missing" // nothing is at one of its paths
+	PinMissing State = "pin-missing" // a map that the plugin made is not there any more
 	NetNSGone  State = "netns-gone"  // there is no network namespace at the recorded path
 	Unreadable State = "unreadable"  // the record, or what is at one of its paths, cannot be read
 )
@@ -62,7 +62,8 @@ type Kind string
 // The kinds.
 const (
 	Map       Kind = "map"
-	Missing   Kind = "missing"
+	Missing   Kind = "missing"   // nothing, where the plugin made a map
+	Reserved  Kind = "reserved"  // nothing yet: the path is for a downstream plugin
 	Directory Kind = "directory" // of a downstream plugin
 	Object    Kind = "object"    // another object of BPF: a program or a link
 	Unknown   Kind = "unknown"   // the kernel does not say

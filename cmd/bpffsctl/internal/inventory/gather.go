@@ -48,6 +48,9 @@ func (r *Record) Recorded() Endpoint {
 	}
 	for i, path := range r.Pins {
 		e.Pins[i].Path = path
+		if !slices.Contains(r.Maps, path) {
+			e.Pins[i].Kind = Reserved
+		}
 	}
 	if r.Err != nil {
 		e.Error = r.Err.Error()

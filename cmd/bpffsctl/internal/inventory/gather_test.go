@@ -93,6 +93,22 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// A name without a type is for a plugin that comes later, or never.
+func TestReserved(t *testing.T) {
+	root := testns.BPFFS(t)
+	e, err := bpffs.CreateEndpoints(t.Context(), mapDir(t, root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = e.Allocate(bpffs.Attachment{Network: "net", ContainerID: "abc", IfName: "eth0"}, "policy_")
+	if err := errors.Join(err, e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := one(t, root); got.Pins[0].Kind != Reserved || !got.Is(OK) {
+		t.Errorf("got %+v, want a reserved path and nothing wrong", got)
+	}
+}
+
 func existing(*testing.T) string { return liveNetNS }
 
 func gone(t *testing.T) string {

@@ -36,6 +36,9 @@ func (e *Endpoint) look() {
 	var missing bool
 	for i, recorded := range e.Pins {
 		p := readPin(recorded.Path)
+		if p.Kind == Missing && recorded.Kind == Reserved {
+			p.Kind = Reserved
+		}
 		e.Pins[i] = p
 		e.Memory += p.Memory
 		missing = missing || p.Kind == Missing

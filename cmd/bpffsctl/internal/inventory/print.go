@@ -82,7 +82,7 @@ func (e *Endpoint) maps() string {
 
 // others returns how many pins are something else than maps, or nothing.
 func (e *Endpoint) others() (words string) {
-	for _, k := range []Kind{Directory, Object, Unknown, Missing} {
+	for _, k := range []Kind{Directory, Object, Unknown, Reserved, Missing} {
 		if n := e.count(k); n > 0 {
 			words += fmt.Sprintf(",%s:%d", k, n)
 		}
