@@ -1,8 +1,8 @@
 #!/bin/bash
 # Makes what a release consists of, for each architecture: an archive with the two
-# static programs, a list of what is in them (SBOM, CycloneDX), and the image; and
-# the checksums of all. The same bytes from the same sources and the same Go,
-# wherever they lie. Needs what "make release" installs.
+# static programs and the manifests for its image, a list of what is in them (SBOM,
+# CycloneDX), and the image; and the checksums of all. The same bytes from the same
+# sources and the same Go, wherever they lie. Needs what "make release" installs.
 # Arguments: version, directory for the result, syft, architectures.
 set -euo pipefail
 
@@ -31,6 +31,8 @@ for arch in "$@"; do
 	done
 	deploy/image.sh "$work/$name" "$arch" "ghcr.io/cni-bpffs/bpffs:$version" "$out/$name-image.tar"
 	cp LICENSE README.md CHANGELOG.md "$work/$name"
+	cp -r deploy "$work/$name"
+	sed -i "s/newTag: latest/newTag: $version/" "$work/$name/deploy/base/kustomization.yaml"
 	tar --create --directory "$work" --sort name --mtime @0 --owner 0 --group 0 --numeric-owner --mode go-w,a+rX "$name" |
 		gzip --no-name --best >"$out/$name.tar.gz"
 done
