@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,9 @@ const inTheMaking = 5 * time.Minute
 
 // errNotRemoved says that gc could not do all it was to do; the report has why.
 var errNotRemoved = errors.New("not everything could be removed, see above")
+
+// errNotRead says that gc could not look at a record.
+var errNotRead = errors.New("not every record can be read; bpffsctl doctor says what to do")
 
 type gcFlags struct {
 	root, liveFrom string
@@ -123,6 +127,9 @@ func (f *gcFlags) sum(stderr io.Writer, all []gc.Decision) error {
 	fmt.Fprint(stderr, gc.Sum(all))
 	if gc.Count(all, gc.Failed) > 0 {
 		return errNotRemoved
+	}
+	if slices.ContainsFunc(all, func(d gc.Decision) bool { return d.Err != nil }) {
+		return errNotRead
 	}
 	if gc.Count(all, gc.Remove) > 0 {
 		fmt.Fprintln(stderr, "nothing was changed; --yes removes them")

@@ -14,7 +14,8 @@ could not be carried out or was called wrongly. Each command says more.`,
 		Version:       buildVersion,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          cobra.NoArgs, // an unknown command is an argument
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(newList(), newShow(), newGC(), newDoctor(), newInstall(), newUninstall())
 	return root

@@ -158,3 +158,43 @@ func TestForeignBinary(t *testing.T) {
 		})
 	}
 }
+
+// A change of the mode that fails leaves the plugin where it was.
+func TestChangeThatFails(t *testing.T) {
+	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
+	n.succeed("install", "--mode", "conflist")
+	n.write("net.d/net", "no directory")
+	n.fail(2, nil, "install", "--mode", "drop-in")
+	must(t, os.Remove(n.conf+"/net"))
+	n.calls("net", "bridge bpffs")
+	n.succeed("install", "--mode", "drop-in")
+	must(t, os.Rename(n.conf+"/10.conflist", n.dir+"/managed"))
+	must(t, os.Symlink(n.dir+"/managed", n.conf+"/10.conflist"))
+	n.fail(2, []string{"symbolic link"}, "install", "--mode", "conflist")
+	n.calls("net", "bridge bpffs")
+}
+
+// Where no directory of networks is, networks elsewhere may name the binary.
+func TestUninstallInTheWrongPlace(t *testing.T) {
+	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
+	n.succeed("install")
+	must(t, os.Rename(n.conf, n.dir+"/elsewhere"))
+	n.fail(1, []string{"the plugin's binary stays", "--conf-dir"}, "uninstall")
+	if _, err := os.Stat(n.bin + "/bpffs"); err != nil {
+		t.Error(err)
+	}
+	n.succeed("uninstall", "--force")
+	if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
+		t.Error("after uninstall --force the binary is still there")
+	}
+}
+
+// A link that leads nowhere yet is waited for like a file that is being written.
+func TestLinkToNothingYet(t *testing.T) {
+	n := newNode(t, nil)
+	must(t, os.Symlink(n.dir+"/later", n.conf+"/10.conflist"))
+	n.fail(2, []string{"10.conflist", "nothing is there, or where it leads"}, "install", "--mode", "drop-in", "--timeout", "100ms")
+	n.write("later", list("net", "bridge"))
+	n.succeed("install", "--mode", "drop-in")
+	n.calls("net", "bridge bpffs")
+}

@@ -39,15 +39,16 @@ func TestDaemonSet(t *testing.T) {
 	must(t, installer.run)
 	container := installer.containerLike(t, d)
 	for _, name := range []string{"first", "rewritten"} {
-		waitFor(t, "the plugin in the network", func() bool { return strings.Contains(rt.source(t), `"stats_"`) })
+		rt.takesPlugin(t, alone)
 		p := rt.newPod(t, name)
 		must(t, p.run)
 		pinned(t, p.id)
 		must(t, p.stop)
 		must(t, p.remove)
+		alone += "\n" // to be told from the one before
 		rt.rewrite(t, alone)
 	}
-	waitFor(t, "the plugin in the network", func() bool { return strings.Contains(rt.source(t), `"stats_"`) })
+	rt.takesPlugin(t, alone)
 	t.Logf("working set of the container: %d KiB", rt.workingSet(t, container)>>10)
 	must(t, installer.stop)
 	must(t, installer.remove)
@@ -57,13 +58,14 @@ func TestDaemonSet(t *testing.T) {
 	must(t, p.stop)
 	must(t, p.remove)
 	nothingLeft(t)
+	alone += "\n"
 	rt.rewrite(t, alone)
-	rt.otherOwner(t)
+	rt.otherOwner(t, alone)
 }
 
 // otherOwner runs the image while directories and list belong to somebody else:
 // as it is it has to say so, and with the component it has to install.
-func (c *containerd) otherOwner(t *testing.T) {
+func (c *containerd) otherOwner(t *testing.T, alone string) {
 	t.Helper()
 	const user = 1234
 	list := confDir + "/10-runtimes.conflist"
@@ -89,13 +91,24 @@ func (c *containerd) otherOwner(t *testing.T) {
 	d := deploymentIn(t, withComponent(t, "overlays/kubeadm", otherOwner))
 	d.daemonSet.Spec.Template.Spec.Containers[0].Name = "with-component"
 	installer.containerLike(t, d)
-	waitFor(t, "the plugin in the network", func() bool { return strings.Contains(c.source(t), `"bpffs"`) })
+	c.takesPlugin(t, alone)
 	var is unix.Stat_t
 	if err := unix.Stat(list, &is); err != nil || is.Uid != user || is.Gid != user || is.Mode&0o777 != 0o640 {
 		t.Errorf("the list has now owner %d:%d and mode %o (%v), want %d:%d and 640", is.Uid, is.Gid, is.Mode&0o777, err, user, user)
 	}
 	must(t, installer.stop)
 	must(t, installer.remove)
+}
+
+// takesPlugin waits until the runtime has taken this version of the network's file
+// with the plugin in it: what ends it stays.
+func (c *containerd) takesPlugin(t *testing.T, alone string) {
+	t.Helper()
+	end := alone[strings.LastIndexByte(alone, '}'):]
+	waitFor(t, "the plugin in the network", func() bool {
+		has := c.source(t)
+		return strings.Contains(has, `"bpffs"`) && strings.HasSuffix(has, end)
+	})
 }
 
 // exitCode returns that of a container, or -1 while it runs.

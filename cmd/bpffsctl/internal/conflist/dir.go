@@ -57,6 +57,9 @@ func readFiles(dir string, extensions ...string) ([]File, error) {
 func readFile(path string) File {
 	f := File{Path: path, Single: filepath.Ext(path) != ".conflist"}
 	fi, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s: %w: nothing is there, or where it leads", path, ErrInvalid)
+	}
 	if err == nil && !fi.Mode().IsRegular() {
 		err = fmt.Errorf("%s: %w: it is not a file", path, ErrInvalid)
 	}

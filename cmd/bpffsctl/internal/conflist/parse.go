@@ -110,7 +110,9 @@ func readKey(l *List, dec *json.Decoder, key any) error {
 	case "name":
 		l.Name, ok = value.(string)
 	case "cniVersion":
-		l.CNIVersion, ok = value.(string)
+		l.CNIVersion, ok = newest(l.CNIVersion, []any{value})
+	case "cniVersions":
+		l.CNIVersion, ok = newest(l.CNIVersion, value)
 	case "loadOnlyInlinedPlugins":
 		l.OnlyInlined, ok = truth(value)
 	default:
@@ -120,6 +122,18 @@ func readKey(l *List, dec *json.Decoder, key any) error {
 		return fmt.Errorf("the key %q has the value %v", key, value)
 	}
 	return nil
+}
+
+// newest returns the newest of the versions, which is what runtimes from libcni
+// 1.3 on take of all that the two keys say.
+func newest(version string, value any) (string, bool) {
+	versions, ok := value.([]any)
+	for _, v := range versions {
+		s, isString := v.(string)
+		ok = ok && isString
+		version = max(version, s) // none has a part of two digits
+	}
+	return version, ok
 }
 
 // truth reads a boolean, which libcni also takes as a string.

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
-	"unicode"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 )
@@ -39,6 +39,9 @@ func (l *Live) Has(container string) bool {
 	return false
 }
 
+// containerID is the form of container IDs (CNI specification 1.1.0, section 2).
+var containerID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
 // ReadList adds the containers in r: one ID a line, without anything else.
 func (l *Live) ReadList(r io.Reader) error {
 	lines := bufio.NewScanner(r)
@@ -47,7 +50,7 @@ func (l *Live) ReadList(r io.Reader) error {
 		if id == "" {
 			continue
 		}
-		if strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		if !containerID.MatchString(id) {
 			return fmt.Errorf("line %d of the list of live containers is %q: wanted one container ID and nothing else", n, id)
 		}
 		l.Add(id)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -108,5 +109,19 @@ func TestAskNamed(t *testing.T) {
 	var l Live
 	if err := l.Ask(t.Context(), []string{without, with}); !errors.Is(err, cri.ErrNoCRI) {
 		t.Errorf("Ask: %v; wanted %v", err, cri.ErrNoCRI)
+	}
+}
+
+// What is no container ID would make the container that it means look gone.
+func TestReadListRefuses(t *testing.T) {
+	for _, line := range []string{"containerd://c1", `"c1"`, "c1,", "\ufeffc1", "c1 c2", "a/b", "-c1", "c1\x1b"} {
+		var l Live
+		if err := l.ReadList(strings.NewReader("c0\n" + line + "\n")); err == nil || !strings.Contains(err.Error(), "line 2") {
+			t.Errorf("ReadList of %q: %v; wanted an error about line 2", line, err)
+		}
+	}
+	var l Live
+	if err := l.ReadList(strings.NewReader("\n c1 \r\ncnitool-0a.b_c\n")); err != nil || l.Len() != 2 {
+		t.Errorf("ReadList: %v, %d containers; wanted 2", err, l.Len())
 	}
 }

@@ -66,7 +66,8 @@ func (in Installer) Install(ctx context.Context) error {
 	return in.configure(ctx, confDir)
 }
 
-// configure makes the network call the plugin in one way, and in one way only.
+// configure makes the network call the plugin in one way, and then not in the
+// other any more: twice does no harm, never does.
 func (in Installer) configure(ctx context.Context, dir *dir) error {
 	files, err := conflist.ReadDir(dir.path)
 	if err != nil {
@@ -80,18 +81,18 @@ func (in Installer) configure(ctx context.Context, dir *dir) error {
 		return err
 	}
 	if !in.dropIn(ctx, file.List) {
-		if err := in.removeDropIns(dir, file.List.Name); err != nil {
+		if err := in.edit(dir, file, in.insert); err != nil {
 			return err
 		}
-		return in.edit(dir, file, in.insert)
+		return in.removeDropIns(dir, file.List.Name)
 	}
 	if file.List.OnlyInlined {
 		return fmt.Errorf("%s says loadOnlyInlinedPlugins, so that no runtime reads drop-in files for it; use --mode conflist", file.Path)
 	}
-	if err := in.edit(dir, file, conflist.Remove); err != nil {
+	if err := in.putDropIn(dir, file.List.Name); err != nil {
 		return err
 	}
-	return in.putDropIn(dir, file.List.Name)
+	return in.edit(dir, file, conflist.Remove)
 }
 
 func (in Installer) insert(data []byte) ([]byte, error) {

@@ -31,11 +31,14 @@ type Uninstaller struct {
 // binary. What others wrote is afterwards as they wrote it.
 //
 // [ErrKept] if the binary stays, because pods that are recorded in a bpffs need it
-// for their DEL, because no bpffs can be seen here, or because another
-// configuration names it.
+// for their DEL, because no bpffs or no directory of networks can be seen here, or
+// because another configuration names it.
 func (un Uninstaller) Uninstall(ctx context.Context) error {
 	roots := un.Roots
 	named, err := un.takeOut(ctx, &roots)
+	if errors.Is(err, fs.ErrNotExist) && (un.KeepBinary || un.Force) {
+		err = nil // no networks, as far as is known
+	}
 	if err != nil || un.KeepBinary {
 		return err
 	}
@@ -52,7 +55,8 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 func (un Uninstaller) takeOut(ctx context.Context, roots *bpffs.Roots) (named []string, err error) {
 	d, err := openDir(ctx, un.ConfDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, fmt.Errorf("%w in %s: networks may name it elsewhere, for there is no directory %s; "+
+			"say with --conf-dir where they are, or --force: %w", ErrKept, un.BinDir, un.ConfDir, err)
 	}
 	if err != nil {
 		return nil, err
@@ -122,8 +126,13 @@ func needed(ctx context.Context, named []string, roots bpffs.Roots) error {
 			"in a container mount the node's there; if there are no such pods: bpffsctl uninstall --force", roots.All())
 	}
 	if count > 0 {
+		var gc, again string
+		if roots.Root != "" { // which nothing tells any more when the configuration is gone
+			gc, again = " --root "+roots.Root, " --bpf-root "+roots.Root
+		}
 		return fmt.Errorf("%d endpoints are recorded, whose pods need it to be deleted; delete the pods, remove what is left "+
-			"of them with bpffsctl gc, then run bpffsctl uninstall again; or give up the maps of these pods: bpffsctl uninstall --force", count)
+			"of them with bpffsctl gc%s, then run bpffsctl uninstall%s again; or give up the maps of these pods: bpffsctl uninstall --force",
+			count, gc, again)
 	}
 	return nil
 }
