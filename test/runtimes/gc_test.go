@@ -68,9 +68,9 @@ func shown(t *testing.T, rt *containerd) {
 	t.Helper()
 	p := rt.newPod(t, "shown")
 	must(t, p.run)
-	wantWord(t, ctl(t, 0, "list", "--wide", "--pod", "shown"), "percpu_array:2,object:2,missing:1")
-	wantWord(t, ctl(t, 0, "list", "--pod", "default/shown"), "maps:1,object:2,missing:1")
-	tryCommands(t, ctl(t, 1, "show", p.id), 4)
+	wantWord(t, ctl(t, 0, "list", "--wide", "--pod", "shown"), "percpu_array:2,object:2,reserved:1")
+	wantWord(t, ctl(t, 0, "list", "--pod", "default/shown"), "maps:1,object:2,reserved:1")
+	tryCommands(t, ctl(t, 0, "show", p.id), 4)
 	must(t, p.stop)
 	must(t, p.remove)
 }
