@@ -69,6 +69,9 @@ remove (without --yes), 2 not everything could be looked at or removed.`,
 }
 
 func (f *gcFlags) run(cmd *cobra.Command) error {
+	if f.options.OlderThan < 0 {
+		return fmt.Errorf("--older-than %v: no endpoint is that young", f.options.OlderThan)
+	}
 	ctx := cmd.Context()
 	// In this order: what starts in between is then in the second list, too.
 	records, err := inventory.Records(ctx, f.root)

@@ -180,7 +180,9 @@ func TestShow(t *testing.T) {
 func TestGC(t *testing.T) {
 	n := newNode(t, "live", "running", "lost")
 	live := liveFile(t, "live")
-	_, errs := n.run(t, exitDone, "gc", "--live-from", live)
+	_, errs := n.run(t, exitFailed, "gc", "--live-from", live, "--older-than", "-1h")
+	wantWords(t, errs, "--older-than -1h")
+	_, errs = n.run(t, exitDone, "gc", "--live-from", live)
 	wantWords(t, errs, "spare: 2") // too young
 	_, errs = n.run(t, exitFound, "gc", "--live-from", live, "--older-than", "0s")
 	wantWords(t, errs, "remove: 1, spare: 1", "--yes")

@@ -44,6 +44,7 @@ func TestRefused(t *testing.T) {
 		{"the wrong program", nil, "--from " + program, []string{"not the plugin"}},
 		{"no configuration", nil, "--plugin-conf /none", []string{"/none"}},
 		{"another's configuration", nil, "--plugin-conf /proc/self/comm", []string{"the plugin's configuration"}},
+		{"a directory where the plugin is to be", map[string]string{"10.conflist": list("net", "bridge"), "../bin/bpffs/x": ""}, "", []string{"bin/bpffs", "directory", "move it away"}},
 		{"no directory for plugins", nil, "--bin-dir /none", []string{"/none"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -51,6 +52,7 @@ func TestRefused(t *testing.T) {
 			before := n.tree()
 			n.fail(2, tt.says, "install", strings.Fields(tt.args)...)
 			after := n.tree()
+			delete(before, "bin/bpffs")
 			delete(after, "bin/bpffs")
 			if diff := cmp.Diff(before, after); diff != "" {
 				t.Errorf("(-before +after):\n%s", diff)

@@ -40,8 +40,16 @@ func TestFaultsOfThePlugin(t *testing.T) {
 			make: func(r *rig) { remove(r.t, r.plugin()) },
 		},
 		{
-			name: "not executable", status: Failure, says: "cannot be executed", cure: "chmod 755 BIN/bpffs",
+			name: "not executable", status: Failure, says: "mode -rw-r--r--", cure: "chmod 755 BIN/bpffs",
 			make: func(r *rig) { chmod(r.t, r.plugin(), 0o644) },
+		},
+		{
+			name: "others can write to it", status: Failure, says: "mode -rwxrwxrwx", cure: "chmod 755 BIN/bpffs",
+			make: func(r *rig) { chmod(r.t, r.plugin(), 0o777) },
+		},
+		{
+			name: "set-user-ID", status: Failure, says: "mode urwxr-xr-x", cure: "chmod 755 BIN/bpffs",
+			make: func(r *rig) { chmod(r.t, r.plugin(), 0o755|os.ModeSetuid) },
 		},
 		{
 			name: "a directory", status: Failure, says: "it is no file", cure: replace,

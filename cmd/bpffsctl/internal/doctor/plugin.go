@@ -35,7 +35,7 @@ func lookAtPlugin(ctx context.Context, dir string, patience time.Duration) (b bi
 		return b
 	}
 	b.mode = fi.Mode()
-	if !executable(b.mode) {
+	if !runnable(b.mode) {
 		return b
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -54,8 +54,10 @@ func lookAtPlugin(ctx context.Context, dir string, patience time.Duration) (b bi
 	return b
 }
 
-func executable(mode fs.FileMode) bool {
-	return mode.IsRegular() && mode.Perm()&0o111 == 0o111
+// runnable reports whether root may run a file with the mode: everybody can, only
+// its owner can write to it, and it runs as whoever calls it.
+func runnable(mode fs.FileMode) bool {
+	return mode.IsRegular() && mode.Perm()&0o133 == 0o111 && mode&(fs.ModeSetuid|fs.ModeSetgid) == 0
 }
 
 // call runs the plugin with the command, if there is one, as a runtime does.
@@ -87,8 +89,8 @@ func decidePlugin(b binary, version, reinstall string) []Finding {
 		return fail(b.path, b.statErr.Error(), command("ls", "-la", filepath.Dir(b.path)))
 	case !b.mode.IsRegular():
 		return fail(b.path, fmt.Sprintf("it is no file, but %v", b.mode), command("mv", b.path, b.path+".bad")+" && "+reinstall)
-	case !executable(b.mode):
-		return fail(b.path, fmt.Sprintf("it has mode %v and cannot be executed", b.mode), command("chmod", "755", b.path))
+	case !runnable(b.mode):
+		return fail(b.path, fmt.Sprintf("it has mode %v, with which runtimes cannot execute it or should not", b.mode), command("chmod", "755", b.path))
 	case b.runErr != nil:
 		return fail(b.path, fmt.Sprintf("calling it: %v: %.200s", b.runErr, b.output), command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case b.version == "":

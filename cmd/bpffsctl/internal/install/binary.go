@@ -5,6 +5,7 @@ import (
 	"debug/buildinfo"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -31,7 +32,7 @@ func (in Installer) putBinary(d *dir) error {
 		return err
 	}
 	fi, err := os.Stat(path)
-	if err == nil && fi.Mode().Perm() == binaryMode && holds(path, content) {
+	if err == nil && fi.Mode() == binaryMode && holds(path, content) {
 		return nil
 	}
 	if err := d.write(content, binaryMode, nil); err != nil {
@@ -58,7 +59,7 @@ func mayReplace(path string) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("move it away: %w", err)
 	}
 	_, err = buildinfo.ReadFile(path)
 	if isPlugin(path) || len(start) == 0 || err != nil && bytes.HasPrefix(start, []byte("\x7fELF")) {
@@ -74,6 +75,9 @@ func readStart(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	start := make([]byte, 4)
-	n, _ := f.Read(start)
-	return start[:n], nil
+	n, err := f.Read(start)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return start[:n], err
 }

@@ -26,6 +26,37 @@ type dir struct {
 	lock *os.File
 }
 
+// A node is the directory of plugins and that of networks, which may be the same.
+// One that is missing is nil.
+type node struct{ bin, conf *dir }
+
+// openNode opens and locks both directories. All lock them in this order, and
+// keep both until they are done: nobody else installs or uninstalls meanwhile.
+func openNode(ctx context.Context, binDir, confDir string) (n node, err error) {
+	n.bin, err = openDir(ctx, binDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return n, err
+	}
+	if n.bin != nil && n.bin.is(confDir) {
+		return node{n.bin, n.bin}, nil
+	}
+	n.conf, err = openDir(ctx, confDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		n.Close()
+		return node{}, err
+	}
+	return n, nil
+}
+
+// Close lets others change the directories.
+func (n node) Close() {
+	for _, d := range []*dir{n.bin, n.conf} {
+		if d != nil {
+			_ = d.Close()
+		}
+	}
+}
+
 // openDir opens and locks the directory, and removes what a killed process left.
 func openDir(ctx context.Context, path string) (*dir, error) {
 	f, err := os.OpenFile(path, dirFlags, 0)
@@ -63,6 +94,16 @@ func lock(ctx context.Context, f *os.File) error {
 
 // Close lets others change the directory.
 func (d *dir) Close() error { return d.lock.Close() }
+
+// is reports whether the path leads to this directory.
+func (d *dir) is(path string) bool {
+	this, err := d.lock.Stat()
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(path)
+	return err == nil && os.SameFile(this, other)
+}
 
 func (d *dir) join(name string) string { return filepath.Join(d.path, name) }
 

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 )
@@ -44,26 +41,21 @@ func (in Installer) Install(ctx context.Context) error {
 	if err := conflist.CheckPlugin(in.Plugin); err != nil {
 		return err
 	}
-	binDir, err := openDir(ctx, in.BinDir)
+	n, err := openNode(ctx, in.BinDir, in.ConfDir)
 	if err != nil {
 		return err
 	}
-	defer binDir.Close()
-	if err := in.putBinary(binDir); err != nil {
+	defer n.Close()
+	if n.bin == nil {
+		return fmt.Errorf("there is no directory %s; say with --bin-dir where runtimes find the plugins", in.BinDir)
+	}
+	if err := in.putBinary(n.bin); err != nil {
 		return err
 	}
-	if same(in.BinDir, in.ConfDir) {
-		return in.configure(ctx, binDir)
+	if n.conf == nil {
+		return fmt.Errorf("%w: there is no directory %s", conflist.ErrNoMain, in.ConfDir)
 	}
-	confDir, err := openDir(ctx, in.ConfDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", conflist.ErrNoMain, err)
-	}
-	if err != nil {
-		return err
-	}
-	defer confDir.Close()
-	return in.configure(ctx, confDir)
+	return in.configure(ctx, n.conf)
 }
 
 // configure makes the network call the plugin in one way, and then not in the
@@ -105,11 +97,4 @@ func (in Installer) dropIn(ctx context.Context, list conflist.List) bool {
 		return in.Mode == DropIn
 	}
 	return !list.OnlyInlined && in.ReadsDropIns != nil && in.ReadsDropIns(ctx)
-}
-
-// same reports whether the paths lead to one directory.
-func same(a, b string) bool {
-	x, xerr := os.Stat(filepath.Clean(a))
-	y, yerr := os.Stat(filepath.Clean(b))
-	return xerr == nil && yerr == nil && os.SameFile(x, y)
 }

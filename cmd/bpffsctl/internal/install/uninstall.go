@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -34,11 +33,17 @@ type Uninstaller struct {
 // for their DEL, because no bpffs or no directory of networks can be seen here, or
 // because another configuration names it.
 func (un Uninstaller) Uninstall(ctx context.Context) error {
-	roots := un.Roots
-	named, err := un.takeOut(ctx, &roots)
-	if errors.Is(err, fs.ErrNotExist) && (un.KeepBinary || un.Force) {
-		err = nil // no networks, as far as is known
+	n, err := openNode(ctx, un.BinDir, un.ConfDir)
+	if err != nil {
+		return err
 	}
+	defer n.Close()
+	if n.conf == nil && !un.KeepBinary && !un.Force {
+		return fmt.Errorf("%w in %s: networks may name it elsewhere, for there is no directory %s; "+
+			"say with --conf-dir where they are, or --force", ErrKept, un.BinDir, un.ConfDir)
+	}
+	roots := un.Roots
+	named, err := un.takeOut(n.conf, &roots)
 	if err != nil || un.KeepBinary {
 		return err
 	}
@@ -47,21 +52,15 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 			return fmt.Errorf("%w in %s: %w", ErrKept, un.BinDir, err)
 		}
 	}
-	return un.removeBinary(ctx)
+	return un.removeBinary(n.bin)
 }
 
 // takeOut takes the plugin out of the configurations and returns those that still
 // name it. It adds the roots that they say.
-func (un Uninstaller) takeOut(ctx context.Context, roots *bpffs.Roots) (named []string, err error) {
-	d, err := openDir(ctx, un.ConfDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w in %s: networks may name it elsewhere, for there is no directory %s; "+
-			"say with --conf-dir where they are, or --force: %w", ErrKept, un.BinDir, un.ConfDir, err)
+func (un Uninstaller) takeOut(d *dir, roots *bpffs.Roots) (named []string, err error) {
+	if d == nil {
+		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
 	files, err := conflist.ReadDir(d.path)
 	if err != nil {
 		return nil, err
@@ -137,16 +136,11 @@ func needed(ctx context.Context, named []string, roots bpffs.Roots) error {
 	return nil
 }
 
-func (un Uninstaller) removeBinary(ctx context.Context) error {
-	d, err := openDir(ctx, un.BinDir)
-	if errors.Is(err, fs.ErrNotExist) {
+func (un Uninstaller) removeBinary(d *dir) error {
+	if d == nil {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	path := filepath.Join(un.BinDir, conflist.PluginType)
+	path := d.join(conflist.PluginType)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
