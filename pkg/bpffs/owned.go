@@ -56,8 +56,8 @@ func checkOwned(root *dir, name string) error {
 	return nil
 }
 
-// walkOwned calls step for the directory name and every directory above it below root, the top
-// one first.
+// walkOwned calls step for the directory name and every directory above it below
+// root, the top one first.
 func walkOwned(root *dir, name string, step func(root *dir, name string) error) error {
 	for i, c := range name + "/" {
 		if c != '/' {
