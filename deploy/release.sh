@@ -32,7 +32,7 @@ for arch in "$@"; do
 	deploy/image.sh "$work/$name" "$arch" "ghcr.io/cni-bpffs/bpffs:$version" "$out/$name-image.tar"
 	cp LICENSE README.md CHANGELOG.md "$work/$name"
 	cp -r deploy "$work/$name"
-	sed -i "s/newTag: latest/newTag: $version/" "$work/$name/deploy/base/kustomization.yaml"
+	sed -i "s|newTag: \"latest\"|newTag: \"$version\"|" "$work/$name/deploy/base/kustomization.yaml"
 	tar --create --directory "$work" --sort name --mtime @0 --owner 0 --group 0 --numeric-owner --mode go-w,a+rX "$name" |
 		gzip --no-name --best >"$out/$name.tar.gz"
 done

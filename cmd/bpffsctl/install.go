@@ -52,11 +52,13 @@ Exit codes: 0 done, 2 not done.`,
 	addDirFlags(cmd, &f.binDir, &f.confDir, &f.network, "the one that runtimes take, the first in the order of file names")
 	flags.StringVar(&f.mode, "mode", string(install.Auto), "auto, drop-in or conflist; auto is drop-in where the runtime, asked over its CRI socket, reads such files")
 	flags.StringVar(&f.from, "from", "", "the plugin's binary (default: bpffs beside bpffsctl)")
-	flags.StringVar(&f.pluginConf, "plugin-conf", "", `file with the plugin's configuration, a JSON object (default: {"type":"bpffs"})`)
+	flags.StringVar(&f.pluginConf, "plugin-conf", "", `file with the plugin's configuration, a JSON object (default: the one that the network has, else {"type":"bpffs"})`)
 	flags.StringVar(&f.criSocket, "cri-socket", "", "the runtime's CRI socket (default: the usual places)")
 	flags.BoolVar(&f.wait, "wait", true, "wait for the main plugin's configuration")
-	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait (default: 1m; with --watch for ever)")
+	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait (default: 1m)")
 	flags.BoolVar(&f.watch, "watch", false, "stay, and put back whatever somebody takes away, until SIGTERM")
+	cmd.MarkFlagsMutuallyExclusive("watch", "timeout")
+	cmd.MarkFlagsMutuallyExclusive("watch", "wait")
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(
 		[]string{string(install.Auto), string(install.DropIn), string(install.Conflist)}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -95,7 +97,6 @@ func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 func (f *installFlags) installer(stderr io.Writer) (install.Installer, error) {
 	in := install.Installer{
 		BinDir: f.binDir, ConfDir: f.confDir, Network: f.network, Mode: install.Mode(f.mode), From: f.from,
-		Plugin:       []byte(`{"type":"bpffs"}`),
 		ReadsDropIns: (&install.Runtime{Socket: f.criSocket}).ReadsDropIns,
 		Log:          logTo(stderr),
 	}

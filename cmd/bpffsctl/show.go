@@ -53,6 +53,9 @@ func runShow(cmd *cobra.Command, root, word string, format output.Format) error 
 	if which != nil {
 		return which
 	}
+	if len(all) == 0 { // it was released while it was looked at
+		return fmt.Errorf("%w any more: %q", inventory.ErrUnknown, word)
+	}
 	var bad bool
 	for i := range all {
 		all[i].Explain()

@@ -97,6 +97,21 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
+// Of several drop-in files one is enough, and a binary of another user is none.
+func TestInstallTidies(t *testing.T) {
+	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge"), "net/10-a.conf": `{"type":"bpffs","mapPrefix":"x"}`, "net/20-b.conf": `{"type":"bpffs"}`})
+	n.succeed("install", "--mode", "drop-in")
+	n.calls("net", "bridge bpffs")
+	if got := n.tree()["net.d/net/10-a.conf"]; !strings.Contains(got, `"mapPrefix":"x"`) {
+		t.Errorf("the first drop-in file is %q, want it as it was", got)
+	}
+	must(t, os.Chown(n.bin+"/bpffs", 65534, -1))
+	n.succeed("install")
+	if got := n.tree()["bin/bpffs"]; !strings.Contains(got, " 0:0 ") {
+		t.Errorf("the binary is %.80q, want root's", got)
+	}
+}
+
 // The plugin's own configuration arrives, and a new one replaces it.
 func TestPluginConf(t *testing.T) {
 	for _, mode := range []string{"conflist", "drop-in"} {
@@ -106,6 +121,7 @@ func TestPluginConf(t *testing.T) {
 				n.write("conf.json", `{"type": "bpffs", "maps": [{"name": "`+name+`"}]}`)
 				n.succeed("install", "--mode", mode, "--plugin-conf", n.dir+"/conf.json")
 				n.calls("net", "bridge bpffs")
+				n.succeed("install") // keeps it, also where that changes the mode
 				if all := strings.Join(values(n.tree()), " "); strings.Count(all, name) != 2 {
 					t.Errorf("%q is not in the configuration once: %s", name, all)
 				}

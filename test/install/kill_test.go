@@ -41,8 +41,8 @@ func scenarios() []scenario {
 	return []scenario{
 		{"install", func(*node) {}, []string{"install", "--mode", "conflist"}},
 		{"install a drop-in", func(*node) {}, []string{"install", "--mode", "drop-in"}},
-		{"upgrade", older("conflist"), []string{"install", "--mode", "conflist"}},
-		{"upgrade a drop-in", older("drop-in"), []string{"install", "--mode", "drop-in"}},
+		{"upgrade", older("conflist"), []string{"install", "--mode", "conflist", "--plugin-conf", pluginConf}},
+		{"upgrade a drop-in", older("drop-in"), []string{"install", "--mode", "drop-in", "--plugin-conf", pluginConf}},
 		{"change to drop-in", installed("conflist"), []string{"install", "--mode", "drop-in"}},
 		{"change to conflist", installed("drop-in"), []string{"install", "--mode", "conflist"}},
 		{"uninstall", installed("conflist"), []string{"uninstall", "--force"}},

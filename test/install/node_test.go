@@ -20,9 +20,10 @@ import (
 
 // What is tested, relative to this directory.
 const (
-	program = "../../bin/bpffsctl"
-	plugin  = "../../bin/bpffs"
-	lists   = "../../cmd/bpffsctl/internal/conflist/testdata"
+	program    = "../../bin/bpffsctl"
+	plugin     = "../../bin/bpffs"
+	pluginConf = "../../conf/bpffs.conf"
+	lists      = "../../cmd/bpffsctl/internal/conflist/testdata"
 )
 
 // A node is the two directories that a runtime reads.

@@ -182,6 +182,7 @@ func TestUninstallInTheWrongPlace(t *testing.T) {
 	n.succeed("install")
 	must(t, os.Rename(n.conf, n.dir+"/elsewhere"))
 	n.fail(1, []string{"the plugin's binary stays", "--conf-dir"}, "uninstall")
+	n.fail(1, []string{"the plugin's binary stays", "--conf-dir"}, "uninstall", "--keep-binary")
 	if _, err := os.Stat(n.bin + "/bpffs"); err != nil {
 		t.Error(err)
 	}

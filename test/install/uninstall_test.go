@@ -60,7 +60,7 @@ func TestUninstallKeeps(t *testing.T) {
 		{"a list of its own", map[string]string{"20.conflist": list("own", "bpffs")}, []string{"--bpf-root", root}, 1, []string{"20.conflist", "still name it"}},
 		{"another network's list", map[string]string{"20.conflist": list("own", "a", "bpffs")}, []string{"--network", "net", "--bpf-root", root}, 1, []string{"20.conflist"}},
 		{"another network's drop-in", map[string]string{"own/x.conf": `{"type":"bpffs"}`}, []string{"--network", "net", "--bpf-root", root}, 1, []string{"own/x.conf"}},
-		{"half a file", map[string]string{"20.conflist": "{"}, []string{"--bpf-root", root}, 2, []string{"20.conflist"}},
+		{"half a file", map[string]string{"20.conflist": "{"}, []string{"--bpf-root", root}, 2, []string{"20.conflist", "binary stays", "--force"}},
 		{"asked to", nil, []string{"--keep-binary"}, 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,4 +82,25 @@ func TestUninstallKeeps(t *testing.T) {
 	n.succeed("install")
 	n.succeed("uninstall", "--bpf-root", root)
 	n.calls("own", "a")
+	n.write("net.d/30.conflist", "{")
+	n.succeed("install")
+	n.fail(2, []string{"30.conflist"}, "uninstall", "--force")
+	if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
+		t.Error("with --force the binary stays because of a file that has nothing to do with it")
+	}
+}
+
+// Every network can have a root of its own, and endpoints there.
+func TestUninstallWithSeveralRoots(t *testing.T) {
+	empty, used := testns.BPFFS(t), testns.BPFFS(t)
+	with := func(network, root string) string {
+		return strings.Replace(list(network, "bridge", "bpffs"), `"bpffs"`, `"bpffs", "bpfRoot": "`+root+`"`, 1)
+	}
+	n := newNode(t, map[string]string{"10.conflist": with("one", empty), "20.conflist": with("two", used)})
+	n.succeed("install", "--network", "one")
+	n.call("ADD", used)
+	n.fail(1, []string{"1 endpoints", used, "--bpf-root " + used}, "uninstall")
+	n.fail(1, []string{"1 endpoints", used}, "uninstall", "--bpf-root", used)
+	n.call("DEL", used)
+	n.succeed("uninstall", "--bpf-root", used)
 }

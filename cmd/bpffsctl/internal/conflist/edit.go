@@ -40,7 +40,7 @@ func Insert(data, plugin []byte) ([]byte, error) {
 	}
 	data = list.remove(data, at+1)
 	ours := list.Plugins[at]
-	if sameMeaning(ours.Raw, plugin) {
+	if SameMeaning(ours.Raw, plugin) {
 		return data, nil
 	}
 	neighbour := list.Plugins[0]
@@ -96,8 +96,8 @@ func splice(data []byte, from, to int, text []byte) []byte {
 	return slices.Concat(data[:from], text, data[to:])
 }
 
-// sameMeaning compares two JSON values without regard to layout and order of keys.
-func sameMeaning(a, b []byte) bool {
+// SameMeaning compares two JSON values without regard to layout and order of keys.
+func SameMeaning(a, b []byte) bool {
 	values := make([]any, 2)
 	for i, raw := range [][]byte{a, b} {
 		dec := json.NewDecoder(bytes.NewReader(raw))

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -49,6 +50,7 @@ func Present(sockets []string) ([]string, error) {
 // ask makes one call of at most the client's timeout. The connection is tried
 // before, for its own error says more than gRPC's about it.
 func (c *Client) ask(ctx context.Context, what string, call func(context.Context) error) error {
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	conn, err := dial(ctx, c.socket)
@@ -59,11 +61,11 @@ func (c *Client) ask(ctx context.Context, what string, call func(context.Context
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("asking the runtime at the CRI socket %s for %s: %w", c.socket, what, c.explain(err))
+	return fmt.Errorf("asking the runtime at the CRI socket %s for %s: %w", c.socket, what, explain(err, time.Since(start)))
 }
 
-// explain says of an error what to do about it.
-func (c *Client) explain(err error) error {
+// explain says of an error that came after a time what to do about it.
+func explain(err error, after time.Duration) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: run it as root", err)
@@ -73,7 +75,7 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("%w: %w: name the socket of the runtime that kubelet uses with --cri-socket", ErrNoCRI, err)
 	case status.Code(err) == codes.DeadlineExceeded:
 		return fmt.Errorf("no answer within %v: look whether the runtime is well, or name another socket with --cri-socket: %w",
-			c.timeout, err)
+			after.Round(time.Second/10), err)
 	}
 	return err
 }

@@ -61,11 +61,14 @@ func TestOccupies(t *testing.T) {
 	} {
 		var s sight
 		if row.declared != "" {
-			s.names = []string{"other_", row.declared}
+			s.names, s.known = []string{"other_", row.declared}, true
 		}
 		if got := s.occupies(row.name); got != row.want {
 			t.Errorf("with %q declared, %q occupies an ID: %v; wanted %v", row.declared, row.name, got, row.want)
 		}
+	}
+	if s := (sight{place: place{known: true}}); s.occupies("cilium_policy_00001") {
+		t.Error("with no name declared, a pin occupies an ID")
 	}
 }
 

@@ -124,7 +124,7 @@ func (n networks) places() (all []place) {
 		if json.Unmarshal(u.raw, &c) != nil {
 			continue
 		}
-		p := place{roots: bpffs.Roots{Root: c.BPFRoot, Fallback: c.BPFFallback}, prefix: c.MapPrefix}
+		p := place{roots: bpffs.Roots{Root: c.BPFRoot, Fallback: c.BPFFallback}, prefix: c.MapPrefix, known: true}
 		for _, m := range c.Maps {
 			p.names = append(p.names, m.Name)
 		}

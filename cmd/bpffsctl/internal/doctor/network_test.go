@@ -48,6 +48,14 @@ func TestFaultsOfThePlugin(t *testing.T) {
 			make: func(r *rig) { chmod(r.t, r.plugin(), 0o777) },
 		},
 		{
+			name: "another user's", status: Warning, says: "belongs to user 65534", cure: "chown root: BIN/bpffs",
+			make: func(r *rig) {
+				if err := os.Chown(r.plugin(), 65534, -1); err != nil {
+					r.t.Fatal(err)
+				}
+			},
+		},
+		{
 			name: "set-user-ID", status: Failure, says: "mode urwxr-xr-x", cure: "chmod 755 BIN/bpffs",
 			make: func(r *rig) { chmod(r.t, r.plugin(), 0o755|os.ModeSetuid) },
 		},

@@ -47,6 +47,7 @@ type place struct {
 	roots  bpffs.Roots
 	prefix string
 	names  []string // the declared names of local maps
+	known  bool     // whether a configuration says them
 }
 
 // places returns every place that the network configurations name, and the

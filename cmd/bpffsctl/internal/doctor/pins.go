@@ -73,7 +73,7 @@ func decideForeign(s sight) []Finding {
 // configuration says which names it declares, it may be any.
 func (s sight) occupies(name string) bool {
 	declared, ok := localName(name)
-	return ok && (len(s.names) == 0 || slices.Contains(s.names, declared))
+	return ok && (!s.known || slices.Contains(s.names, declared))
 }
 
 // localName undoes [bpffs.LocalMapName].

@@ -21,6 +21,7 @@ type binary struct {
 	path     string
 	statErr  error
 	mode     fs.FileMode
+	owner    uint32
 	output   string
 	runErr   error
 	version  string   // empty if it is not our plugin
@@ -34,7 +35,7 @@ func lookAtPlugin(ctx context.Context, dir string, patience time.Duration) (b bi
 	if b.statErr = err; err != nil {
 		return b
 	}
-	b.mode = fi.Mode()
+	b.mode, b.owner = fi.Mode(), ownerOf(fi)
 	if !runnable(b.mode) {
 		return b
 	}
@@ -95,6 +96,8 @@ func decidePlugin(b binary, version, reinstall string) []Finding {
 		return fail(b.path, fmt.Sprintf("calling it: %v: %.200s", b.runErr, b.output), command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case b.version == "":
 		return fail(b.path, fmt.Sprintf("it is not the plugin bpffs, it says %.200q", b.output), command("mv", b.path, b.path+".bad")+" && "+reinstall)
+	case b.owner != 0:
+		return warn(b.path, fmt.Sprintf("it belongs to user %d, who can change what runtimes run as root", b.owner), command("chown", "root:", b.path))
 	case b.version != version:
 		return warn(b.path, "it is version "+b.version+", and this is bpffsctl "+version, reinstall)
 	}

@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +24,12 @@ func kernelRelease() (string, error) {
 func hasStatmount() bool {
 	_, _, errno := unix.Syscall6(unix.SYS_STATMOUNT, 0, 0, 0, 0, 0, 0)
 	return !errors.Is(errno, unix.ENOSYS)
+}
+
+// ownerOf returns the user to whom a file belongs.
+func ownerOf(fi fs.FileInfo) uint32 {
+	st, _ := fi.Sys().(*syscall.Stat_t)
+	return st.Uid
 }
 
 // createMap creates an array of one element, which is gone when it returns.

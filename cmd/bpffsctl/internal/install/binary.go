@@ -32,7 +32,7 @@ func (in Installer) putBinary(d *dir) error {
 		return err
 	}
 	fi, err := os.Stat(path)
-	if err == nil && fi.Mode() == binaryMode && holds(path, content) {
+	if err == nil && fi.Mode() == binaryMode && isMine(fi) && holds(path, content) {
 		return nil
 	}
 	if err := d.write(content, binaryMode, nil); err != nil {

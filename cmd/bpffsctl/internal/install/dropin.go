@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 )
@@ -26,23 +27,30 @@ func (in Installer) putDropIn(d *dir, network string) error {
 		return err
 	}
 	path := d.join(filepath.Join(network, dropInName))
+	var ours []conflist.File
 	for _, f := range files {
-		_, ours := f.List.Ours()
-		if ours {
-			path = f.Path
-		}
-		if f.Path == path && !ours && f.Err == nil {
+		if _, ok := f.List.Ours(); ok {
+			ours = append(ours, f)
+		} else if f.Path == path && f.Err == nil {
 			return fmt.Errorf("%s is another plugin's configuration", path)
 		}
 	}
-	content := in.dropInContent()
-	if holds(path, content) {
-		return nil
+	if len(ours) == 0 {
+		return in.writeDropIn(d, network, path)
 	}
+	if !conflist.SameMeaning(ours[0].Data, in.Plugin) {
+		if err := in.writeDropIn(d, network, ours[0].Path); err != nil {
+			return err
+		}
+	}
+	return in.removeFiles(d, ours[1:]) // one is enough
+}
+
+func (in Installer) writeDropIn(d *dir, network, path string) error {
 	if err := d.makeNetworkDir(network); err != nil {
 		return err
 	}
-	if err := d.write(content, 0o644, nil); err != nil {
+	if err := d.write(in.dropInContent(), 0o644, nil); err != nil {
 		return err
 	}
 	if err := os.Rename(d.join(scratch), path); err != nil {
@@ -81,10 +89,18 @@ func (in Installer) removeDropIns(d *dir, network string) error {
 	if err != nil {
 		return nil //nolint:nilerr // a network without a proper name has none
 	}
+	files = slices.DeleteFunc(files, func(f conflist.File) bool {
+		_, ours := f.List.Ours()
+		return !ours
+	})
+	if err := in.removeFiles(d, files); err != nil {
+		return err
+	}
+	return d.removeNetworkDir(network)
+}
+
+func (in Installer) removeFiles(d *dir, files []conflist.File) error {
 	for _, f := range files {
-		if _, ours := f.List.Ours(); !ours {
-			continue
-		}
 		if err := os.Rename(f.Path, d.join(scratch)); err != nil {
 			return err
 		}
@@ -93,7 +109,7 @@ func (in Installer) removeDropIns(d *dir, network string) error {
 			return err
 		}
 	}
-	return d.removeNetworkDir(network)
+	return nil
 }
 
 // removeNetworkDir removes the directory if it was made for our file and holds

@@ -38,7 +38,11 @@ func (in Installer) edit(d *dir, f conflist.File, change func([]byte) ([]byte, e
 		if !errors.Is(err, errChanged) {
 			return err
 		}
-		if f.Data, err = os.ReadFile(f.Path); err != nil {
+		f.Data, err = os.ReadFile(f.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", f.Path, errChanged)
+		}
+		if err != nil {
 			return err
 		}
 	}

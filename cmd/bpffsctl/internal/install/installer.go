@@ -24,7 +24,7 @@ type Installer struct {
 	Network         string // empty: the one that runtimes take
 	Mode            Mode
 	From            string // the plugin's binary
-	Plugin          []byte // the plugin's configuration, a JSON object
+	Plugin          []byte // the plugin's configuration, a JSON object; nil: what the network has, else the least
 
 	// ReadsDropIns reports for [Auto] whether the runtime reads drop-in files. Nil:
 	// it does not.
@@ -38,8 +38,10 @@ type Installer struct {
 // plugin's configuration the error is [conflist.ErrNoMain], while it cannot be
 // read [conflist.ErrInvalid]; then only the binary is there.
 func (in Installer) Install(ctx context.Context) error {
-	if err := conflist.CheckPlugin(in.Plugin); err != nil {
-		return err
+	if in.Plugin != nil {
+		if err := conflist.CheckPlugin(in.Plugin); err != nil {
+			return err
+		}
 	}
 	n, err := openNode(ctx, in.BinDir, in.ConfDir)
 	if err != nil {
@@ -72,6 +74,9 @@ func (in Installer) configure(ctx context.Context, dir *dir) error {
 	if err != nil {
 		return err
 	}
+	if in.Plugin == nil {
+		in.Plugin = configured(dir, file.List)
+	}
 	if !in.dropIn(ctx, file.List) {
 		if err := in.edit(dir, file, in.insert); err != nil {
 			return err
@@ -85,6 +90,18 @@ func (in Installer) configure(ctx context.Context, dir *dir) error {
 		return err
 	}
 	return in.edit(dir, file, conflist.Remove)
+}
+
+// configured returns the configuration of the plugin that the network has, in its
+// list or in a drop-in file.
+func configured(dir *dir, list conflist.List) []byte {
+	dropIns, _ := conflist.DropIns(dir.path, list.Name) // a network without a proper name has none
+	for _, f := range append([]conflist.File{{List: list}}, dropIns...) {
+		if ours, ok := f.List.Ours(); ok {
+			return ours.Raw
+		}
+	}
+	return []byte(`{"type":"` + conflist.PluginType + `"}`)
 }
 
 func (in Installer) insert(data []byte) ([]byte, error) {

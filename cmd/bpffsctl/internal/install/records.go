@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -14,9 +15,8 @@ import (
 // recordsTimeout is how long to wait for a plugin that has the records open.
 const recordsTimeout = 10 * time.Second
 
-// addRoots takes over what a configuration of the plugin says of its roots, unless
-// that is known already.
-func addRoots(roots *bpffs.Roots, plugin []byte) {
+// addRoots adds where the plugin with this configuration may have left records.
+func addRoots(roots *[]string, plugin []byte) {
 	var conf struct {
 		Root     string `json:"bpfRoot"`
 		Fallback string `json:"bpfFallback"`
@@ -24,27 +24,26 @@ func addRoots(roots *bpffs.Roots, plugin []byte) {
 	if json.Unmarshal(plugin, &conf) != nil {
 		return
 	}
-	if roots.Root == "" {
-		roots.Root = conf.Root
-	}
-	if roots.Fallback == "" {
-		roots.Fallback = conf.Fallback
+	for _, root := range (bpffs.Roots{Root: conf.Root, Fallback: conf.Fallback}).All() {
+		if !slices.Contains(*roots, root) {
+			*roots = append(*roots, root)
+		}
 	}
 }
 
-// countEndpoints returns how many endpoints are recorded in the roots, and whether
-// a bpffs is at any of them.
-func countEndpoints(ctx context.Context, roots bpffs.Roots) (count int, seen bool, err error) {
+// findEndpoints returns the first of the roots in which endpoints are recorded, and
+// how many there are; and whether a bpffs is at any of the roots.
+func findEndpoints(ctx context.Context, roots []string) (root string, count int, seen bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, recordsTimeout)
 	defer cancel()
-	for _, root := range roots.All() {
+	for _, root := range roots {
 		n, ok, err := countIn(ctx, root)
-		if err != nil {
-			return count, seen, err
+		if n > 0 || err != nil {
+			return root, n, true, err
 		}
-		count, seen = count+n, seen || ok
+		seen = seen || ok
 	}
-	return count, seen, nil
+	return "", 0, seen, nil
 }
 
 func countIn(ctx context.Context, root string) (count int, seen bool, err error) {

@@ -38,6 +38,12 @@ func exchange(a, b string) error {
 
 var errNoExchange = errors.New("the file system cannot exchange two files")
 
+// isMine reports whether the file belongs to the user of this process.
+func isMine(fi fs.FileInfo) bool {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
+}
+
 // chownLike gives the file the owner and group of another. Where it has them
 // already no privilege is needed.
 func chownLike(f *os.File, like fs.FileInfo) error {

@@ -38,26 +38,30 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 		return err
 	}
 	defer n.Close()
-	if n.conf == nil && !un.KeepBinary && !un.Force {
+	if n.conf == nil && !un.Force {
 		return fmt.Errorf("%w in %s: networks may name it elsewhere, for there is no directory %s; "+
 			"say with --conf-dir where they are, or --force", ErrKept, un.BinDir, un.ConfDir)
 	}
-	roots := un.Roots
+	roots := un.Roots.All()
 	named, err := un.takeOut(n.conf, &roots)
-	if err != nil || un.KeepBinary {
+	if un.KeepBinary {
 		return err
 	}
-	if !un.Force {
-		if err := needed(ctx, named, roots); err != nil {
-			return fmt.Errorf("%w in %s: %w", ErrKept, un.BinDir, err)
-		}
+	if un.Force {
+		return errors.Join(err, un.removeBinary(n.bin))
+	}
+	if err != nil {
+		return fmt.Errorf("%w; therefore the plugin's binary stays in %s, unless with --force", err, un.BinDir)
+	}
+	if err := needed(ctx, named, roots); err != nil {
+		return fmt.Errorf("%w in %s: %w", ErrKept, un.BinDir, err)
 	}
 	return un.removeBinary(n.bin)
 }
 
 // takeOut takes the plugin out of the configurations and returns those that still
 // name it. It adds the roots that they say.
-func (un Uninstaller) takeOut(d *dir, roots *bpffs.Roots) (named []string, err error) {
+func (un Uninstaller) takeOut(d *dir, roots *[]string) (named []string, err error) {
 	if d == nil {
 		return nil, nil
 	}
@@ -86,7 +90,7 @@ func (un Uninstaller) takeOut(d *dir, roots *bpffs.Roots) (named []string, err e
 }
 
 // takeOutDropIns does the same with the directories of networks.
-func (un Uninstaller) takeOutDropIns(in Installer, d *dir, roots *bpffs.Roots) (named []string, err error) {
+func (un Uninstaller) takeOutDropIns(in Installer, d *dir, roots *[]string) (named []string, err error) {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return nil, err
@@ -112,26 +116,26 @@ func (un Uninstaller) takeOutDropIns(in Installer, d *dir, roots *bpffs.Roots) (
 }
 
 // needed says why somebody may still need the binary.
-func needed(ctx context.Context, named []string, roots bpffs.Roots) error {
+func needed(ctx context.Context, named, roots []string) error {
 	if len(named) > 0 {
 		return fmt.Errorf("%v still name it", named)
 	}
-	count, seen, err := countEndpoints(ctx, roots)
+	root, count, seen, err := findEndpoints(ctx, roots)
 	if err != nil {
 		return fmt.Errorf("it is not known whether pods need it: %w", err)
 	}
 	if !seen {
 		return fmt.Errorf("no bpffs can be seen at any of %v, so that it is not known whether pods need it; "+
-			"in a container mount the node's there; if there are no such pods: bpffsctl uninstall --force", roots.All())
+			"in a container mount the node's there; if there are no such pods: bpffsctl uninstall --force", roots)
 	}
 	if count > 0 {
 		var gc, again string
-		if roots.Root != "" { // which nothing tells any more when the configuration is gone
-			gc, again = " --root "+roots.Root, " --bpf-root "+roots.Root
+		if root != bpffs.DefaultRoot && root != bpffs.DefaultFallback { // nothing tells it any more when the configuration is gone
+			gc, again = " --root "+root, " --bpf-root "+root
 		}
-		return fmt.Errorf("%d endpoints are recorded, whose pods need it to be deleted; delete the pods, remove what is left "+
+		return fmt.Errorf("%d endpoints are recorded at %s, whose pods need it to be deleted; delete the pods, remove what is left "+
 			"of them with bpffsctl gc%s, then run bpffsctl uninstall%s again; or give up the maps of these pods: bpffsctl uninstall --force",
-			count, gc, again)
+			count, root, gc, again)
 	}
 	return nil
 }

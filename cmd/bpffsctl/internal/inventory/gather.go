@@ -77,7 +77,7 @@ func lookAll(ctx context.Context, all []Endpoint) {
 func dropReleased(ctx context.Context, all []Endpoint) ([]Endpoint, error) {
 	suspects := make(map[string]bool)
 	for i := range all {
-		if slices.Contains(all[i].States, PinMissing) {
+		if all[i].isSuspect() {
 			suspects[all[i].Root] = true
 		}
 	}
@@ -89,12 +89,16 @@ func dropReleased(ctx context.Context, all []Endpoint) ([]Endpoint, error) {
 			continue
 		}
 		all = slices.DeleteFunc(all, func(ep Endpoint) bool {
-			return ep.Root == root && slices.Contains(ep.States, PinMissing) && ep.isReleased(e)
+			return ep.Root == root && ep.isSuspect() && ep.isReleased(e)
 		})
 		errs = append(errs, e.Close())
 	}
 	return all, errors.Join(errs...)
 }
+
+// isSuspect reports whether something is missing that a DEL takes away, or what
+// the runtime takes away after it.
+func (e *Endpoint) isSuspect() bool { return e.Is(PinMissing) || e.Is(NetNSGone) }
 
 // isReleased reports whether the open records have the endpoint no more. One that
 // cannot be read is still there.
