@@ -121,7 +121,12 @@ func TestPluginConf(t *testing.T) {
 				n.write("conf.json", `{"type": "bpffs", "maps": [{"name": "`+name+`"}]}`)
 				n.succeed("install", "--mode", mode, "--plugin-conf", n.dir+"/conf.json")
 				n.calls("net", "bridge bpffs")
-				n.succeed("install") // keeps it, also where that changes the mode
+				n.succeed("install") // while no runtime answers that changes nothing
+				if got := n.tree()["net.d/net/bpffs.conf"]; (got != "") != (mode == "drop-in") {
+					t.Errorf("the drop-in file is %q with the mode %s", got, mode)
+				}
+				n.succeed("install", "--mode", "conflist")
+				n.succeed("install", "--mode", mode)
 				if all := strings.Join(values(n.tree()), " "); strings.Count(all, name) != 2 {
 					t.Errorf("%q is not in the configuration once: %s", name, all)
 				}

@@ -85,18 +85,20 @@ func (d *dir) makeNetworkDir(network string) error {
 // removeDropIns removes our files from the directory of the network, and the
 // directory if it was made for them.
 func (in Installer) removeDropIns(d *dir, network string) error {
-	files, err := conflist.DropIns(d.path, network)
-	if err != nil {
-		return nil //nolint:nilerr // a network without a proper name has none
-	}
-	files = slices.DeleteFunc(files, func(f conflist.File) bool {
-		_, ours := f.List.Ours()
-		return !ours
-	})
-	if err := in.removeFiles(d, files); err != nil {
+	if err := in.removeFiles(d, ourDropIns(d, network)); err != nil {
 		return err
 	}
 	return d.removeNetworkDir(network)
+}
+
+// ourDropIns returns the drop-in files of the network that configure the plugin. A
+// network without a proper name has none.
+func ourDropIns(d *dir, network string) []conflist.File {
+	files, _ := conflist.DropIns(d.path, network)
+	return slices.DeleteFunc(files, func(f conflist.File) bool {
+		_, ours := f.List.Ours()
+		return !ours
+	})
 }
 
 func (in Installer) removeFiles(d *dir, files []conflist.File) error {

@@ -26,9 +26,9 @@ type Installer struct {
 	From            string // the plugin's binary
 	Plugin          []byte // the plugin's configuration, a JSON object; nil: what the network has, else the least
 
-	// ReadsDropIns reports for [Auto] whether the runtime reads drop-in files. Nil:
-	// it does not.
-	ReadsDropIns func(context.Context) bool
+	// ReadsDropIns reports for [Auto] whether the runtime reads drop-in files. Where
+	// that is not known the network keeps the way that it has, at first Conflist.
+	ReadsDropIns func(context.Context) (reads, known bool)
 	// Log is told of every change.
 	Log func(format string, args ...any)
 }
@@ -77,7 +77,7 @@ func (in Installer) configure(ctx context.Context, dir *dir) error {
 	if in.Plugin == nil {
 		in.Plugin = configured(dir, file.List)
 	}
-	if !in.dropIn(ctx, file.List) {
+	if !in.dropIn(ctx, dir, file.List) {
 		if err := in.edit(dir, file, in.insert); err != nil {
 			return err
 		}
@@ -95,8 +95,7 @@ func (in Installer) configure(ctx context.Context, dir *dir) error {
 // configured returns the configuration of the plugin that the network has, in its
 // list or in a drop-in file.
 func configured(dir *dir, list conflist.List) []byte {
-	dropIns, _ := conflist.DropIns(dir.path, list.Name) // a network without a proper name has none
-	for _, f := range append([]conflist.File{{List: list}}, dropIns...) {
+	for _, f := range append([]conflist.File{{List: list}}, ourDropIns(dir, list.Name)...) {
 		if ours, ok := f.List.Ours(); ok {
 			return ours.Raw
 		}
@@ -109,9 +108,16 @@ func (in Installer) insert(data []byte) ([]byte, error) {
 }
 
 // dropIn decides whether the network gets a drop-in file.
-func (in Installer) dropIn(ctx context.Context, list conflist.List) bool {
+func (in Installer) dropIn(ctx context.Context, dir *dir, list conflist.List) bool {
 	if in.Mode != Auto {
 		return in.Mode == DropIn
 	}
-	return !list.OnlyInlined && in.ReadsDropIns != nil && in.ReadsDropIns(ctx)
+	if list.OnlyInlined {
+		return false
+	}
+	if reads, known := in.ReadsDropIns(ctx); known {
+		return reads
+	}
+	_, inList := list.Ours()
+	return !inList && len(ourDropIns(dir, list.Name)) > 0
 }

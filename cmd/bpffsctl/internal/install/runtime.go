@@ -16,23 +16,23 @@ const patience = 2 * time.Second
 type Runtime struct {
 	Socket string // its CRI socket; empty: the first of the usual ones that answers
 
-	reads bool // what it said last
+	reads, known bool // what it said last
 }
 
-// ReadsDropIns reports whether the runtime is known to read drop-in files. One
-// that does not answer is what it was when it did, at first one that does not.
-func (r *Runtime) ReadsDropIns(ctx context.Context) bool {
+// ReadsDropIns reports whether the runtime reads drop-in files, as far as is known.
+// One that does not answer is what it was when it did.
+func (r *Runtime) ReadsDropIns(ctx context.Context) (reads, known bool) {
 	sockets := []string{r.Socket}
 	if r.Socket == "" {
 		sockets = cri.DefaultSockets()
 	}
 	for _, socket := range sockets {
 		if v, err := versionAt(ctx, socket); err == nil {
-			r.reads = ReadsDropIns(v.Runtime, v.Version)
+			r.reads, r.known = ReadsDropIns(v.Runtime, v.Version), true
 			break
 		}
 	}
-	return r.reads
+	return r.reads, r.known
 }
 
 func versionAt(ctx context.Context, socket string) (cri.Version, error) {
