@@ -44,13 +44,14 @@ func TestRefused(t *testing.T) {
 		{"the wrong program", nil, "--from " + program, []string{"not the plugin"}},
 		{"no configuration", nil, "--plugin-conf /none", []string{"/none"}},
 		{"another's configuration", nil, "--plugin-conf /proc/self/comm", []string{"the plugin's configuration"}},
+		{"a configuration that the plugin refuses", map[string]string{"10.conflist": list("net", "bridge"), "../conf.json": `{"type":"bpffs","maps":[{"name":"a.b"}]}`}, "--plugin-conf CONF", []string{"refuses its configuration", "maps[0].name"}},
 		{"a directory where the plugin is to be", map[string]string{"10.conflist": list("net", "bridge"), "../bin/bpffs/x": ""}, "", []string{"bin/bpffs", "directory", "move it away"}},
 		{"no directory for plugins", nil, "--bin-dir /none", []string{"/none"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNode(t, tt.files)
 			before := n.tree()
-			n.fail(2, tt.says, "install", strings.Fields(tt.args)...)
+			n.fail(2, tt.says, "install", strings.Fields(strings.Replace(tt.args, "CONF", n.dir+"/conf.json", 1))...)
 			after := n.tree()
 			delete(before, "bin/bpffs")
 			delete(after, "bin/bpffs")

@@ -1,19 +1,18 @@
 package doctor
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/plugin"
 )
 
 // binary is what was seen of the plugin.
@@ -41,7 +40,7 @@ func lookAtPlugin(ctx context.Context, dir string, patience time.Duration) (b bi
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, stderr, err := b.call(ctx, "", nil)
+	_, stderr, err := plugin.Call(ctx, b.path, "", nil)
 	b.output, b.runErr = stderr, err
 	if m := regexp.MustCompile(`^bpffs (\S+), a chained CNI plugin`).FindStringSubmatch(stderr); m != nil {
 		b.version = m[1]
@@ -49,7 +48,7 @@ func lookAtPlugin(ctx context.Context, dir string, patience time.Duration) (b bi
 	var v struct {
 		SupportedVersions []string `json:"supportedVersions"`
 	}
-	if out, _, err := b.call(ctx, "VERSION", nil); err == nil && json.Unmarshal(out, &v) == nil {
+	if out, _, err := plugin.Call(ctx, b.path, "VERSION", nil); err == nil && json.Unmarshal(out, &v) == nil {
 		b.supports = v.SupportedVersions
 	}
 	return b
@@ -59,23 +58,6 @@ func lookAtPlugin(ctx context.Context, dir string, patience time.Duration) (b bi
 // its owner can write to it, and it runs as whoever calls it.
 func runnable(mode fs.FileMode) bool {
 	return mode.IsRegular() && mode.Perm()&0o133 == 0o111 && mode&(fs.ModeSetuid|fs.ModeSetgid) == 0
-}
-
-// call runs the plugin with the command, if there is one, as a runtime does.
-func (b binary) call(ctx context.Context, verb string, stdin []byte) (stdout []byte, stderr string, err error) {
-	cmd := exec.CommandContext(ctx, b.path)
-	cmd.WaitDelay = time.Second
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	if verb != "" {
-		cmd.Env = append(cmd.Env, "CNI_COMMAND="+verb, "CNI_PATH="+filepath.Dir(b.path))
-	}
-	var out, errs bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &errs
-	err = cmd.Run()
-	if ctx.Err() != nil {
-		err = fmt.Errorf("it did not end in time: %w", err)
-	}
-	return out.Bytes(), errs.String(), err
 }
 
 func checkPlugin(_ context.Context, n *node) []Finding {

@@ -20,9 +20,6 @@ const binaryMode fs.FileMode = 0o755
 // putBinary copies the plugin into the directory. One that is being executed goes
 // on as it was.
 func (in Installer) putBinary(d *dir) error {
-	if !isPlugin(in.From) {
-		return fmt.Errorf("%s is not the plugin bpffs; name it with --from", in.From)
-	}
 	content, err := os.ReadFile(in.From)
 	if err != nil {
 		return err

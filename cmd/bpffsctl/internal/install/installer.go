@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/plugin"
 )
 
 // A Mode is the way in which a network gets the plugin.
@@ -17,6 +19,10 @@ const (
 	DropIn   Mode = "drop-in"  // a file in the directory of the network
 	Conflist Mode = "conflist" // an element of the network's own list
 )
+
+// checkTimeout is how long the plugin may take to say what it has against its
+// configuration.
+const checkTimeout = 5 * time.Second
 
 // An Installer is a node and what it is to have.
 type Installer struct {
@@ -38,10 +44,8 @@ type Installer struct {
 // plugin's configuration the error is [conflist.ErrNoMain], while it cannot be
 // read [conflist.ErrInvalid]; then only the binary is there.
 func (in Installer) Install(ctx context.Context) error {
-	if in.Plugin != nil {
-		if err := conflist.CheckPlugin(in.Plugin); err != nil {
-			return err
-		}
+	if err := in.checkPlugin(ctx); err != nil {
+		return err
 	}
 	n, err := openNode(ctx, in.BinDir, in.ConfDir)
 	if err != nil {
@@ -58,6 +62,27 @@ func (in Installer) Install(ctx context.Context) error {
 		return fmt.Errorf("%w: there is no directory %s", conflist.ErrNoMain, in.ConfDir)
 	}
 	return in.configure(ctx, n.conf)
+}
+
+// checkPlugin refuses a configuration with which every pod would fail. What else
+// the plugin may say is about this node, or this container.
+func (in Installer) checkPlugin(ctx context.Context) error {
+	if !isPlugin(in.From) {
+		return fmt.Errorf("%s is not the plugin bpffs; name it with --from", in.From)
+	}
+	if in.Plugin == nil {
+		return nil
+	}
+	if err := conflist.CheckPlugin(in.Plugin); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	err := plugin.Check(ctx, in.From, "any", "1.1.0", in.Plugin)
+	if errors.Is(err, plugin.ErrConfig) {
+		return err
+	}
+	return nil
 }
 
 // configure makes the network call the plugin in one way, and then not in the
