@@ -6,7 +6,7 @@
 //
 // A process that prepares the node calls [Mount], then [CreateEndpoints] and
 // [Endpoints.Allocate], and hands the paths on with [AppendPaths]. A process
-// that only uses what is there calls [Find] or [LocalMaps]. [Environ] tells
+// that only uses what is there calls [Find] or [LocalMaps]. [MapDir.Environ] tells
 // child processes such as tc where the maps are.
 //
 // All state is in the bpffs itself, below the directory "cni", and goes with

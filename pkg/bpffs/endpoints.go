@@ -57,7 +57,7 @@ func CreateEndpoints(ctx context.Context, dir MapDir) (*Endpoints, error) {
 }
 
 // OpenEndpoints is like [CreateEndpoints], but makes nothing: without records
-// the error is [fs.ErrNotExist].
+// the error is [fs.ErrNotExist]. It removes what a killed process left of one.
 func OpenEndpoints(ctx context.Context, dir MapDir) (*Endpoints, error) {
 	return openEndpoints(ctx, dir, false)
 }
@@ -103,6 +103,11 @@ func (e *Endpoints) in(err error) error {
 }
 
 func (e *Endpoints) open(ctx context.Context, create bool) error {
+	if !create { // a root without records can be as it likes
+		if _, err := e.root.stat(recordsDir); err != nil {
+			return err
+		}
+	}
 	if err := checkRootDir(e.root); err != nil {
 		return err
 	}
@@ -113,7 +118,7 @@ func (e *Endpoints) open(ctx context.Context, create bool) error {
 	if err := e.takeLock(ctx); err != nil {
 		return err
 	}
-	if err := e.checkLayout(); err != nil {
+	if err := e.checkLayout(create); err != nil {
 		return err
 	}
 	if err := e.clearScratch(); err != nil || !noMapDir {
@@ -156,9 +161,9 @@ func (e *Endpoints) takeLock(ctx context.Context) error {
 	return fmt.Errorf("%s: %w: the bpffs was mounted anew in the meantime", records, ErrLocked)
 }
 
-// checkLayout makes the mark of this layout in new records and refuses records
-// without it.
-func (e *Endpoints) checkLayout() error {
+// checkLayout refuses records without the mark of this layout. With create it makes
+// it in new ones; without, they are none yet.
+func (e *Endpoints) checkLayout(create bool) error {
 	if known, err := e.cni.exists(layoutDir); known || err != nil {
 		return err
 	}
@@ -168,6 +173,9 @@ func (e *Endpoints) checkLayout() error {
 	}
 	if len(names) > 0 {
 		return e.unknownLayout(names)
+	}
+	if !create {
+		return fmt.Errorf("%s: %w", e.cni.path(layoutDir), fs.ErrNotExist)
 	}
 	return e.cni.mkdir(layoutDir)
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
@@ -90,6 +91,30 @@ func TestOpenEndpointsWithoutRecords(t *testing.T) {
 	for _, name := range []string{recordsDir, "tc"} {
 		if isThere(t, filepath.Join(dir.Root(), name)) {
 			t.Errorf("OpenEndpoints made %s", name)
+		}
+	}
+	chmod(t, dir.Root(), 0o777) // in which nothing could be made
+	if _, err := OpenEndpoints(t.Context(), dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("OpenEndpoints in a root for everybody, without records: %v; wanted %v", err, fs.ErrNotExist)
+	}
+	chmod(t, dir.Root(), 0o700)
+	mkdir(t, filepath.Join(dir.Root(), recordsDir)) // as a kill leaves it
+	if _, err := OpenEndpoints(t.Context(), dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("OpenEndpoints with nothing in the records: %v; wanted %v", err, fs.ErrNotExist)
+	}
+	if isThere(t, filepath.Join(dir.Root(), recordsDir, layoutDir)) {
+		t.Errorf("OpenEndpoints made %s", layoutDir)
+	}
+}
+
+func TestAllRoots(t *testing.T) {
+	for _, root := range []string{DefaultRoot, DefaultRoot + "/", "/x"} {
+		want := []string{root, DefaultRoot, DefaultFallback}
+		if root != "/x" {
+			want = []string{root, DefaultFallback}
+		}
+		if got := (Roots{Root: root}).All(); !slices.Equal(got, want) {
+			t.Errorf("all roots with %s: %q, wanted %q", root, got, want)
 		}
 	}
 }

@@ -152,10 +152,14 @@ func (e *Endpoints) confirmed(entry string) bool {
 // inspectMapDir compares the map directory with the records. With a record that
 // cannot be read it cannot be known whose a pin is with that ID.
 func (e *Endpoints) inspectMapDir(i *Inspection) error {
-	names, err := e.root.list(e.dir.Prefix())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	err := walkOwned(e.root, e.dir.Prefix(), checkOwned)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) {
+		return nil // what is not ours is not looked into; UnsafeDirs tells of it
 	}
+	if err != nil {
+		return err
+	}
+	names, err := e.root.list(e.dir.Prefix())
 	if err != nil {
 		return fmt.Errorf("listing the map directory: %w", err)
 	}

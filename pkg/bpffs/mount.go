@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -39,10 +40,11 @@ func (r Roots) fallback() string {
 // root, the default and the fallback.
 func (r Roots) All() []string {
 	roots := []string{DefaultRoot, r.fallback()}
-	if r.Root != "" {
-		roots = append([]string{r.Root}, roots...)
+	if r.Root == "" {
+		return roots
 	}
-	return roots
+	named := filepath.Clean(r.Root)
+	return append([]string{r.Root}, slices.DeleteFunc(roots, func(root string) bool { return root == named })...)
 }
 
 // A MountPoint is where a bpffs is mounted.

@@ -75,11 +75,13 @@ func TestReadAllInPieces(t *testing.T) {
 func TestWaitReadableGivesUp(t *testing.T) {
 	done := make(chan struct{})
 	r := pipe(t, func(io.WriteCloser) { <-done })
-	start := time.Now()
-	ready, err := waitReadable(r, 20*time.Millisecond)
-	close(done)
-	if took := time.Since(start); ready || err != nil || took > 5*time.Second {
-		t.Errorf("waitReadable of an empty pipe = %v, %v after %v; wanted false after 20 ms", ready, err, took)
+	defer close(done)
+	for _, left := range []time.Duration{20 * time.Millisecond, 0, -time.Second} { // a process that was stopped comes late
+		start := time.Now()
+		ready, err := waitReadable(r, start.Add(left))
+		if took := time.Since(start); ready || err != nil || took > 5*time.Second {
+			t.Errorf("waitReadable of an empty pipe = %v, %v after %v; wanted false after %v", ready, err, took, left)
+		}
 	}
 }
 

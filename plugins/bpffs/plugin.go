@@ -42,7 +42,12 @@ func (p plugin) eachRecords(roots bpffs.Roots, prefix string, do func(bpffs.MapD
 	ctx := newDeadline()
 	var errs []error
 	for _, root := range roots.All() {
-		errs = append(errs, p.withRecords(ctx, root, prefix, do))
+		err := p.withRecords(ctx, root, prefix, do)
+		if roots.Root != "" && root != roots.Root && (errors.Is(err, bpffs.ErrUnsafe) || errors.Is(err, bpffs.ErrLayout)) {
+			p.warn("%v; what may be recorded there from before bpfRoot was configured stays", err)
+			continue
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -205,7 +205,7 @@ func readAll(f *os.File) ([]byte, error) {
 	end := time.Now().Add(stdinTimeout)
 	data := make([]byte, 0, stdinUsual)
 	for len(data) <= stdinLimit {
-		ready, err := waitReadable(f, time.Until(end))
+		ready, err := waitReadable(f, end)
 		if err != nil {
 			return nil, fmt.Errorf("%w: waiting for the configuration on standard input: %w", errInput, err)
 		}

@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waitReadable waits until f can be read without blocking, for at most the given
-// time, and reports whether it can.
-func waitReadable(f *os.File, most time.Duration) (bool, error) {
+// waitReadable waits until f can be read without blocking, or until end, and
+// reports whether it can.
+func waitReadable(f *os.File, end time.Time) (bool, error) {
 	fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLIN}}
 	for {
-		n, err := unix.Poll(fds, int(most.Milliseconds()))
+		left := max(0, time.Until(end)) // poll(2) takes less for no limit
+		n, err := unix.Poll(fds, int(left.Milliseconds()))
 		if err == nil {
 			return n > 0, nil
 		}

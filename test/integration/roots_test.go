@@ -123,6 +123,42 @@ func TestFallback(t *testing.T) {
 	}
 }
 
+// Where the network has a root of its own, what somebody else did to the default is
+// a warning: pods must remain deletable.
+func TestRootsOfOthers(t *testing.T) {
+	for _, s := range []struct {
+		name    string
+		prepare func(t *testing.T, root string)
+		warns   string
+		code    uint // where the default is the network's root
+	}{
+		{"records of somebody else", func(t *testing.T, root string) { t.Helper(); mkdir(t, root+"/cni/x") }, "layout", 102},
+		{"for everybody", func(t *testing.T, root string) {
+			t.Helper()
+			mkdir(t, root+"/cni")
+			must(t, os.Chmod(root, 0o777))
+		}, "unsafe", 101},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			p := newNode(t)
+			testns.Mount(t, "bpf", defaultRoot, "")
+			s.prepare(t, defaultRoot)
+			own := conf(keys{"bpfRoot": customRoot})
+			p.succeed(t, "ADD", own)
+			for _, verb := range []string{"DEL", "GC"} {
+				c := own
+				if verb == "GC" {
+					c = withValid(own, "[]")
+				}
+				if a := p.succeed(t, verb, c); !contains(a.stderr, []string{"warning", s.warns, defaultRoot}) {
+					t.Errorf("%s: got the warnings %q, want one about %s", verb, a.stderr, defaultRoot)
+				}
+			}
+			p.fail(t, s.code, []string{s.warns}, "DEL", conf(nil))
+		})
+	}
+}
+
 // checkRoot wants every verb to do with the root what the table says, and none
 // but ADD to change anything. It returns the warnings of ADD.
 func (p plugin) checkRoot(t *testing.T, s rootState, conf, path string) string {
