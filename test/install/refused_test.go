@@ -94,7 +94,7 @@ func TestReadOnly(t *testing.T) {
 			for _, mode := range []string{"conflist", "drop-in"} {
 				n.fail(2, []string{path, "writable", "read-only"}, "install", "--mode", mode)
 			}
-			must(t, syscall.Unmount(path, 0))
+			must(t, syscall.Unmount(path, syscall.MNT_DETACH))
 			n.calls("net", "bridge")
 			n.succeed("install")
 			protect()

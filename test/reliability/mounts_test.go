@@ -102,7 +102,7 @@ func hiddenUnderUs(fsType string) func(t *testing.T, add call) {
 		if top, err := readTree(add.root); err != nil || len(top) > 0 {
 			t.Errorf("in the layer on top are %q (%v), want nothing", top, err)
 		}
-		must(t, syscall.Unmount(add.root, 0))
+		must(t, syscall.Unmount(add.root, syscall.MNT_DETACH))
 		after, err := readTree(add.root)
 		must(t, err)
 		if diff := cmp.Diff(before, after); diff != "" {
