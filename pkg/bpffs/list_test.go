@@ -16,7 +16,7 @@ func TestAll(t *testing.T) {
 	for _, a := range []Attachment{{"net", "pod", "eth0"}, {"my.net", "pod", "eth0"}, {"net", "pod", "eth1"}} {
 		id := allocate(t, e, a, "b_", "a_", "c_")
 		want = append(want, Endpoint{ID: id, Attachment: a, Pins: []string{
-			e.dir.LocalMapPath("a_", id), e.dir.LocalMapPath("b_", id), e.dir.LocalMapPath("c_", id),
+			mapsOf(e).LocalMapPath("a_", id), mapsOf(e).LocalMapPath("b_", id), mapsOf(e).LocalMapPath("c_", id),
 		}})
 	}
 	slices.SortFunc(want, func(a, b Endpoint) int { return int(a.ID) - int(b.ID) })

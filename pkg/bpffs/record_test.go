@@ -19,7 +19,7 @@ func TestAllocateThatFailsLeavesNothing(t *testing.T) {
 	mkdir(t, inRecords(e, endpointsDir))
 	testns.Mount(t, "tmpfs", inRecords(e, endpointsDir), "")
 	a, b := Attachment{"net", "a", "eth0"}, Attachment{"net", "b", "eth0"}
-	if id, _, err := e.Allocate(a, "policy_"); !errors.Is(err, syscall.EXDEV) {
+	if id, _, err := e.Allocate(a, "", "policy_"); !errors.Is(err, syscall.EXDEV) {
 		t.Fatalf("Allocate(%v) = %d, %v; wanted %v", a, id, err, syscall.EXDEV)
 	}
 	testns.UnmountAll(t, inRecords(e, endpointsDir))
@@ -46,8 +46,8 @@ func TestForeignRecords(t *testing.T) {
 	}
 	for id, pins := range []string{"tc/globals", "tc/globals//", "tc/globals//a_//b_", "../tc//a_", "tc/globals//..", "/tc//a_", "tc/globals//a.b"} {
 		link(t, pins, inRecords(e, endpointsDir, formatID(uint16(id+100)), pinsLink+"0"))
-		if got, err := e.Pins(uint16(id + 100)); err == nil {
-			t.Errorf("Pins with the link %q = %q; wanted an error", pins, got)
+		if got, err := e.record(uint16(id + 100)).pins(); err == nil {
+			t.Errorf("pins with the link %q = %q; wanted an error", pins, got)
 		}
 	}
 	a := Attachment{"net", "pod", "eth0"}
@@ -56,7 +56,7 @@ func TestForeignRecords(t *testing.T) {
 		if id, err := e.ID(a); err == nil || errors.Is(err, ErrNoEndpoint) {
 			t.Errorf("ID(%v) with %q in the index = %d, %v; wanted an error", a, indexed, id, err)
 		}
-		if err := e.cni.remove(filepath.Join(attachmentsDir, a.path())); err != nil {
+		if err := e.cni.Remove(filepath.Join(attachmentsDir, a.path())); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,7 +73,7 @@ func TestManyPins(t *testing.T) {
 	allocate(t, e, a, names[:60]...)
 	id := allocate(t, e, a, names...)
 	for _, name := range names {
-		want = append(want, e.dir.LocalMapPath(name, id))
+		want = append(want, mapsOf(e).LocalMapPath(name, id))
 	}
 	if diff := cmp.Diff(want, pinsOf(t, e, id)); diff != "" {
 		t.Errorf("pins (-want +got):\n%s", diff)
@@ -89,7 +89,7 @@ func TestManyPins(t *testing.T) {
 func TestAllocateRefusesImpossibleNames(t *testing.T) {
 	e := newEndpoints(t)
 	for _, name := range []string{"", "a/b", "a.b", "..", strings.Repeat("n", 251)} {
-		if id, _, err := e.Allocate(Attachment{"net", "pod", "eth0"}, "policy_", name); err == nil {
+		if id, _, err := e.Allocate(Attachment{"net", "pod", "eth0"}, "", "policy_", name); err == nil {
 			t.Errorf("Allocate with the name %.300q = %d; wanted an error", name, id)
 		}
 	}

@@ -32,8 +32,8 @@ func TestRelativeRoot(t *testing.T) {
 	if m, err := Mount(t.Context(), Roots{Root: "some/root"}); err == nil {
 		t.Errorf("Mount at a relative root = %+v; wanted an error", m)
 	}
-	if path, err := CheckMount(Roots{Root: "some/root"}); err == nil {
-		t.Errorf("CheckMount at a relative root = %q; wanted an error, as of Mount", path)
+	if m, err := CheckMount(Roots{Root: "some/root"}); err == nil {
+		t.Errorf("CheckMount at a relative root = %+v; wanted an error, as of Mount", m)
 	}
 	if isThere(t, "some") {
 		t.Error("a relative root was made")
@@ -72,8 +72,8 @@ func TestCheckMountBehindALinkToNothing(t *testing.T) {
 	if err != nil || m.Path != root {
 		t.Errorf("Mount(%+v) = %+v, %v; wanted %s", r, m, err, root)
 	}
-	if checked != m.Path {
-		t.Errorf("CheckMount(%+v) = %q, but Mount %q", r, checked, m.Path)
+	if checked != m {
+		t.Errorf("CheckMount(%+v) = %+v, but Mount %+v", r, checked, m)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestRootIsALinkToNothing(t *testing.T) {
 	if m, err := Mount(t.Context(), Roots{Root: root}); err == nil {
 		t.Errorf("Mount at a link to nothing = %+v; wanted an error", m)
 	}
-	if path, err := CheckMount(Roots{Root: root}); err == nil {
-		t.Errorf("CheckMount at a link to nothing = %q; wanted an error, as of Mount", path)
+	if m, err := CheckMount(Roots{Root: root}); err == nil {
+		t.Errorf("CheckMount at a link to nothing = %+v; wanted an error, as of Mount", m)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/containernetworking/cni/pkg/skel"
-	"github.com/containernetworking/cni/pkg/version"
 )
 
 // The test binary is one of these plugins when this variable says so.
@@ -26,7 +25,7 @@ func TestMain(m *testing.M) {
 	case theirs:
 		nothing := func(*skel.CmdArgs) error { return nil }
 		skel.PluginMainFuncs(skel.CNIFuncs{Add: nothing, Check: nothing, Del: nothing, GC: nothing, Status: nothing},
-			version.PluginSupports(cniVersions()...), "skel")
+			supported(), "skel")
 	default:
 		os.Exit(m.Run())
 	}
@@ -40,8 +39,8 @@ type outcome struct {
 	err  string
 }
 
-// call runs a plugin with an environment and a standard input.
-func call(t *testing.T, plugin, stdin string, env ...string) outcome {
+// callAs runs a plugin with an environment and a standard input.
+func callAs(t *testing.T, plugin, stdin string, env ...string) outcome {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(env, actAs+"="+plugin)
@@ -95,7 +94,7 @@ func TestProtocol(t *testing.T) {
 		{"own namespace", valid, append(full, "CNI_COMMAND=ADD", "CNI_NETNS=/proc/thread-self/ns/net"), 8},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, skel := call(t, ours, row.stdin, row.env...), call(t, theirs, row.stdin, row.env...)
+			got, skel := callAs(t, ours, row.stdin, row.env...), callAs(t, theirs, row.stdin, row.env...)
 			if got.code != row.wantCode || got.exit != 1 || skel.code != got.code || skel.exit != got.exit {
 				t.Errorf("got exit status %d and %s, skel %d and %s, want code %d", got.exit, got.out, skel.exit, skel.out, row.wantCode)
 			}
@@ -104,14 +103,14 @@ func TestProtocol(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	got, skel := call(t, ours, "", "CNI_COMMAND=VERSION"), call(t, theirs, "", "CNI_COMMAND=VERSION")
+	got, skel := callAs(t, ours, "", "CNI_COMMAND=VERSION"), callAs(t, theirs, "", "CNI_COMMAND=VERSION")
 	if got.exit != 0 || got.out != skel.out {
 		t.Errorf("got %q, skel %q", got.out, skel.out)
 	}
 }
 
 func TestByHand(t *testing.T) {
-	got := call(t, ours, "")
+	got := callAs(t, ours, "")
 	if got.exit != 0 || got.out != "" || !strings.Contains(got.err, "bpffs "+buildVersion) {
 		t.Errorf("run by hand it exits with %d and prints %q and %q, want its version on stderr", got.exit, got.out, got.err)
 	}
