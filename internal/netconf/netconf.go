@@ -77,6 +77,9 @@ func (c *Config) ParseRoots() error {
 		if *k.dst != "" && !filepath.IsAbs(*k.dst) {
 			return c.bad(k.key, errors.New("it is not an absolute path"))
 		}
+		if strings.ContainsRune(*k.dst, 0) {
+			return c.bad(k.key, errors.New("no path has a zero byte"))
+		}
 	}
 	c.Roots = r
 	return nil
@@ -87,14 +90,18 @@ func (c *Config) ParseRoots() error {
 // elements.
 func (c *Config) ParseValidAttachments() (sent bool, err error) {
 	const key = "cni.dev/valid-attachments"
-	if err := c.decode(key, &c.ValidAttachments); err != nil {
+	var elements []json.RawMessage
+	if err := c.decode(key, &elements); err != nil {
 		return true, err
 	}
-	for i, a := range c.ValidAttachments {
-		for _, part := range []struct{ name, value string }{{"containerID", a.ContainerID}, {"ifname", a.IfName}} {
-			if part.value == "" {
-				return true, badValue(fmt.Sprintf("%s[%d]", key, i), nil, fmt.Errorf("%s is missing", part.name))
-			}
+	c.ValidAttachments = make([]types.GCAttachment, len(elements))
+	for i, raw := range elements {
+		element, a := fmt.Sprintf("%s[%d]", key, i), &c.ValidAttachments[i]
+		if err := decode(element, raw, a); err != nil {
+			return true, err
+		}
+		if a.ContainerID == "" || a.IfName == "" {
+			return true, badValue(element, raw, errors.New("wanted a containerID and an ifname"))
 		}
 	}
 	_, sent = c.keys[key]
@@ -171,11 +178,11 @@ func inWords(err error, v any) error {
 		want = "true or false"
 	case *uint32:
 		want = "a whole number from 0 to 4294967295"
-	case *[]json.RawMessage, *[]types.GCAttachment:
+	case *[]json.RawMessage:
 		want = "an array"
 	}
 	if wrong.Field != "" {
-		return fmt.Errorf("%s: it is a JSON %s, which is wrong there", wrong.Field, wrong.Value)
+		return fmt.Errorf("%s is %s, which is wrong there", wrong.Field, article(wrong.Value))
 	}
 	return fmt.Errorf("it is %s, wanted %s", article(wrong.Value), want)
 }

@@ -16,7 +16,7 @@ import (
 // Add mounts bpffs where it is missing, gives the attachment its endpoint ID and
 // prints prevResult with the paths of its local maps. If it fails it takes back
 // what this call recorded; the mount stays, for others may use it already.
-func (p plugin) Add(c call) error {
+func (p *plugin) Add(c call) error {
 	if err := p.checkNetNS(c.Netns); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (p plugin) Add(c call) error {
 
 // checkNetNS refuses the network namespace of the plugin itself, which no
 // container has. A namespace that is gone is none of this plugin's business.
-func (p plugin) checkNetNS(path string) error {
+func (p *plugin) checkNetNS(path string) error {
 	if p.netnsOverride {
 		return nil
 	}
@@ -63,7 +63,7 @@ func override(value string) bool {
 
 // parseAdd reads the configuration and refuses one that ADD could not finish
 // with, before anything on the node is touched.
-func (p plugin) parseAdd(c call) (prev *types100.Result, err error) {
+func (p *plugin) parseAdd(c call) (prev *types100.Result, err error) {
 	if err := c.ParseAll(); err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (p plugin) parseAdd(c call) (prev *types100.Result, err error) {
 }
 
 // mount makes sure that there is a bpffs and returns its root.
-func (p plugin) mount(ctx context.Context, roots bpffs.Roots) (root string, err error) {
+func (p *plugin) mount(ctx context.Context, roots bpffs.Roots) (root string, err error) {
 	m, err := bpffs.Mount(ctx, roots)
 	if err != nil {
 		return "", err

@@ -13,7 +13,7 @@ import (
 
 // Check reports the first difference between what ADD did and what is there. It
 // repairs nothing.
-func (p plugin) Check(c call) error {
+func (p *plugin) Check(c call) error {
 	prev, err := p.parseAdd(c)
 	if err != nil {
 		return err

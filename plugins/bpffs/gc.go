@@ -8,7 +8,7 @@ import (
 
 // GC removes every attachment to this network that the runtime does not name as
 // valid. It carries on past errors. Without a list it removes nothing.
-func (p plugin) GC(c call) error {
+func (p *plugin) GC(c call) error {
 	sent, err := c.ParseValidAttachments()
 	if err != nil {
 		return err

@@ -5,10 +5,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/containernetworking/cni/pkg/skel"
@@ -23,7 +26,7 @@ func main() {
 	// A reader that is gone is an error then, and not the end of the process before
 	// it could undo or finish anything.
 	signal.Ignore(syscall.SIGPIPE)
-	p := plugin{
+	p := &plugin{
 		stdout: os.Stdout, stderr: os.Stderr,
 		netnsOverride: override(os.Getenv("CNI_NETNS_OVERRIDE")),
 	}
@@ -31,13 +34,16 @@ func main() {
 	if err == nil {
 		return
 	}
+	if !p.called {
+		err.Details = strings.TrimPrefix(err.Details+"; "+describeCall(stdin), "; ")
+	}
 	p.printError(stdin, err)
 	os.Exit(1)
 }
 
 // run carries out the command that the environment names, and returns what was on
 // standard input.
-func (p plugin) run() (stdin []byte, _ *types.Error) {
+func (p *plugin) run() (stdin []byte, _ *types.Error) {
 	if command := os.Getenv("CNI_COMMAND"); command != "" && command != "VERSION" {
 		var err error
 		if stdin, err = readAll(os.Stdin); err == nil {
@@ -58,6 +64,20 @@ func (p plugin) run() (stdin []byte, _ *types.Error) {
 	}, supported(), "bpffs "+buildVersion+", a chained CNI plugin, called by container runtimes")
 }
 
+// describeCall names what skel refuses without naming it.
+func describeCall(stdin []byte) string {
+	var words []string
+	for _, name := range []string{"CNI_COMMAND", "CNI_CONTAINERID", "CNI_IFNAME"} {
+		words = append(words, fmt.Sprintf("%s=%.80q", name, os.Getenv(name)))
+	}
+	var conf map[string]json.RawMessage
+	_ = json.Unmarshal(stdin, &conf) // what cannot be read has no keys
+	for _, key := range []string{"name", "cniVersion"} {
+		words = append(words, fmt.Sprintf("%s: %.80s", key, cmp.Or(string(conf[key]), "missing")))
+	}
+	return strings.Join(words, ", ")
+}
+
 // supported returns the versions of the CNI specification that are supported: all
 // that have interfaces in their results.
 func supported() version.PluginInfo {
@@ -67,7 +87,7 @@ func supported() version.PluginInfo {
 // printError prints an error in the version of the configuration, or in the newest
 // if that is not known or not supported (CNI specification 1.1.0, section 5,
 // "Error").
-func (p plugin) printError(stdin []byte, err *types.Error) {
+func (p *plugin) printError(stdin []byte, err *types.Error) {
 	v, decodeErr := (&version.ConfigDecoder{}).Decode(stdin)
 	if decodeErr != nil || !slices.Contains(supported().SupportedVersions(), v) {
 		v = version.Current()

@@ -20,6 +20,7 @@ import (
 type plugin struct {
 	stdout, stderr io.Writer
 	netnsOverride  bool // the plugin's own network namespace is allowed, too
+	called         bool // skel took the call
 }
 
 // A call is what a runtime asks for.
@@ -30,8 +31,9 @@ type call struct {
 
 // verb returns a command as skel wants it: with the configuration parsed, and with
 // errors that have a code.
-func (p plugin) verb(command string, do func(call) error) func(*skel.CmdArgs) error {
+func (p *plugin) verb(command string, do func(call) error) func(*skel.CmdArgs) error {
 	return func(args *skel.CmdArgs) error {
+		p.called = true
 		c, err := netconf.Parse(args.StdinData)
 		if err == nil {
 			err = do(call{c, args})
@@ -43,11 +45,11 @@ func (p plugin) verb(command string, do func(call) error) func(*skel.CmdArgs) er
 	}
 }
 
-func (p plugin) coded(command string, err error) *types.Error {
+func (p *plugin) coded(command string, err error) *types.Error {
 	return types.NewError(codeOf(err, command), err.Error(), "")
 }
 
-func (p plugin) warn(format string, args ...any) {
+func (p *plugin) warn(format string, args ...any) {
 	fmt.Fprintf(p.stderr, "bpffs: warning: "+format+"\n", args...)
 }
 
@@ -97,7 +99,7 @@ func podOf(args string) string {
 
 // eachRecords calls do with the records in every bpffs where this plugin may
 // have left some. It joins the errors. Where there are no records it does nothing.
-func (p plugin) eachRecords(roots bpffs.Roots, do func(*bpffs.Endpoints) error) error {
+func (p *plugin) eachRecords(roots bpffs.Roots, do func(*bpffs.Endpoints) error) error {
 	return roots.Walk(context.Background(), func(root string, e *bpffs.Endpoints, err error) error {
 		unusable := errors.Is(err, bpffs.ErrUnsafe) || errors.Is(err, bpffs.ErrLayout)
 		switch {
@@ -121,7 +123,7 @@ func (p plugin) eachRecords(roots bpffs.Roots, do func(*bpffs.Endpoints) error) 
 // usableRoots returns where records may be, for verbs that must not fail because
 // the configuration has become wrong since ADD: a root that ADD would have
 // refused holds none.
-func (p plugin) usableRoots(c call) bpffs.Roots {
+func (p *plugin) usableRoots(c call) bpffs.Roots {
 	if err := c.ParseRoots(); err != nil {
 		p.warn("%v; looking in the default places only", err)
 	}

@@ -93,7 +93,7 @@ func checkNulls(r *types100.Result) error {
 }
 
 // printResult prints the result in the version of the configuration.
-func (p plugin) printResult(cniVersion string, r *types100.Result) error {
+func (p *plugin) printResult(cniVersion string, r *types100.Result) error {
 	converted, err := r.GetAsVersion(cniVersion)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 
 // Status reports why an ADD could not be served: no usable bpffs, records that
 // cannot be used, or no endpoint ID left. It mounts and changes nothing.
-func (p plugin) Status(c call) error {
+func (p *plugin) Status(c call) error {
 	if err := c.ParseAll(); err != nil {
 		return err
 	}
