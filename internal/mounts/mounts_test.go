@@ -163,7 +163,7 @@ func TestAtTheRootDirectory(t *testing.T) {
 	testns.Need(t)
 	layers, err := byMountinfo("/")
 	if err != nil || len(layers) == 0 {
-		t.Fatalf("mountinfo of /: %v, %v; wanted a mount", layers, err)
+		t.Fatalf("mountinfo of /: %v, %v; want a mount", layers, err)
 	}
 	expectLayers(t, "/", layers)
 }
@@ -172,7 +172,7 @@ func TestAtWhatIsNotThere(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	for way, look := range ways() {
 		if layers, err := look(missing); !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOSYS) {
-			t.Errorf("%s of a missing path = %v, %v; wanted %v", way, layers, err, os.ErrNotExist)
+			t.Errorf("%s of a missing path = %v, %v; want %v", way, layers, err, os.ErrNotExist)
 		}
 	}
 }

@@ -100,8 +100,11 @@ func (c *Config) ParseValidAttachments() (sent bool, err error) {
 		if err := decode(element, raw, a); err != nil {
 			return true, err
 		}
-		if a.ContainerID == "" || a.IfName == "" {
-			return true, badValue(element, raw, errors.New("wanted a containerID and an ifname"))
+		switch {
+		case a.ContainerID == "":
+			return true, badValue(element, raw, errors.New("containerID is missing"))
+		case a.IfName == "":
+			return true, badValue(element, raw, errors.New("ifname is missing"))
 		}
 	}
 	_, sent = c.keys[key]

@@ -97,7 +97,7 @@ func BenchmarkLookUp(b *testing.B) {
 					b.Fatal(err)
 				}
 				if owner, err := e.Owner(id); err != nil || owner != a {
-					b.Fatalf("Owner(%d) = %v, %v; wanted %v", id, owner, err, a)
+					b.Fatalf("Owner(%d) = %v, %v; want %v", id, owner, err, a)
 				}
 			}
 		})
@@ -136,7 +136,7 @@ func BenchmarkAll(b *testing.B) {
 			found++
 		}
 		if found != many {
-			b.Fatalf("All gives %d endpoints, wanted %d", found, many)
+			b.Fatalf("All gives %d endpoints, want %d", found, many)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func BenchmarkReleaseAll(b *testing.B) {
 		b.StartTimer()
 		attachments, err := e.Attachments("bench")
 		if err != nil || len(attachments) != many {
-			b.Fatalf("Attachments gives %d, %v; wanted %d", len(attachments), err, many)
+			b.Fatalf("Attachments gives %d, %v; want %d", len(attachments), err, many)
 		}
 		for _, a := range attachments {
 			if err := e.Release(a); err != nil {

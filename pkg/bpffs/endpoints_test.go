@@ -89,7 +89,7 @@ func isThere(tb testing.TB, path string) bool {
 func TestOpenEndpointsWithoutRecords(t *testing.T) {
 	dir := newMapDir(t)
 	if _, err := OpenEndpoints(t.Context(), dir.Root()); !errors.Is(err, ErrNoRecords) {
-		t.Errorf("OpenEndpoints on a new bpffs: %v; wanted %v", err, ErrNoRecords)
+		t.Errorf("OpenEndpoints on a new bpffs: %v; want %v", err, ErrNoRecords)
 	}
 	for _, name := range []string{recordsDir, "tc"} {
 		if isThere(t, filepath.Join(dir.Root(), name)) {
@@ -98,12 +98,12 @@ func TestOpenEndpointsWithoutRecords(t *testing.T) {
 	}
 	chmod(t, dir.Root(), 0o777) // in which nothing could be made
 	if _, err := OpenEndpoints(t.Context(), dir.Root()); !errors.Is(err, ErrNoRecords) {
-		t.Errorf("OpenEndpoints in a root for everybody, without records: %v; wanted %v", err, ErrNoRecords)
+		t.Errorf("OpenEndpoints in a root for everybody, without records: %v; want %v", err, ErrNoRecords)
 	}
 	chmod(t, dir.Root(), 0o700)
 	mkdir(t, filepath.Join(dir.Root(), recordsDir)) // as a kill leaves it
 	if _, err := OpenEndpoints(t.Context(), dir.Root()); !errors.Is(err, ErrNoRecords) {
-		t.Errorf("OpenEndpoints with nothing in the records: %v; wanted %v", err, ErrNoRecords)
+		t.Errorf("OpenEndpoints with nothing in the records: %v; want %v", err, ErrNoRecords)
 	}
 	if isThere(t, filepath.Join(dir.Root(), recordsDir, layoutDir)) {
 		t.Errorf("OpenEndpoints made %s", layoutDir)
@@ -117,7 +117,7 @@ func TestAllRoots(t *testing.T) {
 			want = []string{root, DefaultFallback}
 		}
 		if got := (Roots{Root: root}).All(); !slices.Equal(got, want) {
-			t.Errorf("all roots with %s: %q, wanted %q", root, got, want)
+			t.Errorf("all roots with %s: %q, want %q", root, got, want)
 		}
 	}
 }
@@ -133,7 +133,7 @@ func TestOpenEndpointsOpensWhatCreateMade(t *testing.T) {
 	}
 	defer reopened.Close()
 	if got, err := reopened.ID(a); err != nil || got != want {
-		t.Errorf("ID(%v) = %d, %v after opening again; wanted %d", a, got, err, want)
+		t.Errorf("ID(%v) = %d, %v after opening again; want %d", a, got, err, want)
 	}
 }
 
@@ -142,11 +142,11 @@ func TestEndpointsOffBPFFS(t *testing.T) {
 	dir := mapDirAt(t, t.TempDir())
 	for name, open := range openers() {
 		if _, err := open(t.Context(), dir.Root()); !errors.Is(err, ErrNotMounted) {
-			t.Errorf("%s on a directory that is no bpffs: %v; wanted %v", name, err, ErrNotMounted)
+			t.Errorf("%s on a directory that is no bpffs: %v; want %v", name, err, ErrNotMounted)
 		}
 	}
 	if entries, err := os.ReadDir(dir.Root()); err != nil || len(entries) > 0 {
-		t.Errorf("opening left %v, %v in the directory; wanted nothing", entries, err)
+		t.Errorf("opening left %v, %v in the directory; want nothing", entries, err)
 	}
 }
 
@@ -175,7 +175,7 @@ func TestEndpointsLayout(t *testing.T) {
 			}
 			e, err := CreateEndpoints(t.Context(), dir.Root())
 			if !errors.Is(err, row.want) {
-				t.Fatalf("CreateEndpoints on records %q: %v; wanted %v", row.records, err, row.want)
+				t.Fatalf("CreateEndpoints on records %q: %v; want %v", row.records, err, row.want)
 			}
 			if row.want != nil {
 				return

@@ -44,7 +44,7 @@ func TestFindByEnvironment(t *testing.T) {
 				t.Errorf("Find with %+v fails: %v, %q", row, failed, message)
 			}
 			if root != row.want {
-				t.Errorf("Find with %+v = %q; wanted %q", row, root, row.want)
+				t.Errorf("Find with %+v = %q; want %q", row, root, row.want)
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func TestFindByMountTable(t *testing.T) {
 				want = filepath.Join(top, want)
 			}
 			if root, failed, message := findIn(t); failed || root != want {
-				t.Errorf("Find = %q, %s; wanted %q", root, message, want)
+				t.Errorf("Find = %q, %s; want %q", root, message, want)
 			}
 		})
 	}
@@ -119,7 +119,7 @@ func TestFindNothing(t *testing.T) {
 		}
 	}
 	if root, err := FindRoot(); !errors.Is(err, ErrNotMounted) {
-		t.Errorf("Find without a bpffs = %q, %v; wanted %v", root, err, ErrNotMounted)
+		t.Errorf("Find without a bpffs = %q, %v; want %v", root, err, ErrNotMounted)
 	}
 	if diff := cmp.Diff(before, mountTable(t)); diff != "" {
 		t.Errorf("Find changed the mounts (-before +after):\n%s", diff)

@@ -25,10 +25,10 @@ func TestAllocateOnAFullNode(t *testing.T) {
 	fillNode(t, e)
 	a := Attachment{"net", "pod", "eth0"}
 	if id, _, err := e.Allocate(a, "", "policy_"); !errors.Is(err, ErrFull) {
-		t.Errorf("Allocate on a full node = %d, %v; wanted %v", id, err, ErrFull)
+		t.Errorf("Allocate on a full node = %d, %v; want %v", id, err, ErrFull)
 	}
 	if free, err := e.FreeIDs(); err != nil || free != 0 {
-		t.Errorf("FreeIDs() = %d, %v on a full node; wanted 0", free, err)
+		t.Errorf("FreeIDs() = %d, %v on a full node; want 0", free, err)
 	}
 	const freed = 31415
 	if err := os.Remove(inRecords(e, endpointsDir, formatID(freed))); err != nil {
@@ -55,6 +55,6 @@ func TestAllocateByManyProcesses(t *testing.T) {
 		owners[m.Stdout] = i
 	}
 	if free, err := openRecords(t, dir).FreeIDs(); err != nil || free != MaxEndpoints-many {
-		t.Errorf("FreeIDs() = %d, %v after %d processes; wanted %d", free, err, many, MaxEndpoints-many)
+		t.Errorf("FreeIDs() = %d, %v after %d processes; want %d", free, err, many, MaxEndpoints-many)
 	}
 }

@@ -127,7 +127,7 @@ func TestInspectUnreadable(t *testing.T) {
 		t.Errorf("Inspect: unreadable records (-want +got):\n%s", diff)
 	}
 	if len(got.Endpoints) != 1 {
-		t.Errorf("Inspect: %d records that can be read; wanted 1", len(got.Endpoints))
+		t.Errorf("Inspect: %d records that can be read; want 1", len(got.Endpoints))
 	}
 }
 
@@ -155,10 +155,10 @@ func TestInspectRefuses(t *testing.T) {
 			defer cancel()
 			got, err := Inspect(ctx, dir.Root(), "")
 			if !errors.Is(err, row.want) {
-				t.Errorf("Inspect: %v; wanted %v", err, row.want)
+				t.Errorf("Inspect: %v; want %v", err, row.want)
 			}
 			if want := filepath.Join(dir.Root(), "cni"); got.Records != want {
-				t.Errorf("Inspect: the records are at %q; wanted %q", got.Records, want)
+				t.Errorf("Inspect: the records are at %q; want %q", got.Records, want)
 			}
 			if diff := cmp.Diff(before, snapshot(t, dir.Root())); diff != "" {
 				t.Errorf("Inspect changed something (-before +after):\n%s", diff)
@@ -218,12 +218,12 @@ func expectUnsafe(t *testing.T, dir MapDir, want ...string) {
 	for _, d := range found {
 		fi, serr := os.Lstat(d.Path)
 		if serr != nil || d.Mode != fi.Mode() || d.UID != fi.Sys().(*syscall.Stat_t).Uid || !errors.Is(d.Err, ErrUnsafe) {
-			t.Errorf("UnsafeDirs: %+v; wanted it as Lstat shows it (%v), and %v", d, fi, ErrUnsafe)
+			t.Errorf("UnsafeDirs: %+v; want it as Lstat shows it (%v), and %v", d, fi, ErrUnsafe)
 		}
 		got = append(got, d.Path)
 	}
 	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("UnsafeDirs = %q, %v; wanted %q", fmt.Sprint(got), err, want)
+		t.Errorf("UnsafeDirs = %q, %v; want %q", fmt.Sprint(got), err, want)
 	}
 }
 

@@ -34,6 +34,6 @@ func TestLockOfAReplacedDirectory(t *testing.T) {
 	}
 	defer f.Close()
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
-		t.Errorf("locking the new directory a second time: %v; wanted %v", err, syscall.EWOULDBLOCK)
+		t.Errorf("locking the new directory a second time: %v; want %v", err, syscall.EWOULDBLOCK)
 	}
 }

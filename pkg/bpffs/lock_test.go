@@ -67,7 +67,7 @@ func TestRecordsMountedAnewWhileWaiting(t *testing.T) {
 				}
 			})
 			if !errors.Is(err, ErrLocked) {
-				t.Errorf("CreateEndpoints while a new bpffs is mounted: %v; wanted %v", err, ErrLocked)
+				t.Errorf("CreateEndpoints while a new bpffs is mounted: %v; want %v", err, ErrLocked)
 			}
 			if err == nil {
 				closeRecords(t, e)
@@ -84,10 +84,10 @@ func TestEndpointsLocked(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		if _, err := open(ctx, dir.Root()); !errors.Is(err, ErrLocked) {
-			t.Errorf("%s while another process has the records open: %v; wanted %v", name, err, ErrLocked)
+			t.Errorf("%s while another process has the records open: %v; want %v", name, err, ErrLocked)
 		}
 		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%s gave up waiting after %v; wanted 50ms", name, took)
+			t.Errorf("%s gave up waiting after %v; want 50ms", name, took)
 		}
 	}
 	kill()

@@ -74,7 +74,7 @@ func TestCreateMapsKeepsTheContents(t *testing.T) {
 		t.Errorf("CreateMaps a second time: %v", err)
 	}
 	if err := element(t, unix.BPF_MAP_LOOKUP_ELEM, path, &read); err != nil || read != written {
-		t.Errorf("element 0 = %d, %v after a second CreateMaps; wanted %d", read, err, written)
+		t.Errorf("element 0 = %d, %v after a second CreateMaps; want %d", read, err, written)
 	}
 	if err := e.CheckMap(id, "", decl); err != nil {
 		t.Errorf("CheckMap: %v", err)
@@ -88,7 +88,7 @@ func TestCreateMapsLeavesUntypedToOthers(t *testing.T) {
 	decl := MapDecl{Name: "calls_"}
 	e, id := endpointWith(t, decl)
 	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil || isThere(t, mapsOf(e).LocalMapPath("calls_", id)) {
-		t.Errorf("CreateMaps of a map without type: %v; wanted nothing made", err)
+		t.Errorf("CreateMaps of a map without type: %v; want nothing made", err)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestCreateMapsIsAllOrNothing(t *testing.T) {
 	}
 	err := e.CreateMaps(id, "", append([]MapDecl{kept}, decls...))
 	if !errors.Is(err, ErrMapRefused) || !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "c_") {
-		t.Errorf("CreateMaps with a third map that the kernel refuses: %v; wanted %v with its reason", err, ErrMapRefused)
+		t.Errorf("CreateMaps with a third map that the kernel refuses: %v; want %v with its reason", err, ErrMapRefused)
 	}
 	for _, d := range decls {
 		if path := mapsOf(e).LocalMapPath(d.Name, id); isThere(t, path) {
@@ -143,7 +143,7 @@ func TestCheckMap(t *testing.T) {
 	decl := array("policy_")
 	e, id := endpointWith(t, decl)
 	if err := e.CheckMap(id, "", decl); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrMapShape) {
-		t.Errorf("CheckMap of a missing map: %v; wanted %v", err, fs.ErrNotExist)
+		t.Errorf("CheckMap of a missing map: %v; want %v", err, fs.ErrNotExist)
 	}
 	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestCheckMap(t *testing.T) {
 			} {
 				if !errors.Is(err, ErrMapShape) || !strings.Contains(err.Error(), other.Spec.String()) ||
 					!strings.Contains(err.Error(), decl.Spec.String()) {
-					t.Errorf("%s with %v: %v; wanted %v with both shapes", call, other.Spec, err, ErrMapShape)
+					t.Errorf("%s with %v: %v; want %v with both shapes", call, other.Spec, err, ErrMapShape)
 				}
 			}
 		})
@@ -180,7 +180,7 @@ func TestCheckMapOfNoMap(t *testing.T) {
 	e, id := endpointWith(t, decl)
 	mkdir(t, mapsOf(e).LocalMapPath("policy_", id))
 	if err := e.CheckMap(id, "", decl); !errors.Is(err, ErrMapShape) {
-		t.Errorf("CheckMap of a directory: %v; wanted %v", err, ErrMapShape)
+		t.Errorf("CheckMap of a directory: %v; want %v", err, ErrMapShape)
 	}
 	if err := e.CheckMap(id, "", MapDecl{Name: "policy_"}); err == nil {
 		t.Error("CheckMap of a map without a type gave no error")
@@ -197,7 +197,7 @@ func TestFrozenMap(t *testing.T) {
 	value := new(uint32)
 	path := mapsOf(e).LocalMapPath("policy_", id)
 	if err := element(t, unix.BPF_MAP_UPDATE_ELEM, path, value); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("writing to a frozen map: %v; wanted %v", err, fs.ErrPermission)
+		t.Errorf("writing to a frozen map: %v; want %v", err, fs.ErrPermission)
 	}
 	if err := e.CheckMap(id, "", decl); err != nil {
 		t.Errorf("CheckMap of a frozen map: %v", err)
@@ -219,7 +219,7 @@ func TestInnerMaps(t *testing.T) {
 		decl.Name = "broken_"
 		decl.Spec.Inner = &MapSpec{Type: unix.BPF_MAP_TYPE_LPM_TRIE, KeySize: 1, ValueSize: 8, MaxEntries: 16, Flags: flagNoPrealloc}
 		if err := e.CreateMaps(id, "", []MapDecl{decl}); !errors.Is(err, ErrMapRefused) || !strings.Contains(err.Error(), "inner: ") {
-			t.Errorf("CreateMaps of %v: %v; wanted %v about the inner map", decl.Spec, err, ErrMapRefused)
+			t.Errorf("CreateMaps of %v: %v; want %v about the inner map", decl.Spec, err, ErrMapRefused)
 		}
 	}
 }

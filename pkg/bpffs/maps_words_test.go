@@ -27,7 +27,7 @@ func TestKernelName(t *testing.T) {
 		{"\xff\xfe", 7, "__00007"},
 	} {
 		if got := kernelName(row.name, row.id); got != row.want {
-			t.Errorf("kernelName(%q, %d) = %q; wanted %q", row.name, row.id, got, row.want)
+			t.Errorf("kernelName(%q, %d) = %q; want %q", row.name, row.id, got, row.want)
 		}
 	}
 }
@@ -43,11 +43,11 @@ func TestWhyRefused(t *testing.T) {
 		{os.NewSyscallError("bpf", syscall.ENOMEM), "memory"},
 	} {
 		if got := whyRefused(row.err); !strings.Contains(got, row.want) {
-			t.Errorf("whyRefused(%v) = %q; wanted %q in it", row.err, got, row.want)
+			t.Errorf("whyRefused(%v) = %q; want %q in it", row.err, got, row.want)
 		}
 	}
 	if got := whyRefused(os.NewSyscallError("bpf", syscall.EBUSY)); got != "" {
-		t.Errorf("whyRefused(%v) = %q; wanted nothing", syscall.EBUSY, got)
+		t.Errorf("whyRefused(%v) = %q; want nothing", syscall.EBUSY, got)
 	}
 }
 
@@ -73,7 +73,7 @@ func TestShape(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			want := *changed(row.spec, func(s *MapSpec) { s.MaxEntries, s.Flags = row.entries, row.flags })
 			if got, err := row.spec.inKernel(); err != nil || got != want {
-				t.Errorf("%v in the kernel on %d CPUs = %v, %v; wanted %v", row.spec, cpus, got, err, want)
+				t.Errorf("%v in the kernel on %d CPUs = %v, %v; want %v", row.spec, cpus, got, err, want)
 			}
 		})
 	}
@@ -84,6 +84,6 @@ func TestMapSpecString(t *testing.T) {
 	want := "array_of_maps, keySize 4, valueSize 4, maxEntries 8, flags 0x400, " +
 		"inner (hash, keySize 1, valueSize 2, maxEntries 3, flags 0x0), frozen"
 	if got := s.String(); got != want {
-		t.Errorf("String() = %q; wanted %q", got, want)
+		t.Errorf("String() = %q; want %q", got, want)
 	}
 }

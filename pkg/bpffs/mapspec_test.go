@@ -42,7 +42,7 @@ func expectFields(t *testing.T, s MapSpec, want string) {
 	t.Helper()
 	err := s.Check()
 	if got := strings.Join(fieldsIn(err), " "); got != want {
-		t.Errorf("Check of %v reports %q (%v); wanted %q", s, got, err, want)
+		t.Errorf("Check of %v reports %q (%v); want %q", s, got, err, want)
 	}
 }
 

@@ -77,7 +77,7 @@ func expectMount(t *testing.T, r Roots, want MountPoint, wantErr error) {
 	before := mountTable(t)
 	m, err := CheckMount(r)
 	if !errors.Is(err, wantErr) || wantErr == nil && m != want {
-		t.Errorf("CheckMount(%+v) = %+v, %v; wanted %+v, %v", r, m, err, want, wantErr)
+		t.Errorf("CheckMount(%+v) = %+v, %v; want %+v, %v", r, m, err, want, wantErr)
 	}
 	if diff := cmp.Diff(before, mountTable(t)); diff != "" {
 		t.Errorf("CheckMount(%+v) changed the mounts (-before +after):\n%s", r, diff)
@@ -86,10 +86,10 @@ func expectMount(t *testing.T, r Roots, want MountPoint, wantErr error) {
 		want.New = want.New && i == 0
 		got, err := Mount(t.Context(), r)
 		if !errors.Is(err, wantErr) {
-			t.Errorf("Mount(%+v), call %d: %v; wanted %v", r, i, err, wantErr)
+			t.Errorf("Mount(%+v), call %d: %v; want %v", r, i, err, wantErr)
 		}
 		if err == nil && got != want {
-			t.Errorf("Mount(%+v), call %d = %+v; wanted %+v", r, i, got, want)
+			t.Errorf("Mount(%+v), call %d = %+v; want %+v", r, i, got, want)
 		}
 	}
 	if wantErr != nil {
@@ -99,7 +99,7 @@ func expectMount(t *testing.T, r Roots, want MountPoint, wantErr error) {
 		return
 	}
 	if m, err := CheckMount(r); err != nil || m != want {
-		t.Errorf("CheckMount(%+v) after Mount = %+v, %v; wanted %+v", r, m, err, want)
+		t.Errorf("CheckMount(%+v) after Mount = %+v, %v; want %+v", r, m, err, want)
 	}
 	if ok, err := isBPF(want.Path); err != nil || !ok {
 		t.Errorf("after Mount(%+v) there is no bpffs at %s: %v", r, want.Path, err)
@@ -189,7 +189,7 @@ func TestMountErrorsNameBothRoots(t *testing.T) {
 	_, checkErr := CheckMount(Roots{Fallback: fallback})
 	for _, err := range []error{err, checkErr} {
 		if err == nil || !strings.Contains(err.Error(), DefaultRoot+": ") || !strings.Contains(err.Error(), fallback) {
-			t.Errorf("error with both roots taken: %v; wanted %s and %s in it", err, DefaultRoot, fallback)
+			t.Errorf("error with both roots taken: %v; want %s and %s in it", err, DefaultRoot, fallback)
 		}
 	}
 }
@@ -200,6 +200,6 @@ func TestMountStackedNamesTheLayers(t *testing.T) {
 	_, err := Mount(t.Context(), Roots{Root: root})
 	want := "tmpfs (/) over bpf (/); unmount all but one (umount " + root + ")"
 	if err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("Mount on a stack: %v; wanted %q in it", err, want)
+		t.Errorf("Mount on a stack: %v; want %q in it", err, want)
 	}
 }

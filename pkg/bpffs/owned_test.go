@@ -120,7 +120,7 @@ func TestUnsafeDirectories(t *testing.T) {
 					fault.make(t, filepath.Join(mapsOf(e).Root(), dir))
 					before := snapshot(t, mapsOf(e).Root())
 					if err := row.call(e); !errors.Is(err, ErrUnsafe) {
-						t.Errorf("%s with %s %s: %v; wanted %v", row.name, dir, fault.name, err, ErrUnsafe)
+						t.Errorf("%s with %s %s: %v; want %v", row.name, dir, fault.name, err, ErrUnsafe)
 					}
 					if diff := cmp.Diff(before, snapshot(t, mapsOf(e).Root())); diff != "" {
 						t.Errorf("%s with %s %s changed something (-before +after):\n%s", row.name, dir, fault.name, diff)
@@ -160,7 +160,7 @@ func TestUnsafeRoots(t *testing.T) {
 			before := snapshot(t, dir.Root())
 			err := add(t, dir)
 			if !errors.Is(err, row.want) {
-				t.Errorf("ADD in a root of user %d with mode %v, %q made: %v; wanted %v",
+				t.Errorf("ADD in a root of user %d with mode %v, %q made: %v; want %v",
 					row.uid, row.mode, row.made, err, row.want)
 			}
 			if row.want == nil {

@@ -31,10 +31,10 @@ func TestReleaseLeavesNothing(t *testing.T) {
 		}
 	}
 	if got, err := e.ID(a); !errors.Is(err, ErrNoEndpoint) {
-		t.Errorf("ID(%v) = %d, %v after Release; wanted %v", a, got, err, ErrNoEndpoint)
+		t.Errorf("ID(%v) = %d, %v after Release; want %v", a, got, err, ErrNoEndpoint)
 	}
 	if owner, err := e.Owner(id); !errors.Is(err, ErrNoEndpoint) {
-		t.Errorf("Owner(%d) = %v, %v after Release; wanted %v", id, owner, err, ErrNoEndpoint)
+		t.Errorf("Owner(%d) = %v, %v after Release; want %v", id, owner, err, ErrNoEndpoint)
 	}
 	want := []string{"attachments", "endpoints", "layout-1"}
 	if diff := cmp.Diff(want, tree(t, inRecords(e))); diff != "" {
@@ -127,10 +127,10 @@ func TestReleaseKeepsTheRecordOfAPinItCannotRemove(t *testing.T) {
 		t.Errorf("Release(%v) with something mounted at %s gave no error", a, busy)
 	}
 	if got, err := e.ID(a); err != nil || got != id {
-		t.Errorf("ID(%v) = %d, %v after an incomplete Release; wanted %d", a, got, err, id)
+		t.Errorf("ID(%v) = %d, %v after an incomplete Release; want %d", a, got, err, id)
 	}
 	if isThere(t, gone) {
-		t.Errorf("%s is left; wanted every pin removed that can be", gone)
+		t.Errorf("%s is left; want every pin removed that can be", gone)
 	}
 	testns.UnmountAll(t, busy)
 	if err := e.Release(a); err != nil || isThere(t, busy) {

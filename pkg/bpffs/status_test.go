@@ -70,13 +70,13 @@ func expectAgreement(t *testing.T, dir MapDir, want error) {
 	t.Helper()
 	before := snapshot(t, dir.Root())
 	if err := CheckEndpoints(t.Context(), dir.Root(), ""); !errors.Is(err, want) {
-		t.Errorf("CheckEndpoints: %v; wanted %v", err, want)
+		t.Errorf("CheckEndpoints: %v; want %v", err, want)
 	}
 	if diff := cmp.Diff(before, snapshot(t, dir.Root())); diff != "" {
 		t.Errorf("CheckEndpoints changed something (-before +after):\n%s", diff)
 	}
 	if err := add(t, dir); !errors.Is(err, want) {
-		t.Errorf("ADD: %v; wanted %v", err, want)
+		t.Errorf("ADD: %v; want %v", err, want)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestCheckEndpointsOfAFullNode(t *testing.T) {
 	closeRecords(t, e)
 	fillNode(t, e)
 	if err := CheckEndpoints(t.Context(), dir.Root(), ""); !errors.Is(err, ErrFull) {
-		t.Errorf("CheckEndpoints of a full node: %v; wanted %v", err, ErrFull)
+		t.Errorf("CheckEndpoints of a full node: %v; want %v", err, ErrFull)
 	}
 	if err := os.Remove(inRecords(e, endpointsDir, "00001")); err != nil {
 		t.Fatal(err)
@@ -126,6 +126,6 @@ func TestCheckEndpointsLocked(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := CheckEndpoints(ctx, dir.Root(), ""); !errors.Is(err, ErrLocked) {
-		t.Errorf("CheckEndpoints while another process has the records open: %v; wanted %v", err, ErrLocked)
+		t.Errorf("CheckEndpoints while another process has the records open: %v; want %v", err, ErrLocked)
 	}
 }
