@@ -41,7 +41,15 @@ func checkRoot(root string) (m MountPoint, err error) {
 // map prefix would fail in the bpffs at root. It makes nothing: what is missing is
 // no reason, not even the bpffs.
 func CheckEndpoints(ctx context.Context, root, prefix string) error {
-	if err := CheckDirs(root, prefix); err != nil {
+	top, _, err := openTop(root)
+	if errors.Is(err, ErrNotMounted) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = errors.Join(checkDirs(top, prefix), top.CheckWritable())
+	if err := errors.Join(err, top.Close()); err != nil {
 		return err
 	}
 	e, err := OpenEndpoints(ctx, root)
@@ -59,13 +67,9 @@ func CheckEndpoints(ctx context.Context, root, prefix string) error {
 	return err
 }
 
-// CheckDirs reports why the bpffs at root, or the map directory in it, is unsafe
-// ([ErrUnsafe]) or cannot be written to. What is missing is no reason.
+// CheckDirs reports, as [ErrUnsafe], why others can change the bpffs at root or the
+// map directory in it. What is missing is safe.
 func CheckDirs(root, prefix string) error {
-	maps, err := NewMapDir(root, prefix)
-	if err != nil {
-		return err
-	}
 	top, _, err := openTop(root)
 	if errors.Is(err, ErrNotMounted) {
 		return nil
@@ -74,7 +78,15 @@ func CheckDirs(root, prefix string) error {
 		return err
 	}
 	defer top.Close()
-	if err := errors.Join(top.CheckTop(), top.CheckWritable()); err != nil {
+	return checkDirs(top, prefix)
+}
+
+func checkDirs(top *owned.Dir, prefix string) error {
+	maps, err := NewMapDir(top.Path("."), prefix)
+	if err != nil {
+		return err
+	}
+	if err := top.CheckTop(); err != nil {
 		return err
 	}
 	err = owned.Walk(maps.Prefix(), top.Check)
