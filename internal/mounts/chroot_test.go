@@ -23,9 +23,9 @@ func TestAtInsideAChroot(t *testing.T) {
 	mounting("bpf", "tmpfs")(t, filepath.Join(top, "two"))
 	inChroot(t, top, func() {
 		expectLayers(t, "/none", nil)
-		expectLayers(t, "/one", []Layer{{"bpf", "/"}})
-		expectLayers(t, "/two", []Layer{{"tmpfs", "/"}, {"bpf", "/"}})
-		expectLayers(t, "/", []Layer{{"tmpfs", "/"}})
+		expectLayers(t, "/one", []Layer{{FSType: "bpf", Root: "/"}})
+		expectLayers(t, "/two", []Layer{{FSType: "tmpfs", Root: "/"}, {FSType: "bpf", Root: "/"}})
+		expectLayers(t, "/", []Layer{{FSType: "tmpfs", Root: "/"}})
 	})
 }
 

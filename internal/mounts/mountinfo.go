@@ -28,7 +28,7 @@ func byMountinfo(path string) ([]Layer, error) {
 	}
 	var layers []Layer
 	for m := at[id]; m != nil; m = at[m.Parent] {
-		layers = append(layers, Layer{m.FSType, m.Root})
+		layers = append(layers, Layer{m.FSType, m.Root, device(m.Major, m.Minor)})
 		delete(at, m.ID)
 	}
 	return layers, nil

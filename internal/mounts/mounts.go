@@ -12,6 +12,7 @@ import (
 type Layer struct {
 	FSType string
 	Root   string // the part of the file system that is mounted; "/" for all of it
+	Device uint64 // the number of the file system
 }
 
 // At returns the mounts at path, an absolute path without symbolic links: the

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
@@ -36,7 +37,7 @@ type atCase struct {
 }
 
 func atCases() []atCase {
-	bpf, tmpfs := Layer{"bpf", "/"}, Layer{"tmpfs", "/"}
+	bpf, tmpfs := Layer{FSType: "bpf", Root: "/"}, Layer{FSType: "tmpfs", Root: "/"}
 	return []atCase{
 		{"nothing", mounting(), nil},
 		{"bpffs", mounting("bpf"), []Layer{bpf}},
@@ -45,8 +46,8 @@ func atCases() []atCase {
 		{"tmpfs on bpffs", mounting("bpf", "tmpfs"), []Layer{tmpfs, bpf}},
 		{"bpffs on tmpfs", mounting("tmpfs", "bpf"), []Layer{bpf, tmpfs}},
 		{"three", mounting("bpf", "tmpfs", "bpf"), []Layer{bpf, tmpfs, bpf}},
-		{"bpffs on a part of a tmpfs", partBelow, []Layer{bpf, {"tmpfs", "/part"}}},
-		{"part of a bpffs", partOfBPFFS, []Layer{{"bpf", "/part"}}},
+		{"bpffs on a part of a tmpfs", partBelow, []Layer{bpf, {FSType: "tmpfs", Root: "/part"}}},
+		{"part of a bpffs", partOfBPFFS, []Layer{{FSType: "bpf", Root: "/part"}}},
 		{"whole bpffs bound", wholeBPFFS, []Layer{bpf}},
 		{"hidden below the parent", hidden, nil},
 		{"mounted again over the hidden", hiddenAndMounted, []Layer{bpf}},
@@ -120,19 +121,31 @@ func TestAt(t *testing.T) {
 // expectLayers looks at path in both ways.
 func expectLayers(t *testing.T, path string, want []Layer) {
 	t.Helper()
-	for way, look := range ways() {
-		got, err := look(path)
+	got, err := At(path)
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Layer{}, "Device")); err != nil || diff != "" {
+		t.Errorf("At(%q): %v (-want +got):\n%s", path, err, diff)
+	}
+	for way, at := range ways() {
+		same, err := at(path)
 		if way == "statmount" && errors.Is(err, syscall.ENOSYS) {
 			t.Logf("this kernel has no statmount: %v", err)
 			continue
 		}
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Errorf("%s of %q: %v (-want +got):\n%s", way, path, err, diff)
+		if diff := cmp.Diff(got, same); err != nil || diff != "" {
+			t.Errorf("%s of %q: %v (-At +%s):\n%s", way, path, err, way, diff)
 		}
 	}
-	got, err := At(path)
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("At(%q): %v (-want +got):\n%s", path, err, diff)
+	if len(got) > 0 {
+		expectDevice(t, path, got[0].Device)
+	}
+}
+
+// expectDevice compares the device of the visible mount with that of the path.
+func expectDevice(t *testing.T, path string, got uint64) {
+	t.Helper()
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil || st.Dev != got {
+		t.Errorf("device at %q: got %d, want %d (%v)", path, got, st.Dev, err)
 	}
 }
 
@@ -147,7 +160,7 @@ func TestAtALongPath(t *testing.T) {
 	}
 	mkdir(t, path)
 	testns.Mount(t, "bpf", path, "")
-	expectLayers(t, path, []Layer{{"bpf", "/"}})
+	expectLayers(t, path, []Layer{{FSType: "bpf", Root: "/"}})
 }
 
 func longName(n int) string {

@@ -33,8 +33,10 @@ func uniqueID(path string) (id uint64, isPoint bool, err error) {
 // The parts of statmount(2) that are asked for, and where the answer keeps them
 // (include/uapi/linux/mount.h, Linux 6.8).
 const (
-	statmountMask = 0x02 | 0x08 | 0x10 | 0x20 // MNT_BASIC, MNT_ROOT, MNT_POINT, FS_TYPE
+	statmountMask = 0x01 | 0x02 | 0x08 | 0x10 | 0x20 // SB_BASIC, MNT_BASIC, MNT_ROOT, MNT_POINT, FS_TYPE
 
+	statmountMajor    = 16
+	statmountMinor    = 20
 	statmountFSType   = 36
 	statmountID       = 40
 	statmountParent   = 48
@@ -72,9 +74,14 @@ func parseStatmount(buf []byte) mount {
 		id:     binary.NativeEndian.Uint64(buf[statmountID:]),
 		parent: binary.NativeEndian.Uint64(buf[statmountParent:]),
 		point:  str(statmountPoint),
-		Layer:  Layer{FSType: str(statmountFSType), Root: str(statmountRoot)},
+		Layer: Layer{
+			FSType: str(statmountFSType), Root: str(statmountRoot),
+			Device: unix.Mkdev(binary.NativeEndian.Uint32(buf[statmountMajor:]), binary.NativeEndian.Uint32(buf[statmountMinor:])),
+		},
 	}
 }
+
+func device(major, minor int) uint64 { return unix.Mkdev(uint32(major), uint32(minor)) }
 
 // openPath opens path only as a place, which needs no permission on it.
 func openPath(path string) (int, error) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -51,6 +50,9 @@ func Parse(data []byte) (*Config, error) {
 
 // ParseAll reads every key of the plugin, and refuses what is wrong in them.
 func (c *Config) ParseAll() error {
+	if err := bpffs.CheckNetwork(c.Name); err != nil {
+		return c.bad("name", err)
+	}
 	if err := c.ParseRoots(); err != nil {
 		return err
 	}
@@ -74,11 +76,11 @@ func (c *Config) ParseRoots() error {
 		if err := c.decode(k.key, k.dst); err != nil {
 			return err
 		}
-		if *k.dst != "" && !filepath.IsAbs(*k.dst) {
-			return c.bad(k.key, errors.New("it is not an absolute path"))
+		if *k.dst == "" {
+			continue
 		}
-		if strings.ContainsRune(*k.dst, 0) {
-			return c.bad(k.key, errors.New("no path has a zero byte"))
+		if err := bpffs.CheckRoot(*k.dst); err != nil {
+			return c.bad(k.key, err)
 		}
 	}
 	c.Roots = r

@@ -15,6 +15,8 @@ var (
 	// ErrNotOurs: somebody else made the directory, so that it can hold nothing of
 	// ours. It comes together with ErrUnsafe.
 	ErrNotOurs = errors.New("somebody else made it")
+	// ErrMounted: something is mounted on the directory, which hides ours.
+	ErrMounted = errors.New("something is mounted there")
 )
 
 // CheckTop reports why others could replace our directories in d: it belongs to
@@ -25,7 +27,7 @@ func (d *Dir) CheckTop() error {
 	if err != nil {
 		return err
 	}
-	if st.Owner != 0 && int(st.Owner) != os.Geteuid() {
+	if !trusted(st.Owner) {
 		return fmt.Errorf("%w: %s belongs to user %d, who can replace what is in it: chown it to root",
 			ErrUnsafe, d.Path("."), st.Owner)
 	}
@@ -43,11 +45,14 @@ func (d *Dir) Check(name string) error {
 		return err
 	}
 	full := d.Path(name)
+	if st.MountRoot || st.Device != d.device {
+		return fmt.Errorf("%s: %w, and hides what belongs there: umount %s", full, ErrMounted, full)
+	}
 	if !st.Mode.IsDir() {
 		return fmt.Errorf("%w: %s is not a directory but %v: %w: remove it", ErrUnsafe, full, st.Mode, ErrNotOurs)
 	}
 	if int(st.Owner) != os.Geteuid() {
-		return fmt.Errorf("%w: %s belongs to user %d, wanted %d: %w: find out who created it; remove it only if nobody uses it",
+		return fmt.Errorf("%w: %s belongs to user %d, not %d: %w: find out who created it; remove it only if nobody uses it",
 			ErrUnsafe, full, st.Owner, os.Geteuid(), ErrNotOurs)
 	}
 	if st.Mode&0o022 != 0 {

@@ -20,8 +20,9 @@ const EmptyLinks = 2
 // are known to be ours alone ([Dir.Check]); the last is never followed. Errors
 // name the whole path.
 type Dir struct {
-	f  *os.File
-	fd int
+	f      *os.File
+	fd     int
+	device uint64 // of the file system
 }
 
 // Open opens the directory path, which may be a symbolic link to one. It does not
@@ -32,7 +33,13 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &Dir{os.NewFile(uintptr(fd), path), fd}, nil
+	d := &Dir{f: os.NewFile(uintptr(fd), path), fd: fd}
+	st, err := d.Stat(".")
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.device = st.Device
+	return d, nil
 }
 
 // Open opens the directory name.
@@ -41,8 +48,11 @@ func (d *Dir) Open(name string) (*Dir, error) {
 	if err != nil {
 		return nil, d.wrap("open", name, err)
 	}
-	return &Dir{os.NewFile(uintptr(fd), d.Path(name)), fd}, nil
+	return &Dir{os.NewFile(uintptr(fd), d.Path(name)), fd, d.device}, nil
 }
+
+// Device returns the number of the file system that the directory is on.
+func (d *Dir) Device() uint64 { return d.device }
 
 // File returns the open directory, which [Dir.Close] closes.
 func (d *Dir) File() *os.File { return d.f }
@@ -153,27 +163,6 @@ func (d *Dir) RemoveEmpty(name string) error {
 		return nil
 	}
 	return d.wrap("rmdir", name, err)
-}
-
-// RemoveTree removes what is at name with everything in it. It tries to remove a
-// directory before it looks inside: a mount point is busy then, and what is
-// mounted there, which is somebody else's, stays.
-func (d *Dir) RemoveTree(name string) error {
-	err := d.Remove(name)
-	if !errors.Is(err, syscall.ENOTEMPTY) {
-		return err
-	}
-	sub, err := d.Open(name)
-	if err != nil {
-		return err
-	}
-	defer sub.f.Close()
-	names, err := sub.f.Readdirnames(-1)
-	errs := []error{err}
-	for _, n := range names {
-		errs = append(errs, sub.RemoveTree(n))
-	}
-	return errors.Join(append(errs, d.Remove(name))...)
 }
 
 // wrap says of the error of a system call what it was called for.

@@ -12,17 +12,19 @@ const maxPath = 4096 // PATH_MAX of Linux
 
 // A Stat describes a file.
 type Stat struct {
-	Mode    fs.FileMode // of the types only directory and symbolic link
-	Owner   uint32      // the user
-	Links   uint64
-	Changed time.Time // what is in it
-	Device  uint64    // of the file system
+	Mode      fs.FileMode // of the types only directory and symbolic link
+	Owner     uint32      // the user
+	Links     uint64
+	Changed   time.Time // what is in it
+	Inode     uint64
+	Device    uint64 // of the file system
+	MountRoot bool   // something is mounted on it; never before Linux 5.8
 }
 
 // statAt describes what is at name below the directory fd, links not followed.
 func statAt(fd int, name string) (Stat, error) {
-	var st unix.Stat_t
-	err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	var st unix.Statx_t
+	err := unix.Statx(fd, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &st)
 	mode := fs.FileMode(st.Mode & 0o777)
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
@@ -33,7 +35,20 @@ func statAt(fd int, name string) (Stat, error) {
 	if st.Mode&unix.S_ISVTX != 0 {
 		mode |= fs.ModeSticky
 	}
-	return Stat{mode, st.Uid, uint64(st.Nlink), time.Unix(st.Mtim.Unix()), uint64(st.Dev)}, err
+	return Stat{
+		Mode: mode, Owner: st.Uid, Links: uint64(st.Nlink), Changed: time.Unix(st.Mtime.Sec, int64(st.Mtime.Nsec)),
+		Inode: st.Ino, Device: unix.Mkdev(st.Dev_major, st.Dev_minor),
+		MountRoot: st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,
+	}, err
+}
+
+// statPath describes what is at path, links in it followed but for the last.
+func statPath(path string) (Stat, error) {
+	st, err := statAt(unix.AT_FDCWD, path)
+	if err != nil {
+		return st, &os.PathError{Op: "statx", Path: path, Err: err}
+	}
+	return st, nil
 }
 
 // IsBPF reports whether the directory lies on a bpffs.
@@ -94,4 +109,10 @@ func readlinkAt(fd int, name string) (string, error) {
 // renameAt renames what is at from to to, both below the directory fd.
 func renameAt(fd int, from, to string) error {
 	return unix.Renameat(fd, from, fd, to)
+}
+
+// moveAt moves what is at from below one directory to the name to below another,
+// where nothing may be.
+func moveAt(fromFD int, from string, toFD int, to string) error {
+	return unix.Renameat2(fromFD, from, toFD, to, unix.RENAME_NOREPLACE)
 }

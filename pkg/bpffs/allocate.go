@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
@@ -20,7 +21,7 @@ import (
 // directory.
 func (e *Endpoints) Allocate(a Attachment, prefix string, names ...string) (id uint16, isNew bool, err error) {
 	maps, err := NewMapDir(e.Root(), prefix)
-	if err := errors.Join(err, a.Check(), checkMapNames(names)); err != nil {
+	if err := errlist.Join(err, a.Check(), checkMapNames(names)); err != nil {
 		return 0, false, e.in(err)
 	}
 	id, isNew, err = e.allocate(a, maps, names)
@@ -52,7 +53,7 @@ func (e *Endpoints) allocate(a Attachment, maps MapDir, names []string) (id uint
 		return 0, false, err
 	}
 	if err := e.insert(a, id, pins); err != nil {
-		return 0, false, errors.Join(fmt.Errorf("recording endpoint %d: %w", id, err), e.clearScratch(), e.release(a))
+		return 0, false, errlist.Join(fmt.Errorf("recording endpoint %d: %w", id, err), e.clearScratch(), e.release(a))
 	}
 	return id, true, nil
 }
@@ -148,6 +149,17 @@ func (e *Endpoints) extend(r record, pins pinGroup) error {
 	return r.addPins(missing)
 }
 
+// IsRecorded reports whether anything tells of the attachment in the bpffs at root,
+// without waiting for anybody. It is a hint: only the open records know.
+func IsRecorded(root string, a Attachment) bool {
+	top, err := openTop(root)
+	if err != nil {
+		return false
+	}
+	defer top.Close()
+	return top.mayHave(a)
+}
+
 // Details are what the runtime says of an endpoint's container, kept for people
 // who look for it. Nothing else depends on them.
 type Details struct {
@@ -156,7 +168,8 @@ type Details struct {
 }
 
 // SetDetails records the details of the endpoint id in place of earlier ones. What
-// is empty in d, or longer than any path can be, is left as it was.
+// is empty in d, or longer than any path can be, is left as it was. A call with a
+// network namespace changes the [Stamp].
 func (e *Endpoints) SetDetails(id uint16, d Details) error {
 	return e.in(e.record(id).setDetails(d))
 }

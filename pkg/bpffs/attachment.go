@@ -36,6 +36,12 @@ func (a Attachment) Check() error {
 	return nil
 }
 
+// CheckNetwork reports why there can be no record of an attachment to the network,
+// see [Attachment.Check].
+func CheckNetwork(name string) error {
+	return checkName(escape(name))
+}
+
 // path returns the three names that stand for the attachment.
 func (a Attachment) path() string {
 	return path.Join(escape(a.Network), escape(a.ContainerID), escape(a.IfName))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/flock"
@@ -50,7 +51,7 @@ const (
 // and pins. An open Endpoints has them to itself: no other process can open them
 // until Close. It is not safe for use by several goroutines.
 type Endpoints struct {
-	root   *owned.Dir
+	root   *rootDir
 	cni    *owned.Dir // the directory of the records
 	index  index
 	unlock func() // which also closes cni
@@ -75,7 +76,7 @@ func OpenEndpoints(ctx context.Context, root string) (*Endpoints, error) {
 }
 
 func openRoot(ctx context.Context, root string, create bool) (*Endpoints, error) {
-	top, _, err := openTop(root)
+	top, err := openTop(root)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func openRoot(ctx context.Context, root string, create bool) (*Endpoints, error)
 }
 
 // openEndpoints opens the records below top, which it closes if it cannot.
-func openEndpoints(ctx context.Context, top *owned.Dir, create bool) (*Endpoints, error) {
+func openEndpoints(ctx context.Context, top *rootDir, create bool) (*Endpoints, error) {
 	e := &Endpoints{root: top}
 	err := e.open(ctx, create)
 	if err == nil {
@@ -99,6 +100,20 @@ func openEndpoints(ctx context.Context, top *owned.Dir, create bool) (*Endpoints
 
 // Root returns the root of the bpffs, without symbolic links.
 func (e *Endpoints) Root() string { return e.root.Path(".") }
+
+// CheckWay reports, as [ErrUnsafe], which other user can change where the path of
+// the root leads, or detach what is mounted there.
+func (e *Endpoints) CheckWay() error { return e.in(e.root.way.Unsafe) }
+
+// Pause gives the records back for as long as others want them, and opens them
+// again. Whoever has much to do calls it between portions, so that no ADD waits
+// long. [ErrLocked] if the records could not be had again in time, or are others by
+// then; only Close is left to be called after an error.
+func (e *Endpoints) Pause(ctx context.Context) error {
+	e.unlock()
+	e.unlock = nil
+	return e.in(e.lock(ctx, flock.Politely))
+}
 
 // Close lets others open the records.
 func (e *Endpoints) Close() error {
@@ -134,13 +149,26 @@ func (e *Endpoints) open(ctx context.Context, create bool) error {
 	if err := check(recordsDir); err != nil {
 		return absentRecords(err)
 	}
-	if err := e.lock(ctx); err != nil {
+	if err := e.lock(ctx, flock.File); err != nil {
 		return absentRecords(err)
 	}
 	if err := e.checkLayout(create); err != nil {
 		return err
 	}
+	if err := e.checkMounted(); err != nil {
+		return err
+	}
 	return e.clearScratch()
+}
+
+// checkMounted reports that something is mounted on a part of the records.
+func (e *Endpoints) checkMounted() error {
+	for _, name := range []string{endpointsDir, attachmentsDir} {
+		if err := e.cni.Check(name); errors.Is(err, ErrMounted) {
+			return err
+		}
+	}
+	return nil
 }
 
 // absentRecords is the error of a look at the directory of the records.
@@ -153,12 +181,12 @@ func absentRecords(err error) error {
 
 // lock opens the directory of the records and locks it. While this process waited,
 // the bpffs may have been unmounted and another mounted in its place.
-func (e *Endpoints) lock(ctx context.Context) error {
+func (e *Endpoints) lock(ctx context.Context, take func(context.Context, *os.File) (func(), error)) error {
 	cni, err := e.root.Open(recordsDir)
 	if err != nil {
 		return err
 	}
-	unlock, err := flock.File(ctx, cni.File())
+	unlock, err := take(ctx, cni.File())
 	if err != nil {
 		return err
 	}

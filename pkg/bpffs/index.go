@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
@@ -16,6 +17,29 @@ type index struct {
 }
 
 func indexPath(a Attachment) string { return path.Join(attachmentsDir, a.path()) }
+
+// mayHave reports whether there is any trace of the attachment, or of a process that
+// was killed, in the records below the root, without opening them. It says so, too,
+// where it cannot look.
+func (r *rootDir) mayHave(a Attachment) bool {
+	if a.Check() != nil {
+		return false
+	}
+	if r.Check(recordsDir) != nil {
+		return true // whoever opens the records can say more
+	}
+	container := path.Dir(path.Join(recordsDir, indexPath(a)))
+	for _, name := range []string{path.Join(recordsDir, scratchDir), container} {
+		if found, err := r.Exists(name); found || err != nil {
+			return true
+		}
+	}
+	network, err := r.Stat(path.Dir(container))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	return err != nil || network.Links == owned.EmptyLinks
+}
 
 // lookUp returns the ID to which the index leads, 0 if it has no entry.
 func (x index) lookUp(a Attachment) (uint16, error) {
@@ -53,43 +77,39 @@ func (x index) remove(a Attachment) error {
 			return err
 		}
 	}
-	container := path.Dir(entry)
-	return errors.Join(x.cni.RemoveEmpty(container), x.cni.RemoveEmpty(path.Dir(container)))
+	return x.prune(a.Network, a.ContainerID)
 }
 
-// prune removes the containers without an interface from a network, and the
-// network if it has none.
-func (x index) prune(network string) error {
-	dir := path.Join(attachmentsDir, escape(network))
-	names, err := x.cni.List(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+// prune removes the container from a network if it has no interface, and the
+// network if it has no container.
+func (x index) prune(network, container string) error {
+	return errlist.Join(x.cni.RemoveEmpty(path.Join(attachmentsDir, escape(network), escape(container))), x.pruneNetwork(network))
+}
+
+// pruneNetwork removes the network if it has no container.
+func (x index) pruneNetwork(network string) error {
+	if checkName(escape(network)) != nil {
 		return nil
 	}
-	errs := []error{err}
-	for _, name := range names {
-		errs = append(errs, x.cni.RemoveEmpty(path.Join(dir, name)))
-	}
-	return errors.Join(append(errs, x.cni.RemoveEmpty(dir))...)
+	return x.cni.RemoveEmpty(path.Join(attachmentsDir, escape(network)))
 }
 
-// attachments returns those to the network. Names that this package did not write
-// are reported in the error, beside the attachments that are whole.
-func (x index) attachments(network string) ([]Attachment, error) {
+// containers returns those that have attachments to the network. Names that this
+// package did not write are reported in the error, beside the others.
+func (x index) containers(network string) ([]string, error) {
 	if checkName(escape(network)) != nil {
 		return nil, nil
 	}
-	var all []Attachment
-	dir := path.Join(attachmentsDir, escape(network))
-	containers, err := x.list(dir)
-	errs := []error{err}
-	for _, container := range containers {
-		names, err := x.list(path.Join(dir, escape(container)))
-		errs = append(errs, err)
-		for _, name := range names {
-			all = append(all, Attachment{network, container, name})
-		}
+	return x.list(path.Join(attachmentsDir, escape(network)))
+}
+
+// attachments returns those of the container to the network.
+func (x index) attachments(network, container string) (all []Attachment, err error) {
+	names, err := x.list(path.Join(attachmentsDir, escape(network), escape(container)))
+	for _, name := range names {
+		all = append(all, Attachment{network, container, name})
 	}
-	return all, errors.Join(errs...)
+	return all, err
 }
 
 // list returns the original strings of the names in dir; none if it is missing.
@@ -107,5 +127,5 @@ func (x index) list(dir string) (found []string, err error) {
 		}
 		found = append(found, s)
 	}
-	return found, errors.Join(errs...)
+	return found, errlist.Join(errs...)
 }

@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
+	"github.com/cni-bpffs/cni-bpffs/internal/flock"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
@@ -50,7 +53,7 @@ func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 	if err != nil {
 		return seen, err
 	}
-	top, _, err := openTop(root)
+	top, err := openTop(root)
 	if errors.Is(err, ErrNotMounted) {
 		return seen, nil
 	}
@@ -63,13 +66,13 @@ func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return seen, e.in(err)
 	}
-	i := inspector{e, &seen}
+	i := &inspector{e, ctx, &seen, time.Now()}
 	if err == nil {
-		err = errors.Join(i.records(), i.indexBelow(attachmentsDir))
+		err = errlist.Join(i.records(), i.indexBelow(attachmentsDir))
 	} else {
 		err = nil
 	}
-	return seen, e.in(errors.Join(err, i.mapDir(maps)))
+	return seen, e.in(errlist.Join(err, i.mapDir(maps)))
 }
 
 // openAsIs is open for whoever only looks.
@@ -80,7 +83,7 @@ func (e *Endpoints) openAsIs(ctx context.Context) error {
 	if err := e.root.Check(recordsDir); err != nil {
 		return err
 	}
-	if err := e.lock(ctx); err != nil {
+	if err := e.lock(ctx, flock.File); err != nil {
 		return err
 	}
 	names, err := e.cni.List(".")
@@ -93,16 +96,36 @@ func (e *Endpoints) openAsIs(ctx context.Context) error {
 // An inspector looks through open records and tells what it has seen.
 type inspector struct {
 	*Endpoints
-	seen *Inspection
+
+	ctx   context.Context //nolint:containedctx // of the call of Inspect, which it is
+	seen  *Inspection
+	since time.Time // others could not have the records
 }
 
-func (i inspector) records() error {
+// letOthers gives the records back once in a while. What changes in between may
+// look wrong: whoever repairs a node looks twice.
+func (i *inspector) letOthers() error {
+	if time.Since(i.since) < portion {
+		return nil
+	}
+	err := i.Pause(i.ctx)
+	i.since = time.Now()
+	return err
+}
+
+func (i *inspector) records() error {
 	names, err := i.recordNames()
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
+		if err := i.letOthers(); err != nil {
+			return err
+		}
 		ep, err := i.read(name)
+		if found, ferr := i.cni.Exists(path.Join(endpointsDir, name)); ferr == nil && !found {
+			continue // released since it was listed
+		}
 		if err != nil {
 			i.seen.Unreadable = append(i.seen.Unreadable, BadRecord{i.cni.Path(path.Join(endpointsDir, name)), err})
 			continue
@@ -126,7 +149,7 @@ func (i inspector) records() error {
 }
 
 // indexBelow looks at the directory name of the index and those below it.
-func (i inspector) indexBelow(name string) error {
+func (i *inspector) indexBelow(name string) error {
 	names, err := i.cni.List(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -137,9 +160,13 @@ func (i inspector) indexBelow(name string) error {
 	errs := []error{err}
 	slices.Sort(names)
 	for _, n := range names {
+		if err := i.letOthers(); err != nil {
+			return err
+		}
 		entry := path.Join(name, n)
 		st, err := i.cni.Stat(entry)
 		switch {
+		case errors.Is(err, fs.ErrNotExist): // gone since it was listed
 		case err != nil:
 			errs = append(errs, err)
 		case st.Mode.IsDir():
@@ -148,11 +175,11 @@ func (i inspector) indexBelow(name string) error {
 			i.seen.Unconfirmed = append(i.seen.Unconfirmed, i.cni.Path(entry))
 		}
 	}
-	return errors.Join(errs...)
+	return errlist.Join(errs...)
 }
 
 // confirmed reports whether a record has the attachment of an entry of the index.
-func (i inspector) confirmed(entry string) bool {
+func (i *inspector) confirmed(entry string) bool {
 	name, err := i.cni.Readlink(entry)
 	if err != nil {
 		return false
@@ -167,7 +194,7 @@ func (i inspector) confirmed(entry string) bool {
 
 // mapDir compares the map directory with the records. With a record that cannot be
 // read it cannot be known whose a pin is with that ID.
-func (i inspector) mapDir(maps MapDir) error {
+func (i *inspector) mapDir(maps MapDir) error {
 	err := owned.Walk(maps.Prefix(), i.root.Check)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) {
 		return nil // what is not ours is not looked into; UnsafeDirs tells of it

@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 )
 
 // An Endpoint is one record.
@@ -65,7 +67,7 @@ func (e *Endpoints) IDs() (ids []uint16, err error) {
 		}
 		ids = append(ids, id)
 	}
-	return ids, e.in(errors.Join(errs...))
+	return ids, e.in(errlist.Join(errs...))
 }
 
 // Endpoint returns the endpoint that has the ID, [ErrNoEndpoint] if it has no
@@ -97,11 +99,11 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 	if ep.Details, err = r.details(); err != nil {
 		return ep, err
 	}
-	owner, err := e.cni.Stat(r.link(ownerLink))
+	made, err := r.made()
 	if err != nil {
 		return ep, err
 	}
-	ep.Created = owner.Changed
+	ep.Created = made.Changed
 	groups, err := r.pins()
 	if err != nil {
 		return ep, err
@@ -119,7 +121,13 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 // Attachments returns the attachments to the network that have a record, or are
 // left in the index by a process that was killed. Names that this package did
 // not write are reported in the error, beside the attachments that are whole.
-func (e *Endpoints) Attachments(network string) ([]Attachment, error) {
-	all, err := e.index.attachments(network)
-	return all, e.in(err)
+func (e *Endpoints) Attachments(network string) (all []Attachment, err error) {
+	containers, err := e.index.containers(network)
+	errs := []error{err}
+	for _, container := range containers {
+		some, err := e.index.attachments(network, container)
+		all = append(all, some...)
+		errs = append(errs, err)
+	}
+	return all, e.in(errlist.Join(errs...))
 }

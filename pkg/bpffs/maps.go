@@ -15,6 +15,8 @@ import (
 var (
 	// ErrMapRefused: the kernel did not create or pin a map.
 	ErrMapRefused = errors.New("the kernel refused the map")
+	// ErrNoMap: a map is not pinned, and was not created to be.
+	ErrNoMap = errors.New("there is no map to pin")
 	// ErrMapShape: what is pinned is not a map of the declared shape.
 	ErrMapShape = errors.New("what is pinned there has another shape")
 )
@@ -28,66 +30,107 @@ type MapDecl struct {
 // Typed reports whether the map is created here.
 func (d MapDecl) Typed() bool { return d.Spec.Type != 0 }
 
-// CreateMaps creates and pins the declared maps of the endpoint id that have a
-// type, in the map directory prefix. Their names must have been given to
-// [Endpoints.Allocate] with the same prefix. A map that is pinned already in the
-// declared shape is kept with its contents.
+// Maps are maps that are created, but not pinned: they are gone when they are
+// closed.
+type Maps struct {
+	files map[string]*os.File // by their declared names
+}
+
+// NewMaps creates the declared maps that have a type, all or none. A large one takes
+// seconds: call it before the records are opened, so that nobody waits for it.
 //
-// It does all or nothing: after an error the maps that this call made are gone.
-// [ErrMapShape] if something else is pinned, [ErrMapRefused] with the reason of
-// the kernel. Needs CAP_BPF, for some types also CAP_NET_ADMIN.
-func (e *Endpoints) CreateMaps(id uint16, prefix string, decls []MapDecl) error {
+// [ErrMapRefused] with the reason of the kernel. Needs CAP_BPF, for some types also
+// CAP_NET_ADMIN.
+func NewMaps(decls []MapDecl) (*Maps, error) {
+	m := &Maps{make(map[string]*os.File)}
+	for _, d := range decls {
+		if !d.Typed() {
+			continue
+		}
+		f, err := d.Spec.create(kernelName(d.Name))
+		if err != nil {
+			err = fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
+			return nil, errors.Join(err, m.Close())
+		}
+		m.files[d.Name] = f
+	}
+	return m, nil
+}
+
+// Close closes the maps. Those that were pinned stay.
+func (m *Maps) Close() error {
+	var errs []error
+	for _, f := range m.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// PinMaps makes sure that the declared maps of the endpoint id that have a type are
+// pinned in the map directory prefix. Their names must have been given to
+// [Endpoints.Allocate] with the same prefix. A map that is pinned already in the
+// declared shape is kept with its contents; for one that is not, that of made is
+// pinned: [ErrNoMap] if made is nil.
+//
+// It does all or nothing: after an error no map is pinned that was not before.
+// [ErrMapShape] if something else is pinned, [ErrMapRefused] with the reason of the
+// kernel.
+func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Maps) error {
 	maps, err := NewMapDir(e.Root(), prefix)
 	if err != nil {
 		return e.in(err)
 	}
-	var typed []MapDecl
 	var names []string
+	var missing []string
 	for _, d := range decls {
-		if d.Typed() {
-			typed = append(typed, d)
-			names = append(names, d.Name)
+		if !d.Typed() {
+			continue
+		}
+		names = append(names, d.Name)
+		err := e.checkPin(maps, id, d)
+		if errors.Is(err, fs.ErrNotExist) {
+			missing = append(missing, d.Name)
+		} else if err != nil {
+			return e.in(err)
 		}
 	}
-	if len(typed) == 0 {
+	if len(names) == 0 {
 		return nil
+	}
+	if len(missing) > 0 && made == nil {
+		return e.in(fmt.Errorf("%w: %s", ErrNoMap, missing[0]))
 	}
 	if err := e.record(id).setMaps(names); err != nil {
 		return e.in(err)
 	}
-	return e.in(e.createAll(id, maps, typed))
+	return e.in(e.pinAll(id, maps, missing, made))
 }
 
-func (e *Endpoints) createAll(id uint16, maps MapDir, typed []MapDecl) error {
-	var made []string
-	for _, d := range typed {
-		isNew, err := d.createAt(maps, id)
-		if err != nil {
-			return errors.Join(err, e.unpin(maps.Prefix(), made))
+func (e *Endpoints) pinAll(id uint16, maps MapDir, names []string, made *Maps) error {
+	var pinned []string
+	for _, name := range names {
+		where := maps.LocalMapPath(name, id)
+		if err := bpf.Pin(made.files[name], where); err != nil {
+			err = fmt.Errorf("pinning the map %s: %w: %w%s", where, ErrMapRefused, err, whyRefused(err))
+			return errors.Join(err, e.unpin(maps.Prefix(), pinned))
 		}
-		if isNew {
-			made = append(made, LocalMapName(d.Name, id))
-		}
+		pinned = append(pinned, LocalMapName(name, id))
 	}
 	return nil
 }
 
-// createAt makes sure that the map is pinned, and reports whether it was not.
-func (d MapDecl) createAt(maps MapDir, id uint16) (isNew bool, err error) {
-	where := maps.LocalMapPath(d.Name, id)
-	err = d.check(where)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	m, err := d.Spec.create(kernelName(d.Name, id))
-	if err == nil {
-		defer m.Close()
-		err = bpf.Pin(m, where)
-	}
+// checkPin is CheckMap below a known map directory.
+func (e *Endpoints) checkPin(maps MapDir, id uint16, d MapDecl) error {
+	file := LocalMapName(d.Name, id)
+	st, err := e.root.Stat(maps.Prefix() + "/" + file)
 	if err != nil {
-		return false, fmt.Errorf("creating the map %s (%v): %w: %w%s", where, d.Spec, ErrMapRefused, err, whyRefused(err))
+		return err
 	}
-	return true, nil
+	where := maps.MapPath(file)
+	if st.Mode&fs.ModeSymlink != 0 {
+		return fmt.Errorf("%s: %w: it is a symbolic link: remove it", where, ErrMapShape)
+	}
+	return d.check(where)
 }
 
 // CheckMap compares what is pinned for a declared map with a type, in the map
@@ -99,7 +142,7 @@ func (e *Endpoints) CheckMap(id uint16, prefix string, d MapDecl) error {
 	if err != nil {
 		return e.in(err)
 	}
-	return e.in(d.check(maps.LocalMapPath(d.Name, id)))
+	return e.in(e.checkPin(maps, id, d))
 }
 
 func (d MapDecl) check(where string) error {
@@ -143,19 +186,19 @@ func (s MapSpec) create(name string) (*os.File, error) {
 	return m, nil
 }
 
-// kernelName returns the name that the map of the endpoint id gets in the
-// kernel, which bpftool shows: the file name where that fits into 15 bytes, else
-// the start of it and the ID, with '_' for what the kernel does not take.
-func kernelName(name string, id uint16) string {
-	if most := bpf.MaxName - len(idDigits); len(name) > most {
-		name = name[:most]
+// kernelName returns the name that a map gets in the kernel, which bpftool shows:
+// its declared name, cut to 15 bytes, with '_' for what the kernel does not take.
+// The endpoint ID is not in it, for it is not known yet when the map is created.
+func kernelName(name string) string {
+	if len(name) > bpf.MaxName {
+		name = name[:bpf.MaxName]
 	}
 	return strings.Map(func(r rune) rune {
 		if r < 128 && (r == '_' || '0' <= r && r <= '9' || 'a' <= r|0x20 && r|0x20 <= 'z') {
 			return r
 		}
 		return '_'
-	}, LocalMapName(name, id))
+	}, name)
 }
 
 // MapInfo is what the kernel says of a map.
@@ -193,6 +236,9 @@ func ReadMap(path string) (MapInfo, error) {
 // whyRefused explains the errors that the kernel gives for several reasons.
 func whyRefused(err error) string {
 	switch {
+	case errors.Is(err, fs.ErrPermission) && (hasCapability(capBPF) || hasCapability(capSysAdmin)):
+		return " (this process has CAP_BPF: it lacks CAP_NET_ADMIN, which some types need, or a seccomp profile, a security module " +
+			"or before Linux 5.11 RLIMIT_MEMLOCK refuses it)"
 	case errors.Is(err, fs.ErrPermission):
 		return " (it needs CAP_BPF, for some types CAP_NET_ADMIN, or before Linux 5.11 a higher RLIMIT_MEMLOCK)"
 	case errors.Is(err, syscall.EINVAL):

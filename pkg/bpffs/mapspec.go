@@ -107,6 +107,9 @@ func (s MapSpec) checkFlags(r typeRules) error {
 	if more := s.Flags & flagsNeedMore; more != 0 {
 		return specErrorf("flags", "the flag %d needs a parameter that cannot be given here", more)
 	}
+	if lost := s.Flags & flagsOfDescriptor; lost != 0 {
+		return specErrorf("flags", "the flag %d belongs to a descriptor, and no map keeps it: leave it out", lost)
+	}
 	return nil
 }
 

@@ -48,6 +48,8 @@ const (
 	flagNoPrealloc  = 1 << 0
 	flagNoCommonLRU = 1 << 1
 	flagNUMANode    = 1 << 2
+	flagRdonly      = 1 << 3
+	flagWronly      = 1 << 4
 	flagRdonlyProg  = 1 << 7
 	flagMmapable    = 1 << 10
 	flagVtypeBTF    = 1 << 15
@@ -55,6 +57,9 @@ const (
 
 	// flagsNeedMore need a further parameter, which a MapSpec does not have.
 	flagsNeedMore = flagNUMANode | flagVtypeBTF | flagTokenFD
+	// flagsOfDescriptor are about the descriptor that creation returns; the map does
+	// not keep them.
+	flagsOfDescriptor = flagRdonly | flagWronly
 )
 
 // What MaxEntries may be.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/flock"
+	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
 // LockTimeout is how long a call waits for a lock that another process holds, if
@@ -38,14 +39,20 @@ func Mount(ctx context.Context, r Roots) (MountPoint, error) {
 	return r.use(func(root string) (MountPoint, error) { return mountRoot(ctx, root) })
 }
 
-func mountRoot(ctx context.Context, root string) (m MountPoint, err error) {
-	if m.Path, err = makeDir(root); err != nil {
+func mountRoot(ctx context.Context, root string) (MountPoint, error) {
+	m := MountPoint{Path: root}
+	way, err := followSafely(root)
+	if err == nil && way.Missing {
+		way, err = makeDir(way.Path)
+	}
+	if err != nil {
 		return m, err
 	}
+	m.Path = way.Path
 	if ok, err := isMounted(m.Path); ok || err != nil {
 		return m, err
 	}
-	unlock, err := flock.Dir(ctx, m.Path)
+	dir, unlock, err := flock.Dir(ctx, m.Path)
 	if err != nil {
 		return m, err
 	}
@@ -57,20 +64,35 @@ func mountRoot(ctx context.Context, root string) (m MountPoint, err error) {
 		return m, err
 	}
 	m.New = true
-	return m, mountNew(m.Path)
+	return m, mountNew(dir)
 }
 
-// makeDir creates the directory path if it is missing and returns its path
-// without symbolic links, as mount tables show it.
-func makeDir(path string) (string, error) {
-	resolved, there, err := resolveDir(path)
-	if err != nil || there {
-		return resolved, err
+// followSafely is follow for whoever means to mount at the root: no other user can
+// change where it leads.
+func followSafely(root string) (owned.Way, error) {
+	way, err := follow(root)
+	if err != nil {
+		return way, err
 	}
-	if err := os.MkdirAll(resolved, 0o755); err != nil {
-		return "", fmt.Errorf("creating the mount point: %w", err)
+	if way.Missing {
+		if _, err := os.Lstat(root); err == nil {
+			return way, fmt.Errorf("%s: it is a symbolic link to %s, where nothing is: make that directory, or remove the link", root, way.Path)
+		}
 	}
-	return resolved, nil
+	return way, way.Unsafe
+}
+
+// makeDir makes the directory that is missing, and looks again how it is reached:
+// in a directory for everybody somebody else may have been faster.
+func makeDir(path string) (owned.Way, error) {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return owned.Way{}, fmt.Errorf("creating the mount point: %w", err)
+	}
+	way, err := followSafely(path)
+	if err == nil && way.Path != path {
+		err = fmt.Errorf("%w: %s leads to %s now, which somebody changed in the meantime", ErrUnsafe, path, way.Path)
+	}
+	return way, err
 }
 
 // checkEmpty reports that there is something in a directory, which a mount would
@@ -84,34 +106,28 @@ func checkEmpty(path string) error {
 	return err
 }
 
-// mountNew mounts a bpffs at path and looks at what came of it: a process that
-// does not take the lock may have mounted at the same time, and the kernel
-// ignores mount options of bpffs that it does not know.
-func mountNew(path string) error {
-	if err := mountBPF(path); err != nil {
-		return fmt.Errorf("%w (%s)", err, whyNotMounted(err))
+// mountNew mounts a bpffs on the open directory, whatever its path leads to by now,
+// and looks at what came of it: a process that does not take the lock may have
+// mounted at the same time.
+func mountNew(dir *os.File) error {
+	if err := mountBPF(dir); err != nil {
+		return fmt.Errorf("mounting a bpffs at %s: %w (%s)", dir.Name(), err, whyNotMounted(err))
 	}
-	ok, err := isMounted(path)
+	ok, err := isMounted(dir.Name())
 	if err == nil && !ok {
-		err = fmt.Errorf("%s is unmounted again just after a bpffs was mounted there", path)
+		err = fmt.Errorf("%s is unmounted again just after a bpffs was mounted there", dir.Name())
 	}
-	if err != nil {
-		return err
-	}
-	fi, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if fi.Mode().Perm() == 0o700 {
-		return nil
-	}
-	return os.Chmod(path, 0o700)
+	return err
 }
 
 func whyNotMounted(err error) string {
 	switch {
+	case errors.Is(err, fs.ErrPermission) && hasCapability(capSysAdmin):
+		return "this process has CAP_SYS_ADMIN: a seccomp profile or a security module refuses it"
 	case errors.Is(err, fs.ErrPermission):
 		return "mounting needs CAP_SYS_ADMIN in the mount namespace of the container runtime"
+	case errors.Is(err, syscall.ENOSYS):
+		return "the kernel lacks fsopen(2): it needs Linux 5.2"
 	case errors.Is(err, syscall.ENODEV):
 		return "the kernel has no BPF file system: it needs CONFIG_BPF_SYSCALL"
 	}

@@ -23,7 +23,7 @@ func UnsafeDirs(root, prefix string) (found []UnsafeDir, err error) {
 	if err != nil {
 		return nil, err
 	}
-	top, _, err := openTop(root)
+	top, err := openTop(root)
 	if errors.Is(err, ErrNotMounted) {
 		return nil, nil
 	}
@@ -44,6 +44,9 @@ func UnsafeDirs(root, prefix string) (found []UnsafeDir, err error) {
 			return fs.ErrNotExist // nothing is below it
 		}
 		return nil
+	}
+	if way := top.way; way.Unsafe != nil {
+		found = append(found, UnsafeDir{way.At, way.Dir.Mode, way.Dir.Owner, way.Unsafe})
 	}
 	check := func(name string) error { return add(name, top.Check(name)) }
 	for _, err := range []error{add(".", top.CheckTop()), check(recordsDir), owned.Walk(maps.Prefix(), check)} {

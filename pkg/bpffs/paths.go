@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -38,7 +39,7 @@ type MapDir struct {
 // look at the file system.
 func NewMapDir(root, prefix string) (MapDir, error) {
 	if root != "" {
-		if err := checkAbs(root); err != nil {
+		if err := CheckRoot(root); err != nil {
 			return MapDir{}, err
 		}
 	}
@@ -47,11 +48,32 @@ func NewMapDir(root, prefix string) (MapDir, error) {
 			return MapDir{}, err
 		}
 	}
-	d := MapDir{root, prefix}
-	if limit := maxPath - maxName - 2; len(d.Path()) > limit {
-		return MapDir{}, fmt.Errorf("map directory of %d bytes is too long, %d are the limit", len(d.Path()), limit)
+	return MapDir{root, prefix}, nil
+}
+
+// The longest root and map prefix, in bytes: together with the longest name they
+// are a path.
+const (
+	maxRoot   = 3072
+	maxPrefix = maxPath - maxRoot - maxName - 3
+)
+
+// CheckRoot reports why the path cannot be the root of a bpffs, as far as can be
+// said without looking at the file system: it is not absolute, it has ".." in it,
+// which means one thing before links are followed and another after, it has a zero
+// byte, or it is longer than 3,072 bytes.
+func CheckRoot(root string) error {
+	switch {
+	case !filepath.IsAbs(root):
+		return fmt.Errorf("bpffs root %.300q is not an absolute path", root)
+	case slices.Contains(strings.Split(root, "/"), ".."):
+		return fmt.Errorf("bpffs root %.300q has .. in it: write the path that is meant", root)
+	case strings.ContainsRune(root, 0):
+		return fmt.Errorf("bpffs root %.300q has a zero byte, as no path has", root)
+	case len(root) > maxRoot:
+		return fmt.Errorf("bpffs root %.100q… of %d bytes is too long, %d are the limit", root, len(root), maxRoot)
 	}
-	return d, nil
+	return nil
 }
 
 func checkPrefix(prefix string) error {
@@ -59,6 +81,9 @@ func checkPrefix(prefix string) error {
 		if err := checkName(name); err != nil {
 			return fmt.Errorf("map prefix %q: %w", prefix, err)
 		}
+	}
+	if len(prefix) > maxPrefix {
+		return fmt.Errorf("map prefix of %d bytes is too long, %d are the limit", len(prefix), maxPrefix)
 	}
 	if top, _, _ := strings.Cut(prefix, "/"); top == recordsDir {
 		return fmt.Errorf("map prefix %q: %q below the root is kept for the records of endpoints", prefix, recordsDir)

@@ -140,17 +140,52 @@ func (r record) maps(pins []string) (made []string, err error) {
 	return made, err
 }
 
-// setDetails records d in place of earlier details.
+// setDetails records d in place of earlier details. The link of the network
+// namespace is made anew in any case: it marks the call, see [Stamp].
 func (r record) setDetails(d Details) error {
-	for _, l := range []struct{ name, target string }{{podLink, d.Pod}, {netNSLink, d.NetNS}} {
-		if l.target == "" || len(l.target) >= maxPath {
-			continue
-		}
-		if err := r.cni.SetLink(l.target, r.link(l.name)); err != nil {
+	if d.NetNS != "" && len(d.NetNS) < maxPath {
+		if err := r.renew(d.NetNS, r.link(netNSLink)); err != nil {
 			return err
 		}
 	}
+	if d.Pod != "" && len(d.Pod) < maxPath {
+		return r.cni.SetLink(d.Pod, r.link(podLink))
+	}
 	return nil
+}
+
+// renew makes the link name, instead of one that is there.
+func (r record) renew(target, name string) error {
+	err := r.cni.Symlink(target, name)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := r.cni.Remove(name); err != nil {
+		return err
+	}
+	return r.cni.Symlink(target, name)
+}
+
+// made describes what was made with the record and stays as long as it.
+func (r record) made() (owned.Stat, error) { return r.cni.Stat(r.link(ownerLink)) }
+
+// A Stamp tells a record from another one that the same attachment has later, and
+// whether details were set since.
+type Stamp struct {
+	made, set owned.Stat
+}
+
+// Stamp returns the stamp of the endpoint id: [fs.ErrNotExist] if it has no record.
+func (e *Endpoints) Stamp(id uint16) (s Stamp, err error) {
+	r := e.record(id)
+	if s.made, err = r.made(); err != nil {
+		return s, e.in(err)
+	}
+	s.set, err = r.cni.Stat(r.link(netNSLink))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // no details were set
+	}
+	return s, e.in(err)
 }
 
 // details returns what setDetails recorded.

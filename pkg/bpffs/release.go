@@ -1,10 +1,13 @@
 package bpffs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
@@ -42,7 +45,7 @@ func (e *Endpoints) remove(r record) error {
 	for _, g := range pins {
 		errs = append(errs, e.unpin(g.dir, g.files(r.id)))
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errlist.Join(errs...); err != nil {
 		return fmt.Errorf("%w of endpoint %d: %w", ErrPinStuck, r.id, err)
 	}
 	if err := e.cni.Rename(r.dir, scratchDir); err != nil {
@@ -69,21 +72,66 @@ func (e *Endpoints) unpin(dir string, names []string) error {
 	for _, name := range names {
 		errs = append(errs, maps.RemoveTree(name))
 	}
-	return errors.Join(errs...)
+	return errlist.Join(errs...)
 }
 
+// portion is how long somebody who has much to do keeps the records before others
+// can have them.
+const portion = 10 * time.Millisecond
+
 // Collect releases every attachment to the network that keep does not want, and
-// carries on past errors. It also removes what a kill left of the index.
-func (e *Endpoints) Collect(network string, keep func(Attachment) bool) error {
-	if checkName(escape(network)) != nil {
-		return nil
+// carries on past errors. It also removes what a kill left of the index. It gives
+// the records back in between, so that nobody waits for all of it; an attachment
+// that is made in the meantime, of which keep cannot know, stays.
+func (e *Endpoints) Collect(ctx context.Context, network string, keep func(Attachment) bool) error {
+	c := collector{Endpoints: e, start: time.Now(), keep: keep}
+	containers, err := e.index.containers(network)
+	errs := []error{err}
+	since := c.start
+	for _, container := range containers {
+		if time.Since(since) > portion {
+			if err := e.Pause(ctx); err != nil {
+				return errlist.Join(append(errs, err)...)
+			}
+			c.paused, since = true, time.Now()
+		}
+		errs = append(errs, c.container(network, container))
 	}
-	all, err := e.index.attachments(network)
+	return e.in(errlist.Join(append(errs, e.index.pruneNetwork(network))...))
+}
+
+// A collector collects the attachments to one network.
+type collector struct {
+	*Endpoints
+
+	start  time.Time
+	paused bool // others had the records since
+	keep   func(Attachment) bool
+}
+
+func (c collector) container(network, container string) error {
+	all, err := c.index.attachments(network, container)
 	errs := []error{err}
 	for _, a := range all {
-		if !keep(a) {
-			errs = append(errs, e.release(a))
+		if c.keep(a) || c.isYoung(a) {
+			continue
 		}
+		errs = append(errs, c.release(a))
 	}
-	return e.in(errors.Join(append(errs, e.index.prune(network))...))
+	return errlist.Join(append(errs, c.index.prune(network, container))...)
+}
+
+// isYoung reports whether the attachment may have got its endpoint since the
+// collector began. The clock of the file system is a little behind.
+func (c collector) isYoung(a Attachment) bool {
+	const behind = 10 * time.Millisecond
+	if !c.paused {
+		return false
+	}
+	id, err := c.lookUp(a)
+	if err != nil {
+		return false
+	}
+	st, err := c.record(id).made()
+	return err == nil && st.Changed.After(c.start.Add(-behind))
 }

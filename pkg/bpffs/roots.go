@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
@@ -23,6 +22,9 @@ var (
 	ErrOtherFileSystem = errors.New("another file system is mounted there")
 	// ErrStacked: several file systems are mounted on top of each other there.
 	ErrStacked = errors.New("mounts are stacked there")
+	// ErrMounted: something is mounted on a directory below the root, and hides what
+	// belongs there.
+	ErrMounted = owned.ErrMounted
 )
 
 // Roots says where a bpffs may be. The zero value means /sys/fs/bpf, and
@@ -53,30 +55,74 @@ func (r Roots) All() []string {
 	return append([]string{r.Root}, slices.DeleteFunc(roots, func(root string) bool { return root == named })...)
 }
 
-// Walk calls visit for each of the places in [Roots.All], but once for a bpffs
-// that several of them show: with the open records, which visit must not keep, or
-// with the error that [OpenEndpoints] has. The errors of visit are joined.
-func (r Roots) Walk(ctx context.Context, visit func(root string, e *Endpoints, err error) error) error {
+// Walk calls visit for each of the places in [Roots.All] as [Walk] does.
+func (r Roots) Walk(ctx context.Context, visit Visitor) error {
+	return Walk(ctx, r.All(), visit)
+}
+
+// A Visitor is called with the open records in a bpffs, which it must not keep, or
+// with the error that [OpenEndpoints] has. root is the place as it was given.
+type Visitor func(root string, e *Endpoints, err error) error
+
+// Walk calls visit for each of the places, but once for a bpffs that several of
+// them show. The errors of visit are joined.
+func Walk(ctx context.Context, roots []string, visit Visitor) error {
+	return walk(roots, func(top *rootDir) (*Endpoints, error) { return openEndpoints(ctx, top, false) }, visit)
+}
+
+// WalkTo is [Walk] for whoever looks for one attachment: where nothing tells of it,
+// the error is [ErrNoEndpoint], and nobody is waited for.
+func WalkTo(ctx context.Context, roots []string, a Attachment, visit Visitor) error {
+	return walk(roots, func(top *rootDir) (*Endpoints, error) {
+		if !top.mayHave(a) {
+			return nil, errors.Join(noEndpoint(a, nil), top.Close())
+		}
+		return openEndpoints(ctx, top, false)
+	}, visit)
+}
+
+func walk(roots []string, open func(*rootDir) (*Endpoints, error), visit Visitor) error {
 	var errs []error
 	seen := make(map[uint64]bool)
-	for _, root := range r.All() {
-		top, device, err := openTop(root)
+	for _, root := range roots {
+		top, err := openTop(root)
 		if err != nil {
 			errs = append(errs, visit(root, nil, err))
 			continue
 		}
-		if seen[device] {
+		if seen[top.Device()] {
 			top.Close() //nolint:errcheck // it was only read
 			continue
 		}
-		seen[device] = true
-		e, err := openEndpoints(ctx, top, false)
+		seen[top.Device()] = true
+		e, err := open(top)
 		errs = append(errs, visit(root, e, err))
 		if err == nil {
 			errs = append(errs, e.Close())
 		}
 	}
-	return errors.Join(errs...)
+	return errlist.Join(errs...)
+}
+
+// RootOf returns the root of the bpffs that the path of a local map leads into: the
+// directory above it with another file system above itself. It does not read the
+// mount table, and looks at nothing but devices. [ErrNotMounted] if the path leads
+// into no bpffs.
+func RootOf(mapPath string) (string, error) {
+	dir := filepath.Dir(mapPath)
+	if ok, err := isBPF(dir); !ok {
+		return "", errors.Join(notMounted(dir, err), err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		inside, err := deviceOf(dir)
+		if err != nil {
+			return "", err
+		}
+		above, err := deviceOf(filepath.Dir(dir))
+		if err != nil || inside != above || dir == "/" {
+			return dir, err
+		}
+	}
 }
 
 // use calls do with the root, or with the default, and with the fallback if
@@ -97,29 +143,47 @@ func (r Roots) use(do func(root string) (MountPoint, error)) (MountPoint, error)
 	return m, nil
 }
 
-// openTop opens the root of a bpffs, whose path is without symbolic links then, and
-// returns its device. It looks at what it has opened, for the bpffs may be unmounted
-// at any time, and what it covered is not ours. [ErrStacked] if something hides a
-// bpffs there.
-func openTop(root string) (top *owned.Dir, device uint64, err error) {
-	path, there, err := resolveDir(root)
-	if err == nil && there {
-		top, err = owned.Open(path)
-	}
-	if owned.IsAbsent(err) || err == nil && !there {
-		return nil, 0, notMounted(root, err)
+// A rootDir is the open root of a bpffs, whose path is without symbolic links.
+type rootDir struct {
+	*owned.Dir
+
+	way owned.Way // by which it was found
+}
+
+// openTop opens the root of a bpffs. It looks at what it has opened, for the bpffs
+// may be unmounted at any time, and what it covered is not ours. [ErrStacked] if
+// something hides a bpffs there.
+func openTop(root string) (*rootDir, error) {
+	way, err := follow(root)
+	if owned.IsAbsent(err) || err == nil && way.Missing {
+		return nil, notMounted(root, err)
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	st, err := top.Stat(".")
+	dir, err := owned.Open(way.Path)
+	if owned.IsAbsent(err) {
+		return nil, notMounted(root, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := checkBPF(dir); err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return &rootDir{dir, way}, nil
+}
+
+// follow returns where the path of a root leads.
+func follow(root string) (owned.Way, error) {
+	if err := CheckRoot(root); err != nil {
+		return owned.Way{}, err
+	}
+	way, err := owned.Follow(root)
 	if err == nil {
-		err = checkBPF(top)
+		err = CheckRoot(way.Path)
 	}
-	if err != nil {
-		return nil, 0, errors.Join(err, top.Close())
-	}
-	return top, st.Device, nil
+	return way, err
 }
 
 // checkBPF reports that a directory is not on a bpffs, and if so, that it hides one.
@@ -151,34 +215,6 @@ func notMounted(path string, reason error) error {
 	return fmt.Errorf("%s: %w there", path, ErrNotMounted)
 }
 
-// resolveDir returns the path of a directory without symbolic links, and whether
-// it is there; what is missing at the end of the path stays as it is.
-func resolveDir(path string) (resolved string, there bool, err error) {
-	if err := checkAbs(path); err != nil {
-		return "", false, err
-	}
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		parent, _, err := resolveDir(filepath.Dir(path))
-		return filepath.Join(parent, filepath.Base(path)), false, err
-	}
-	fi, err := os.Stat(path)
-	if err != nil {
-		return "", false, err
-	}
-	if !fi.IsDir() {
-		return "", false, &os.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
-	}
-	resolved, err = filepath.EvalSymlinks(path)
-	return resolved, true, err
-}
-
-func checkAbs(path string) error {
-	if !filepath.IsAbs(path) {
-		return fmt.Errorf("bpffs root %q is not an absolute path", path)
-	}
-	return nil
-}
-
 // isMounted reports whether a bpffs is all that is mounted at path. Anything
 // else but nothing is an error.
 func isMounted(path string) (bool, error) {
@@ -208,24 +244,30 @@ const (
 	stacked                // whole file systems on top of each other
 )
 
-// stateOf decides the state of a mount point from its layers. A hidden layer that
-// is a part of a file system, such as the bind of sysfs that "ip netns exec"
-// leaves below a new bpffs, does not make a stack; a hidden bpffs always does.
+// stateOf decides the state of a mount point from its layers. What a mount is, its
+// device says: a file system bound onto itself is one, and hides nothing. Nor does
+// a hidden part of a file system make a stack, such as the bind of sysfs that "ip
+// netns exec" leaves below a new bpffs, or an autofs that led to the mount; a
+// hidden bpffs always does.
 func stateOf(layers []mounts.Layer) state {
-	whole, hidden := 0, false
-	for i, l := range layers {
-		if l.Root != "/" {
+	if len(layers) == 0 {
+		return unmounted
+	}
+	visible := layers[0]
+	whole := make(map[uint64]bool)
+	hidden := false
+	for _, l := range layers {
+		if l.Root != "/" || l.FSType == "autofs" {
 			continue
 		}
-		whole++
-		hidden = hidden || i > 0 && l.FSType == fsType
+		whole[l.Device] = true
+		same := l.Device == visible.Device && l.Root == visible.Root
+		hidden = hidden || l.FSType == fsType && !same
 	}
 	switch {
-	case len(layers) == 0:
-		return unmounted
-	case whole > 1 || hidden:
+	case len(whole) > 1 || hidden:
 		return stacked
-	case layers[0].FSType != fsType:
+	case visible.FSType != fsType:
 		return foreign
 	}
 	return mounted

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
@@ -16,40 +18,64 @@ func CheckMount(r Roots) (MountPoint, error) {
 	return r.use(checkRoot)
 }
 
-func checkRoot(root string) (m MountPoint, err error) {
-	path, there, err := resolveDir(root)
+func checkRoot(root string) (MountPoint, error) {
+	m := MountPoint{Path: root}
+	way, err := followSafely(root)
 	if err != nil {
-		return MountPoint{Path: root}, err
+		return m, err
 	}
-	m.Path = path
-	if there {
-		if ok, err := isMounted(path); ok || err != nil {
-			return m, err
+	m.Path = way.Path
+	if way.Missing {
+		err = checkMakeable(way.Path)
+	} else {
+		var ok bool
+		if ok, err = isMounted(m.Path); ok {
+			return m, nil
 		}
-		if err := checkEmpty(path); err != nil {
-			return m, err
+		if err == nil {
+			err = checkEmpty(m.Path)
 		}
 	}
 	m.New = true
-	if err := canMountBPF(); err != nil {
-		return m, fmt.Errorf("mounting a bpffs at %s: %w (%s)", path, err, whyNotMounted(err))
+	if err != nil {
+		return m, err
+	}
+	if err := canMakeBPF(); err != nil {
+		return m, fmt.Errorf("mounting a bpffs at %s: %w (%s)", m.Path, err, whyNotMounted(err))
 	}
 	return m, nil
+}
+
+// checkMakeable reports why the directory path, which is missing, could not be
+// made. A file system can refuse it all the same, when it is full for example.
+func checkMakeable(path string) error {
+	for parent := filepath.Dir(path); ; parent = filepath.Dir(parent) {
+		_, err := os.Stat(parent)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = canMakeDir(parent)
+		}
+		if err != nil {
+			return fmt.Errorf("creating the mount point %s: %w", path, err)
+		}
+		return nil
+	}
 }
 
 // CheckEndpoints reports why [CreateEndpoints] or [Endpoints.Allocate] with this
 // map prefix would fail in the bpffs at root. It makes nothing: what is missing is
 // no reason, not even the bpffs.
 func CheckEndpoints(ctx context.Context, root, prefix string) error {
-	top, _, err := openTop(root)
+	top, err := openTop(root)
 	if errors.Is(err, ErrNotMounted) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	err = errors.Join(checkDirs(top, prefix), top.CheckWritable())
-	if err := errors.Join(err, top.Close()); err != nil {
+	if err := errors.Join(top.checkDirs(prefix), top.CheckWritable(), top.Close()); err != nil {
 		return err
 	}
 	e, err := OpenEndpoints(ctx, root)
@@ -67,10 +93,11 @@ func CheckEndpoints(ctx context.Context, root, prefix string) error {
 	return err
 }
 
-// CheckDirs reports, as [ErrUnsafe], why others can change the bpffs at root or the
-// map directory in it. What is missing is safe.
+// CheckDirs reports why others can change the bpffs at root, the way to it, or the
+// map directory in it ([ErrUnsafe]), or that something is mounted on the map
+// directory ([ErrMounted]). What is missing is safe.
 func CheckDirs(root, prefix string) error {
-	top, _, err := openTop(root)
+	top, err := openTop(root)
 	if errors.Is(err, ErrNotMounted) {
 		return nil
 	}
@@ -78,18 +105,21 @@ func CheckDirs(root, prefix string) error {
 		return err
 	}
 	defer top.Close()
-	return checkDirs(top, prefix)
+	return top.checkDirs(prefix)
 }
 
-func checkDirs(top *owned.Dir, prefix string) error {
-	maps, err := NewMapDir(top.Path("."), prefix)
+func (r *rootDir) checkDirs(prefix string) error {
+	maps, err := NewMapDir(r.Path("."), prefix)
 	if err != nil {
 		return err
 	}
-	if err := top.CheckTop(); err != nil {
+	if r.way.Unsafe != nil {
+		return r.way.Unsafe
+	}
+	if err := r.CheckTop(); err != nil {
 		return err
 	}
-	err = owned.Walk(maps.Prefix(), top.Check)
+	err = owned.Walk(maps.Prefix(), r.Check)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"unicode/utf8"
 
@@ -29,15 +30,15 @@ func (p *plugin) Add(c call) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRoot, err)
 	}
-	id, isNew, err := prepare(ctx, c, root)
+	ep, err := prepare(ctx, c, root)
 	if err != nil {
 		return err
 	}
-	err = p.printResult(c.CNIVersion, bpffs.AppendPaths(prev, c.paths(root, id)))
-	if err == nil || !isNew {
+	err = p.printResult(c.CNIVersion, bpffs.AppendPaths(c.withPod(prev), c.paths(root, ep.id)))
+	if err == nil || !ep.isNew {
 		return err
 	}
-	return errors.Join(err, release(ctx, c, root))
+	return errors.Join(err, undo(ctx, c, root, ep))
 }
 
 // checkNetNS refuses the network namespace of the plugin itself, which no
@@ -97,33 +98,62 @@ func (p *plugin) mount(ctx context.Context, roots bpffs.Roots) (root string, err
 	return m.Path, nil
 }
 
-// prepare gives the attachment its ID and its maps, and says whether the ID is
-// new. The records are free for others again before the result is printed, for
-// that can take as long as the reader likes.
-func prepare(ctx context.Context, c call, root string) (id uint16, isNew bool, err error) {
-	if err := bpffs.CheckDirs(root, c.MapPrefix); err != nil {
-		return 0, false, err
-	}
-	e, err := bpffs.CreateEndpoints(ctx, root)
-	if err != nil {
-		return 0, false, err
-	}
-	defer e.Close()
-	id, isNew, err = e.Allocate(c.attachment(), c.MapPrefix, c.Names()...)
-	if err != nil {
-		return 0, false, err
-	}
-	if err = e.SetDetails(id, c.details()); err == nil {
-		err = e.CreateMaps(id, c.MapPrefix, c.Maps)
-	}
-	if err != nil && isNew {
-		err = errors.Join(err, e.Release(c.attachment()))
-	}
-	return id, isNew, err
+// An endpoint is what a call of ADD has.
+type endpoint struct {
+	id    uint16
+	isNew bool        // this call made its record
+	stamp bpffs.Stamp // as this call left it
 }
 
-// release takes back an endpoint whose result reached nobody.
-func release(ctx context.Context, c call, root string) error {
+// prepare gives the attachment its ID and its maps. The maps are created before the
+// records are opened, for a large one takes seconds; one that has its maps gets no
+// others.
+func prepare(ctx context.Context, c call, root string) (ep endpoint, err error) {
+	if err := bpffs.CheckDirs(root, c.MapPrefix); err != nil {
+		return ep, err
+	}
+	if bpffs.IsRecorded(root, c.attachment()) {
+		ep, err = record(ctx, c, root, nil)
+		if !errors.Is(err, bpffs.ErrNoMap) {
+			return ep, err
+		}
+	}
+	made, err := bpffs.NewMaps(c.Maps)
+	if err != nil {
+		return ep, err
+	}
+	defer made.Close()
+	return record(ctx, c, root, made)
+}
+
+// record records the endpoint and pins its maps. The records are free for others
+// again before the result is printed, for that can take as long as the reader likes.
+func record(ctx context.Context, c call, root string, made *bpffs.Maps) (ep endpoint, err error) {
+	e, err := bpffs.CreateEndpoints(ctx, root)
+	if err != nil {
+		return ep, err
+	}
+	defer e.Close()
+	ep.id, ep.isNew, err = e.Allocate(c.attachment(), c.MapPrefix, c.Names()...)
+	if err != nil {
+		return ep, err
+	}
+	if err = e.SetDetails(ep.id, c.details()); err == nil {
+		err = e.PinMaps(ep.id, c.MapPrefix, c.Maps, made)
+	}
+	if err == nil {
+		ep.stamp, err = e.Stamp(ep.id)
+	}
+	if err != nil && ep.isNew {
+		err = errors.Join(err, e.Release(c.attachment()))
+	}
+	return ep, err
+}
+
+// undo takes back an endpoint whose result reached nobody. It may have taken long
+// until that was known: where a later ADD has answered from the record, or made
+// another one, it is that one's.
+func undo(ctx context.Context, c call, root string, ep endpoint) error {
 	e, err := bpffs.OpenEndpoints(ctx, root)
 	if errors.Is(err, bpffs.ErrNoRecords) || errors.Is(err, bpffs.ErrNotMounted) {
 		return nil
@@ -132,5 +162,12 @@ func release(ctx context.Context, c call, root string) error {
 		return err
 	}
 	defer e.Close()
+	stamp, err := e.Stamp(ep.id)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && stamp != ep.stamp {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	return e.Release(c.attachment())
 }

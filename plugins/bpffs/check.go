@@ -18,17 +18,15 @@ func (p *plugin) Check(c call) error {
 	if err != nil {
 		return err
 	}
-	found := false
-	err = p.eachRecords(c.Roots, func(e *bpffs.Endpoints) error {
+	found, err := p.eachRecords(c, c.Roots.All(), func(e *bpffs.Endpoints) (found bool, err error) {
 		id, err := e.ID(c.attachment())
 		if errors.Is(err, bpffs.ErrNoEndpoint) {
-			return nil
+			return false, nil
 		}
-		found = true
 		if err != nil {
-			return err
+			return false, err
 		}
-		return checkEndpoint(c, prev, e, id)
+		return true, checkEndpoint(c, prev, e, id)
 	})
 	if err == nil && !found {
 		err = fmt.Errorf("%w: %w: %v", errCheck, bpffs.ErrNoEndpoint, c.attachment())
@@ -39,6 +37,9 @@ func (p *plugin) Check(c call) error {
 // checkEndpoint compares the paths in prevResult and the pinned maps with those
 // that the endpoint id should have.
 func checkEndpoint(c call, prev *types100.Result, e *bpffs.Endpoints, id uint16) error {
+	if err := errors.Join(e.CheckWay(), bpffs.CheckDirs(e.Root(), c.MapPrefix)); err != nil {
+		return err
+	}
 	if err := checkPaths(c, prev, e.Root(), id); err != nil {
 		return err
 	}

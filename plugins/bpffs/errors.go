@@ -52,9 +52,12 @@ var codes = []struct {
 	{bpffs.ErrFull, codeFull},
 	{bpffs.ErrOccupied, codeOccupied},
 	{bpffs.ErrMapRefused, codeMapRefused},
+	{bpffs.ErrNoMap, codeMapRefused},
 	{bpffs.ErrMapShape, codeMapShape},
 	{errRoot, codeRoot},
 	{bpffs.ErrNotMounted, codeRoot},
+	{bpffs.ErrMounted, codeRoot},
+	{bpffs.ErrStacked, codeRoot},
 }
 
 // codeOf returns the CNI error code of what a command answered. STATUS has one

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -21,8 +23,13 @@ func (p *plugin) GC(c call) error {
 	for _, a := range c.ValidAttachments {
 		keep[a] = true
 	}
-	return p.eachRecords(p.usableRoots(c), func(e *bpffs.Endpoints) error {
-		return e.Collect(c.Name, func(a bpffs.Attachment) bool {
+	ctx := context.Background()
+	return bpffs.Walk(ctx, p.usableRoots(c), func(root string, e *bpffs.Endpoints, err error) error {
+		if err != nil {
+			return p.tolerate(c, root, err)
+		}
+		p.warnOfWay(e)
+		return e.Collect(ctx, c.Name, func(a bpffs.Attachment) bool {
 			return keep[types.GCAttachment{ContainerID: a.ContainerID, IfName: a.IfName}]
 		})
 	})

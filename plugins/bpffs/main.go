@@ -61,7 +61,7 @@ func (p *plugin) run() (stdin []byte, _ *types.Error) {
 	return stdin, skel.PluginMainFuncsWithError(skel.CNIFuncs{
 		Add: p.verb("ADD", p.Add), Del: p.verb("DEL", p.Del), Check: p.verb("CHECK", p.Check),
 		GC: p.verb("GC", p.GC), Status: p.verb("STATUS", p.Status),
-	}, supported(), "bpffs "+buildVersion+", a chained CNI plugin, called by container runtimes")
+	}, p.versions(stdin), "bpffs "+buildVersion+", a chained CNI plugin, called by container runtimes")
 }
 
 // describeCall names what skel refuses without naming it.
@@ -76,6 +76,19 @@ func describeCall(stdin []byte) string {
 		words = append(words, fmt.Sprintf("%s: %.80s", key, cmp.Or(string(conf[key]), "missing")))
 	}
 	return strings.Join(words, ", ")
+}
+
+// versions returns those that skel lets pass. A DEL passes in any: of the
+// configuration it needs what every version has, and where it fails the plugins
+// before this one are never reached.
+func (p *plugin) versions(stdin []byte) version.PluginInfo {
+	if os.Getenv("CNI_COMMAND") != "DEL" {
+		return supported()
+	}
+	if v, err := (&version.ConfigDecoder{}).Decode(stdin); err == nil {
+		return version.PluginSupports(v)
+	}
+	return supported()
 }
 
 // supported returns the versions of the CNI specification that are supported: all

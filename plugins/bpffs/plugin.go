@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/utils"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -46,11 +49,30 @@ func (p *plugin) verb(command string, do func(call) error) func(*skel.CmdArgs) e
 }
 
 func (p *plugin) coded(command string, err error) *types.Error {
-	return types.NewError(codeOf(err, command), err.Error(), "")
+	return types.NewError(codeOf(err, command), printable(err.Error()), "")
 }
 
+// maxMessage is how long a message can be, in bytes.
+const maxMessage = 4096
+
+// warn writes one line to standard error, which runtimes write to their log.
 func (p *plugin) warn(format string, args ...any) {
-	fmt.Fprintf(p.stderr, "bpffs: warning: "+format+"\n", args...)
+	fmt.Fprintf(p.stderr, "bpffs: warning: %s\n", printable(fmt.Sprintf(format, args...)))
+}
+
+// printable returns the text without what a terminal or a log would obey, and not
+// longer than anybody reads.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, text)
+	if len(text) > maxMessage {
+		return strings.ToValidUTF8(text[:maxMessage], "") + "…"
+	}
+	return text
 }
 
 // attachment returns the attachment that a verb is about.
@@ -97,35 +119,63 @@ func podOf(args string) string {
 	return namespace + "/" + name
 }
 
-// eachRecords calls do with the records in every bpffs where this plugin may
-// have left some. It joins the errors. Where there are no records it does nothing.
-func (p *plugin) eachRecords(roots bpffs.Roots, do func(*bpffs.Endpoints) error) error {
-	return roots.Walk(context.Background(), func(root string, e *bpffs.Endpoints, err error) error {
-		unusable := errors.Is(err, bpffs.ErrUnsafe) || errors.Is(err, bpffs.ErrLayout)
-		switch {
-		case err == nil:
-			return do(e)
-		case errors.Is(err, bpffs.ErrNoRecords), errors.Is(err, bpffs.ErrNotMounted):
+// eachRecords calls do with the records in every bpffs where this plugin may have
+// left some of the attachment; do reports whether they have it. It joins the errors.
+// Once the attachment was found, no other place can fail the call.
+func (p *plugin) eachRecords(c call, roots []string, do func(*bpffs.Endpoints) (found bool, err error)) (found bool, err error) {
+	var errs, unseen []error
+	err = bpffs.WalkTo(context.Background(), roots, c.attachment(), func(root string, e *bpffs.Endpoints, err error) error {
+		if err != nil {
+			unseen = append(unseen, p.tolerate(c, root, err))
 			return nil
-		case errors.Is(err, bpffs.ErrStacked):
-			p.warn("%v; what is recorded in a hidden bpffs stays", err)
-		case errors.Is(err, bpffs.ErrNotOurs):
-			p.warn("%v; it can hold no record", err)
-		case unusable && roots.Root != "" && root != roots.Root:
-			p.warn("%v; what may be recorded there from before bpfRoot was configured stays", err)
-		default:
-			return err
 		}
+		has, err := do(e)
+		found = found || has
+		errs = append(errs, err)
 		return nil
 	})
+	if !found {
+		return false, errlist.Join(append(append(errs, unseen...), err)...)
+	}
+	for _, err := range unseen {
+		if err != nil {
+			p.warn("%v; the pod's endpoint is elsewhere", err)
+		}
+	}
+	return true, errlist.Join(append(errs, err)...)
+}
+
+// tolerate returns the error of a place whose records cannot be opened, nil where
+// that is no fault of this call. What may be there nevertheless is a warning.
+func (p *plugin) tolerate(c call, root string, err error) error {
+	unusable := errors.Is(err, bpffs.ErrUnsafe) || errors.Is(err, bpffs.ErrLayout)
+	switch {
+	case errors.Is(err, bpffs.ErrNoRecords), errors.Is(err, bpffs.ErrNotMounted), errors.Is(err, bpffs.ErrNoEndpoint):
+	case errors.Is(err, bpffs.ErrStacked):
+		p.warn("%v; what is recorded in a hidden bpffs stays", err)
+	case errors.Is(err, bpffs.ErrNotOurs):
+		p.warn("%v; it can hold no record", err)
+	case unusable && c.Roots.Root != "" && root != c.Roots.Root:
+		p.warn("%v; what may be recorded there from before bpfRoot was configured stays", err)
+	default:
+		return err
+	}
+	return nil
 }
 
 // usableRoots returns where records may be, for verbs that must not fail because
-// the configuration has become wrong since ADD: a root that ADD would have
-// refused holds none.
-func (p *plugin) usableRoots(c call) bpffs.Roots {
+// the configuration has become wrong since ADD: a root that ADD would have refused
+// holds none. Some callers keep the plugin's own keys from it; then the paths in
+// prevResult tell where the maps were.
+func (p *plugin) usableRoots(c call) []string {
 	if err := c.ParseRoots(); err != nil {
 		p.warn("%v; looking in the default places only", err)
 	}
-	return c.Roots
+	roots := c.Roots.All()
+	for _, m := range localMaps(c.RawPrevResult) {
+		if root, err := bpffs.RootOf(m.Path); err == nil && !slices.Contains(roots, root) {
+			roots = append(roots, root)
+		}
+	}
+	return roots
 }

@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
+
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // errNotChained says that there is no result to hand on.
@@ -46,6 +49,29 @@ func parseResult(raw json.RawMessage, configVersion string) (*types100.Result, e
 	return converted, checkAddresses(converted)
 }
 
+// localMaps returns the local maps that a result names, none if it cannot be read.
+func localMaps(raw json.RawMessage) []bpffs.LocalMap {
+	r := &types100.Result{}
+	if json.Unmarshal(raw, r) != nil {
+		return nil
+	}
+	return bpffs.LocalMaps(r)
+}
+
+// withPod returns the result with an entry for the pod's own interface where it has
+// addresses but no interface of the pod. Multus takes the only interface of such a
+// result for the pod's, and with a path beside it finds none: the pod's
+// network-status would become empty.
+func (c call) withPod(r *types100.Result) *types100.Result {
+	inPod := func(i *types100.Interface) bool { return i.Sandbox != "" }
+	if len(r.IPs) == 0 || slices.ContainsFunc(r.Interfaces, inPod) {
+		return r
+	}
+	with := *r
+	with.Interfaces = append(slices.Clip(r.Interfaces), &types100.Interface{Name: c.IfName, Sandbox: c.Netns})
+	return &with
+}
+
 // convert returns the result in the newest version. r is what was read of raw, and
 // all of it unless that is older than 1.0.0.
 func convert(raw json.RawMessage, r *types100.Result) (*types100.Result, error) {
@@ -66,11 +92,15 @@ func convert(raw json.RawMessage, r *types100.Result) (*types100.Result, error) 
 	return types100.GetResult(old.PrevResult)
 }
 
-// checkAddresses refuses an address that libcni would print as "<nil>".
+// checkAddresses refuses an address that libcni would print as "<nil>", and one of
+// an interface that is not there: with our entries it would become one of a path.
 func checkAddresses(r *types100.Result) error {
 	for i, ip := range r.IPs {
 		if ip.Address.IP == nil {
 			return fmt.Errorf("ips[%d] has no address", i)
+		}
+		if of := ip.Interface; of != nil && (*of < 0 || *of >= len(r.Interfaces)) {
+			return fmt.Errorf("ips[%d].interface is %d, but there are %d interfaces", i, *of, len(r.Interfaces))
 		}
 	}
 	return nil
