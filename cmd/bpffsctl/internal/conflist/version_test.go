@@ -14,12 +14,12 @@ func TestVersions(t *testing.T) {
 	} {
 		list, err := Parse([]byte("{" + keys + rest))
 		if err != nil || list.CNIVersion != want {
-			t.Errorf("Parse with %s: version %q, %v; wanted %q", keys, list.CNIVersion, err, want)
+			t.Errorf("Parse with %s: version %q, %v; want %q", keys, list.CNIVersion, err, want)
 		}
 	}
 	for _, keys := range []string{`"cniVersion": 1,`, `"cniVersions": "1.0.0",`, `"cniVersions": [1],`} {
 		if list, err := Parse([]byte("{" + keys + rest)); err == nil {
-			t.Errorf("Parse with %s: version %q; wanted an error", keys, list.CNIVersion)
+			t.Errorf("Parse with %s: version %q; want an error", keys, list.CNIVersion)
 		}
 	}
 }
