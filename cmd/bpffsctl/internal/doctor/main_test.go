@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	os.Exit(withCommands(func() int { return testns.Main(m) }))
 }
 
-// version is that of the commands that the tests type.
-const version = "v1.2.3"
+// built is the version of the commands that the tests type.
+const built = "v1.2.3"
 
 // withCommands builds bpffsctl and the plugin, so that cures can be typed as they
 // are printed, and calls run with them in the path.
@@ -36,8 +36,8 @@ func withCommands(run func() int) int {
 	}
 	dir, err := os.MkdirTemp("", "doctor")
 	if err == nil {
-		err = errors.Join(build("../..", ".", filepath.Join(dir, "bpffsctl"), version),
-			build("../../../..", "./plugins/bpffs", filepath.Join(dir, "bpffs"), version),
+		err = errors.Join(build("../..", ".", filepath.Join(dir, "bpffsctl"), built),
+			build("../../../..", "./plugins/bpffs", filepath.Join(dir, "bpffs"), built),
 			os.Setenv("PATH", dir+":"+os.Getenv("PATH")))
 	}
 	if err != nil {

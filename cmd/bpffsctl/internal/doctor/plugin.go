@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,17 +39,11 @@ func lookAtPlugin(ctx context.Context, dir string, patience time.Duration) (b bi
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, stderr, err := plugin.Call(ctx, b.path, "", nil)
-	b.output, b.runErr = stderr, err
-	if m := regexp.MustCompile(`^bpffs (\S+), a chained CNI plugin`).FindStringSubmatch(stderr); m != nil {
+	b.output, b.runErr = plugin.About(ctx, b.path)
+	if m := regexp.MustCompile(`^bpffs (\S+), a chained CNI plugin`).FindStringSubmatch(b.output); m != nil {
 		b.version = m[1]
 	}
-	var v struct {
-		SupportedVersions []string `json:"supportedVersions"`
-	}
-	if out, _, err := plugin.Call(ctx, b.path, "VERSION", nil); err == nil && json.Unmarshal(out, &v) == nil {
-		b.supports = v.SupportedVersions
-	}
+	b.supports, _ = plugin.Versions(ctx, b.path) // what b.runErr says is enough
 	return b
 }
 
@@ -75,7 +68,7 @@ func decidePlugin(b binary, version, reinstall string) []Finding {
 	case !runnable(b.mode):
 		return fail(b.path, fmt.Sprintf("it has mode %v, with which runtimes cannot execute it or should not", b.mode), command("chmod", "755", b.path))
 	case b.runErr != nil:
-		return fail(b.path, fmt.Sprintf("calling it: %v: %.200s", b.runErr, b.output), command("mv", b.path, b.path+".bad")+" && "+reinstall)
+		return fail(b.path, fmt.Sprintf("calling it: %.300v", b.runErr), command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case b.version == "":
 		return fail(b.path, fmt.Sprintf("it is not the plugin bpffs, it says %.200q", b.output), command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case b.owner != 0:

@@ -31,7 +31,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, Options: Options{Root: testns.BPFFS(t), Version: version, Patience: 5 * time.Second}}
+	r := &rig{t: t, Options: Options{Root: testns.BPFFS(t), Version: built, Patience: 5 * time.Second}}
 	r.share(t, r.Root)
 	r.install(t)
 	r.startRuntime()

@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,9 +16,8 @@ import (
 // A criRuntime is what the container runtime says over the CRI, and what was seen
 // of its process.
 type criRuntime struct {
-	cri.Version
+	cri.Runtime
 
-	socket  string // empty: there is none at the usual places
 	err     error
 	network cri.Network
 	process process
@@ -29,51 +30,14 @@ type process struct {
 	ownNS bool // it has a mount namespace of its own
 }
 
-// libcni returns what the runtime's library can do.
-func (r criRuntime) libcni() libcni {
-	if r.err != nil || r.socket == "" {
-		return libcni{}
-	}
-	return libcniOf(r.Runtime, r.Version.Version)
-}
-
 // lookAtRuntime asks the runtime at the socket, or the first that answers of those
 // at the usual places.
-func lookAtRuntime(ctx context.Context, socket string, patience time.Duration) criRuntime {
-	sockets := []string{socket}
-	if socket == "" {
-		var err error
-		if sockets, err = cri.Present(cri.DefaultSockets()); err != nil {
-			return criRuntime{socket: "the usual places", err: err}
-		}
+func lookAtRuntime(ctx context.Context, socket string, patience time.Duration) (r criRuntime) {
+	if r.Runtime, r.err = cri.Find(ctx, socket, patience); r.err != nil {
+		return r
 	}
-	var first criRuntime
-	for i, socket := range sockets {
-		r := ask(ctx, socket, patience)
-		if r.err == nil {
-			r.process = processOf(strings.TrimPrefix(socket, "unix://"))
-			return r
-		}
-		if i == 0 {
-			first = r
-		}
-	}
-	return first
-}
-
-func ask(ctx context.Context, socket string, patience time.Duration) criRuntime {
-	r := criRuntime{socket: socket}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	c, err := cri.New(socket)
-	if err == nil {
-		defer c.Close()
-		r.Version, err = c.Version(ctx)
-	}
-	if err == nil {
-		r.network, err = c.Network(ctx)
-	}
-	r.err = err
+	r.process = processOf(strings.TrimPrefix(r.Socket, "unix://"))
+	r.network, r.err = r.Network(ctx, patience)
 	return r
 }
 
@@ -104,16 +68,15 @@ func checkRuntime(_ context.Context, n *node) []Finding {
 // decideRuntime only warns of a node without a socket: podman has none.
 func decideRuntime(r criRuntime) []Finding {
 	const logs = "journalctl -n 20 -u containerd, or of your runtime's unit"
-	what := libcniOf(r.Runtime, r.Version.Version).String()
 	switch {
-	case r.socket == "":
+	case r.Socket == "" && errors.Is(r.err, cri.ErrNoRuntime):
 		return warn("the usual places", "no CRI socket: nothing is known of the runtime", "if there is one: bpffsctl doctor --cri-socket PATH")
 	case r.err != nil:
-		return fail(r.socket, r.err.Error(), "what says it: "+logs+"; sockets that there are: ls /run/*/*.sock")
+		return fail(cmp.Or(r.Socket, "the usual places"), r.err.Error(), "what says it: "+logs+"; sockets that there are: ls /run/*/*.sock")
 	case !r.network.Ready:
-		return fail(r.socket, what+": the network is not ready: "+r.network.Message, "what this says; and: "+logs)
+		return fail(r.Socket, r.String()+": the network is not ready: "+r.network.Message, "what this says; and: "+logs)
 	}
-	return well(r.socket, what+": the network is ready")
+	return well(r.Socket, r.String()+": the network is ready")
 }
 
 func checkRuntimeNamespace(_ context.Context, n *node) []Finding {

@@ -223,27 +223,6 @@ func TestHealthyRuntimes(t *testing.T) {
 	}
 }
 
-func TestLibcniOf(t *testing.T) {
-	for _, row := range []struct {
-		name, version string
-		want          libcni
-	}{
-		{"containerd", "1.6.20~ds1", libcni{"containerd 1.6.20~ds1", true, "1.0.0", false}},
-		{"containerd", "v1.7.27", libcni{"containerd 1.7.27", true, "1.0.0", false}},
-		{"containerd", "v2.0.5", libcni{"containerd 2.0.5", true, "1.1.0", false}},
-		{"containerd", "v2.1.0", libcni{"containerd 2.1.0", true, "1.1.0", true}},
-		{"containerd", "v2.4.2", libcni{"containerd 2.4.2", true, "1.1.0", true}},
-		{"containerd", "v3.0.0-rc.1", libcni{"containerd 3.0.0-rc.1", true, "1.1.0", true}},
-		{"containerd", "devel", libcni{"containerd devel", false, "", false}},
-		{"cri-o", "1.33.0", libcni{"cri-o 1.33.0", false, "", false}},
-		{"", "", libcni{}},
-	} {
-		if got := libcniOf(row.name, row.version); got != row.want {
-			t.Errorf("libcniOf(%q, %q) = %+v; wanted %+v", row.name, row.version, got, row.want)
-		}
-	}
-}
-
 func TestNewer(t *testing.T) {
 	for _, row := range []struct {
 		a, b string
