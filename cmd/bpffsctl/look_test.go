@@ -136,7 +136,7 @@ func TestList(t *testing.T) {
 		t.Errorf("list of a pod as JSON: %v, %+v; wanted one endpoint", err, list)
 	}
 	out, _ = n.run(t, exitDone, "list", "--network", "other", "-o", "yaml")
-	wantWords(t, out, "version: 1\nendpoints: []\n")
+	wantWords(t, out, "endpoints: []\nversion: 1\n")
 	out, errs = n.run(t, exitDone, "list", "--network", "other")
 	if out != "" || errs != "no endpoints\n" {
 		t.Errorf("list of nothing: %q, %q; wanted only a word on standard error", out, errs)

@@ -19,16 +19,16 @@ func TestUninstallUnderPods(t *testing.T) {
 			n.write("conf.json", `{"type": "bpffs", "bpfRoot": "`+root+`"}`)
 			n.succeed("install", "--mode", mode, "--plugin-conf", n.dir+"/conf.json")
 			n.call("ADD", root)
-			kept := []string{"binary stays", "1 endpoints", "bpffsctl gc", "uninstall --force"}
+			kept := []string{"binary stays", "1 endpoint is", "bpffsctl gc", "uninstall --force"}
 			n.fail(1, kept, "uninstall")
 			n.calls("net", "bridge")
-			n.fail(1, kept, "uninstall", "--bpf-root", root) // no configuration says it any more
+			n.fail(1, kept, "uninstall", "--root", root) // no configuration says it any more
 			n.call("DEL", root)
-			n.succeed("uninstall", "--bpf-root", root)
+			n.succeed("uninstall", "--root", root)
 			if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
 				t.Error("the binary stays though there is no pod any more")
 			}
-			n.succeed("uninstall", "--bpf-root", root)
+			n.succeed("uninstall", "--root", root)
 		})
 	}
 }
@@ -57,10 +57,10 @@ func TestUninstallKeeps(t *testing.T) {
 		says  []string
 	}{
 		{"no bpffs can be seen", nil, []string{}, 1, []string{"no bpffs can be seen", "/sys/fs/bpf", "--force"}},
-		{"a list of its own", map[string]string{"20.conflist": list("own", "bpffs")}, []string{"--bpf-root", root}, 1, []string{"20.conflist", "still name it"}},
-		{"another network's list", map[string]string{"20.conflist": list("own", "a", "bpffs")}, []string{"--network", "net", "--bpf-root", root}, 1, []string{"20.conflist"}},
-		{"another network's drop-in", map[string]string{"own/x.conf": `{"type":"bpffs"}`}, []string{"--network", "net", "--bpf-root", root}, 1, []string{"own/x.conf"}},
-		{"half a file", map[string]string{"20.conflist": "{"}, []string{"--bpf-root", root}, 2, []string{"20.conflist", "binary stays", "--force"}},
+		{"a list of its own", map[string]string{"20.conflist": list("own", "bpffs")}, []string{"--root", root}, 1, []string{"20.conflist", "still name it"}},
+		{"another network's list", map[string]string{"20.conflist": list("own", "a", "bpffs")}, []string{"--network", "net", "--root", root}, 1, []string{"20.conflist"}},
+		{"another network's drop-in", map[string]string{"own/x.conf": `{"type":"bpffs"}`}, []string{"--network", "net", "--root", root}, 1, []string{"own/x.conf"}},
+		{"half a file", map[string]string{"20.conflist": "{"}, []string{"--root", root}, 2, []string{"20.conflist", "binary stays", "--force"}},
 		{"asked to", nil, []string{"--keep-binary"}, 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestUninstallKeeps(t *testing.T) {
 	}
 	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge"), "20.conflist": list("own", "a", "bpffs")})
 	n.succeed("install")
-	n.succeed("uninstall", "--bpf-root", root)
+	n.succeed("uninstall", "--root", root)
 	n.calls("own", "a")
 	n.write("net.d/30.conflist", "{")
 	n.succeed("install")
@@ -99,8 +99,8 @@ func TestUninstallWithSeveralRoots(t *testing.T) {
 	n := newNode(t, map[string]string{"10.conflist": with("one", empty), "20.conflist": with("two", used)})
 	n.succeed("install", "--network", "one")
 	n.call("ADD", used)
-	n.fail(1, []string{"1 endpoints", used, "--bpf-root " + used}, "uninstall")
-	n.fail(1, []string{"1 endpoints", used}, "uninstall", "--bpf-root", used)
+	n.fail(1, []string{"1 endpoint is", used, "--root " + used}, "uninstall")
+	n.fail(1, []string{"1 endpoint is", used}, "uninstall", "--root", used)
 	n.call("DEL", used)
-	n.succeed("uninstall", "--bpf-root", used)
+	n.succeed("uninstall", "--root", used)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/plugin"
 )
 
@@ -23,13 +24,13 @@ func checkPluginConfig(ctx context.Context, n *node) []Finding {
 		found = append(found, decidePluginConfig(u, b.check(ctx, u, n.Patience), unknownKeys(u.raw))...)
 	}
 	if found == nil {
-		found = well(n.ConfDir, fmt.Sprintf("the plugin takes %s", count(len(uses), "configuration", "configurations")))
+		found = well(n.ConfDir, fmt.Sprintf("the plugin takes %s", output.Count(len(uses), "configuration", "configurations")))
 	}
 	return found
 }
 
 func decidePluginConfig(u use, refused error, unknown []string) []Finding {
-	edit := "${EDITOR:-vi} " + quote(u.path)
+	edit := "${EDITOR:-vi} " + output.Quote(u.path)
 	if refused != nil {
 		return fail(u.path, "every pod fails: "+refused.Error(), edit)
 	}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -9,7 +10,7 @@ func decideDirectories(s sight) []Finding {
 	case s.rootErr != nil:
 		return notLooked(s.path, "root")
 	case s.unsafeErr != nil:
-		return fail(s.path, s.unsafeErr.Error(), command("ls", "-la", s.path))
+		return fail(s.path, s.unsafeErr.Error(), output.Command("ls", "-la", s.path))
 	case len(s.unsafe) == 0:
 		return well(s.dir.Path(), "nobody else can write to it or to the records")
 	}
@@ -24,10 +25,10 @@ func decideDirectories(s sight) []Finding {
 func mendDir(d bpffs.UnsafeDir) string {
 	switch {
 	case !d.Mode.IsDir():
-		return command("rm", d.Path)
+		return output.Command("rm", d.Path)
 	case d.UID != 0:
-		return "look who made it and what is in it: " + command("ls", "-lanR", d.Path) + "; if it is yours: " +
-			command("chown", "root:", d.Path) + ", else: " + command("rm", "-r", d.Path)
+		return "look who made it and what is in it: " + output.Command("ls", "-lanR", d.Path) + "; if it is yours: " +
+			output.Command("chown", "root:", d.Path) + ", else: " + output.Command("rm", "-r", d.Path)
 	}
-	return command("chmod", "go-w", d.Path)
+	return output.Command("chmod", "go-w", d.Path)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -62,29 +61,11 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-func TestCommand(t *testing.T) {
-	for _, words := range [][]string{{"plain", "/sys/fs/bpf", "a=b"}, {"", "a b", "it's", "$(reboot)", "a;b", "é", "-x\n"}} {
-		line := "printf '%s\\0' " + command(words...)
-		out := shell(t, line)
-		if want := strings.Join(words, "\x00") + "\x00"; out != want {
-			t.Errorf("the shell takes %s for %q; wanted %q", line, out, want)
-		}
-	}
-	if got, want := command("umount", "/sys/fs/bpf"), "umount /sys/fs/bpf"; got != want {
-		t.Errorf("command = %s; wanted %s, as a person would type it", got, want)
-	}
-}
-
 func TestList(t *testing.T) {
 	names := []string{"a", "b", "c", "d", "e", "f", "g"}
 	for n, want := range map[int]string{0: "", 1: "a", 5: "a, b, c, d, e", 6: "a, b, c, d, e and 1 more", 7: "a, b, c, d, e and 2 more"} {
 		if got := list(names[:n]); got != want {
 			t.Errorf("list of %d = %q; wanted %q", n, got, want)
-		}
-	}
-	for n, want := range map[int]string{0: "0 pins", 1: "1 pin", 2: "2 pins"} {
-		if got := count(n, "pin", "pins"); got != want {
-			t.Errorf("count(%d) = %q; wanted %q", n, got, want)
 		}
 	}
 }

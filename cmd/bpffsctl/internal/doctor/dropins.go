@@ -5,10 +5,11 @@ import (
 	"path/filepath"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func checkDropIns(_ context.Context, n *node) []Finding {
-	return decideDropIns(n.networks(), n.runtime().Version, command(append(n.install(), "--mode", "conflist")...))
+	return decideDropIns(n.networks(), n.runtime().Version, output.Command(append(n.install(), "--mode", "conflist")...))
 }
 
 // decideDropIns says whether the runtime reads the drop-in files.
@@ -16,7 +17,7 @@ func decideDropIns(n networks, r cri.Version, inline string) []Finding {
 	var found []Finding
 	for _, path := range n.strayed {
 		found = append(found, fail(path, "there is no network "+filepath.Base(filepath.Dir(path))+", so that nobody reads this file",
-			"move it into the directory that is called like the network, or: "+command("rm", path)+" && "+inline)...)
+			"move it into the directory that is called like the network, or: "+output.Command("rm", path)+" && "+inline)...)
 	}
 	for _, one := range n.all {
 		called, forbidden := one.uses()

@@ -1,8 +1,10 @@
 package doctor
 
+import "github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+
 // underLock returns a command that changes the records while no ADD or DEL does.
 func (s sight) underLock(words ...string) string {
-	return command(append([]string{"flock", s.seen.Records}, words...)...)
+	return output.Command(append([]string{"flock", s.seen.Records}, words...)...)
 }
 
 func decideLeftovers(s sight) []Finding {
@@ -15,11 +17,11 @@ func decideLeftovers(s sight) []Finding {
 			s.underLock("rm", "-r", s.seen.Scratch))
 	}
 	if left := s.seen.Unconfirmed; len(left) > 0 {
-		found = append(found, warn(s.seen.Records, count(len(left), "entry", "entries")+" in the index that no record confirms: "+list(left),
+		found = append(found, warn(s.seen.Records, output.Count(len(left), "entry", "entries")+" in the index that no record confirms: "+list(left),
 			s.underLock(append([]string{"rm", "-r"}, some(left)...)...)+again(len(left)))...)
 	}
 	if left := s.seen.Empty; len(left) > 0 {
-		found = append(found, warn(s.seen.Records, count(len(left), "empty directory", "empty directories")+" in the index: "+list(left),
+		found = append(found, warn(s.seen.Records, output.Count(len(left), "empty directory", "empty directories")+" in the index: "+list(left),
 			s.underLock(append([]string{"rmdir"}, some(left)...)...)+again(len(left)))...)
 	}
 	if found == nil {

@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -17,7 +18,7 @@ func decideNetNS(s sight) []Finding {
 	for _, e := range s.gone {
 		names = append(names, fmt.Sprintf("%05d of %s", e.ID, nameOf(e)))
 	}
-	return warn(s.seen.Records, count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
+	return warn(s.seen.Records, output.Count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
 		"; a DEL did not come, and their maps stay", s.collect())
 }
 
@@ -30,7 +31,7 @@ func (s sight) collect() string {
 	if s.socket != "" {
 		words = append(words, "--cri-socket", s.socket)
 	}
-	return "look what is lost: " + command(words...) + "; then: " + command(append(words, "--yes")...)
+	return "look what is lost: " + output.Command(words...) + "; then: " + output.Command(append(words, "--yes")...)
 }
 
 // nameOf returns the pod of an endpoint, or its container if the runtime did not

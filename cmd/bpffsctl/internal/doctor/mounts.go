@@ -13,6 +13,7 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -75,23 +76,23 @@ func decideMountNamespace(same bool, err error) []Finding {
 func decideRoot(s sight) []Finding {
 	switch {
 	case errors.Is(s.rootErr, bpffs.ErrStacked):
-		return fail(s.path, s.rootErr.Error(), command("umount", s.path)+
-			", which takes the upper one away with all that is pinned in it; what is where: "+command("findmnt", s.path))
+		return fail(s.path, s.rootErr.Error(), output.Command("umount", s.path)+
+			", which takes the upper one away with all that is pinned in it; what is where: "+output.Command("findmnt", s.path))
 	case errors.Is(s.rootErr, bpffs.ErrOtherFileSystem):
-		return fail(s.path, s.rootErr.Error(), command("umount", s.path)+", or configure another bpfRoot")
+		return fail(s.path, s.rootErr.Error(), output.Command("umount", s.path)+", or configure another bpfRoot")
 	case errors.Is(s.rootErr, syscall.ENOTDIR):
-		return fail(s.path, s.rootErr.Error(), command("rm", s.path)+", or configure another bpfRoot")
+		return fail(s.path, s.rootErr.Error(), output.Command("rm", s.path)+", or configure another bpfRoot")
 	case s.rootErr != nil:
-		return fail(s.path, s.rootErr.Error(), "as this says; what is there: "+command("ls", "-A", s.path))
+		return fail(s.path, s.rootErr.Error(), "as this says; what is there: "+output.Command("ls", "-A", s.path))
 	case s.mountErr != nil:
 		return fail(s.path, s.mountErr.Error(), mountProc)
 	case s.mounted && readOnly(s.mount):
 		return fail(s.path, "the bpffs is mounted read-only: no pod can start or be deleted",
-			command("mount", "-o", "remount,rw", s.path)+" && "+command("mount", "-o", "remount,bind,rw", s.path))
+			output.Command("mount", "-o", "remount,rw", s.path)+" && "+output.Command("mount", "-o", "remount,bind,rw", s.path))
 	case s.fellBack:
 		return warn(s.path, "the fallback is used, because another file system is mounted at "+bpffs.DefaultRoot+
 			": programs that look there do not find the maps",
-			command("umount", bpffs.DefaultRoot)+" and restart the pods, or configure bpfRoot")
+			output.Command("umount", bpffs.DefaultRoot)+" and restart the pods, or configure bpfRoot")
 	case !s.mounted:
 		return well(s.path, "nothing is mounted there yet; the first ADD mounts a bpffs")
 	}
@@ -117,10 +118,10 @@ func decidePropagation(s sight) []Finding {
 		return well(s.path, "the mount will be shared")
 	case s.mounted:
 		return warn(s.path, "the mount is "+propagation(s.mount)+": "+others+"do not see a change of it",
-			command("mount", "--make-shared", s.path)+", then restart runtimes and agents that have a mount namespace of their own")
+			output.Command("mount", "--make-shared", s.path)+", then restart runtimes and agents that have a mount namespace of their own")
 	}
 	return warn(s.path, "the mount will be private, as that at "+s.mount.Mountpoint+" is: "+others+"will not see it",
-		command("mount", "--make-shared", s.mount.Mountpoint)+", then restart runtimes and agents that have a mount namespace of their own")
+		output.Command("mount", "--make-shared", s.mount.Mountpoint)+", then restart runtimes and agents that have a mount namespace of their own")
 }
 
 // propagation says what the optional fields of mountinfo mean (proc(5)).

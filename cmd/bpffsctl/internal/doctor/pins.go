@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -25,7 +26,7 @@ func decidePins(s sight) []Finding {
 			owners = append(owners, m.endpoint)
 		}
 	}
-	return warn(s.dir.Path(), count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
+	return warn(s.dir.Path(), output.Count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
 		"; somebody removed what was there",
 		deletePods(owners))
 }
@@ -35,7 +36,7 @@ func deletePods(endpoints []bpffs.Endpoint) string {
 	var lines []string
 	for _, e := range endpoints[:min(len(endpoints), most)] {
 		if namespace, name, ok := strings.Cut(e.Details.Pod, "/"); ok {
-			lines = append(lines, command("kubectl", "-n", namespace, "delete", "pod", name))
+			lines = append(lines, output.Command("kubectl", "-n", namespace, "delete", "pod", name))
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("delete and make anew: container %s (bpffsctl show %d)", e.Attachment.ContainerID, e.ID))
@@ -58,13 +59,13 @@ func decideForeign(s sight) []Finding {
 	}
 	others := len(s.seen.Foreign) - len(occupying)
 	if len(occupying) > 0 {
-		return warn(s.dir.Path(), count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
+		return warn(s.dir.Path(), output.Count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
 			"; no pod can get an ID that they occupy",
-			"look what it is: "+command("bpftool", "map", "show", "pinned", occupying[0])+"; if nobody needs it: "+
-				command(append([]string{"rm", "-r"}, some(occupying)...)...)+again(len(occupying)))
+			"look what it is: "+output.Command("bpftool", "map", "show", "pinned", occupying[0])+"; if nobody needs it: "+
+				output.Command(append([]string{"rm", "-r"}, some(occupying)...)...)+again(len(occupying)))
 	}
 	if others > 0 {
-		return well(s.dir.Path(), count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
+		return well(s.dir.Path(), output.Count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
 	}
 	return well(s.dir.Path(), "no pin that no record owns")
 }

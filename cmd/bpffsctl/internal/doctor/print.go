@@ -31,7 +31,7 @@ func Sum(findings []Finding) string {
 			warnings++
 		}
 	}
-	return fmt.Sprintf("%s, %s\n", count(failures, "failure", "failures"), count(warnings, "warning", "warnings"))
+	return fmt.Sprintf("%s, %s\n", output.Count(failures, "failure", "failures"), output.Count(warnings, "warning", "warnings"))
 }
 
 // Print prints a line for each finding, for people, and below one that is not ok

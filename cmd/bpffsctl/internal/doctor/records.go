@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -25,11 +26,11 @@ func (s sight) unseen() []Finding {
 func decideRecords(s sight) []Finding {
 	if errors.Is(s.seenErr, bpffs.ErrLayout) {
 		return fail(s.seen.Records, s.seenErr.Error(),
-			"install the version of bpffs that made them; or drain the node and "+command("umount", s.path))
+			"install the version of bpffs that made them; or drain the node and "+output.Command("umount", s.path))
 	}
 	known := errors.Is(s.seenErr, bpffs.ErrUnsafe) || errors.Is(s.seenErr, bpffs.ErrLocked)
 	if s.rootErr == nil && s.seenErr != nil && !known {
-		return fail(s.seen.Records, s.seenErr.Error(), command("ls", "-laR", s.seen.Records))
+		return fail(s.seen.Records, s.seenErr.Error(), output.Command("ls", "-laR", s.seen.Records))
 	}
 	if found := s.unseen(); found != nil {
 		return found
@@ -40,12 +41,12 @@ func decideRecords(s sight) []Finding {
 			s.underLock("rm", "-r", bad.Path)+again(len(s.seen.Unreadable)))...)
 	}
 	if lost := s.seen.Unindexed; len(lost) > 0 {
-		first := command("mkdir", "-p", path.Dir(lost[0].Path)) + " && " + command("ln", "-sfn", lost[0].Target, lost[0].Path)
-		found = append(found, fail(s.seen.Records, "DEL and GC do not find "+count(len(lost), "record", "records")+", for the index lacks "+lost[0].Path,
+		first := output.Command("mkdir", "-p", path.Dir(lost[0].Path)) + " && " + output.Command("ln", "-sfn", lost[0].Target, lost[0].Path)
+		found = append(found, fail(s.seen.Records, "DEL and GC do not find "+output.Count(len(lost), "record", "records")+", for the index lacks "+lost[0].Path,
 			s.underLock("sh", "-c", first)+again(len(lost)))...)
 	}
 	if found == nil {
-		found = well(s.where(), count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all of which can be read")
+		found = well(s.where(), output.Count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all of which can be read")
 	}
 	return found
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 // A criRuntime is what the container runtime says over the CRI, and what was seen
@@ -104,7 +105,7 @@ func (p process) sees(path string) bool {
 func decideRuntimeNamespace(p process, s sight, sees bool) []Finding {
 	looked := p.String()
 	cure := "let the runtime use the host's mount namespace (systemd: no PrivateMounts=, PrivateTmp= or ProtectSystem= in its unit), " +
-		"or mount before it starts: " + command("mount", "-t", "bpf", "none", s.path) + "; then restart it"
+		"or mount before it starts: " + output.Command("mount", "-t", "bpf", "none", s.path) + "; then restart it"
 	switch {
 	case p.pid == 0:
 		return well("the runtime", "its process is not known")

@@ -9,6 +9,7 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func checkCNIVersion(_ context.Context, n *node) []Finding {
@@ -47,9 +48,9 @@ func decideCNIVersion(n networks, r cri.Version, supports []string) []Finding {
 // runtime knows.
 func setVersion(path, version string) string {
 	if version == "" {
-		return `add "cniVersion": "1.0.0": ${EDITOR:-vi} ` + quote(path)
+		return `add "cniVersion": "1.0.0": ${EDITOR:-vi} ` + output.Quote(path)
 	}
-	return command("sed", "-i", `/"cniVersion"/s/"`+version+`"/"1.0.0"/`, path) + ", then restart the runtime"
+	return output.Command("sed", "-i", `/"cniVersion"/s/"`+version+`"/"1.0.0"/`, path) + ", then restart the runtime"
 }
 
 // newer compares two versions of CNI. What is none is not newer.

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -129,13 +130,13 @@ func needed(ctx context.Context, named, roots []string) error {
 			"in a container mount the node's there; if there are no such pods: bpffsctl uninstall --force", roots)
 	}
 	if count > 0 {
-		var gc, again string
+		var at string
 		if root != bpffs.DefaultRoot && root != bpffs.DefaultFallback { // nothing tells it any more when the configuration is gone
-			gc, again = " --root "+root, " --bpf-root "+root
+			at = " " + output.Command("--root", root)
 		}
-		return fmt.Errorf("%d endpoints are recorded at %s, whose pods need it to be deleted; delete the pods, remove what is left "+
+		return fmt.Errorf("%s at %s: the runtime needs the plugin to delete the pods; delete them, remove what is left "+
 			"of them with bpffsctl gc%s, then run bpffsctl uninstall%s again; or give up the maps of these pods: bpffsctl uninstall --force",
-			count, root, gc, again)
+			output.Count(count, "endpoint is recorded", "endpoints are recorded"), root, at, at)
 	}
 	return nil
 }

@@ -47,18 +47,3 @@ func TestMatch(t *testing.T) {
 		})
 	}
 }
-
-func TestQuote(t *testing.T) {
-	for _, tt := range []struct{ s, want string }{
-		{"/sys/fs/bpf/tc/globals/policy_00042", "/sys/fs/bpf/tc/globals/policy_00042"},
-		{"/a b", "'/a b'"},
-		{"/$(reboot)", "'/$(reboot)'"},
-		{"/it's", `'/it'\''s'`},
-		{"/a\x1b[31m;b", `$'/a\x1b\x5b31m\x3bb'`},
-		{"", "''"},
-	} {
-		if got := quote(tt.s); got != tt.want {
-			t.Errorf("quote(%q) = %s; wanted %s", tt.s, got, tt.want)
-		}
-	}
-}

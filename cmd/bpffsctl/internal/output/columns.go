@@ -51,6 +51,14 @@ func ID(id uint16) string {
 	return fmt.Sprintf("%05d", id)
 }
 
+// Count returns the number with the word for one or for several.
+func Count(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
+}
+
 // Bytes returns a size in the unit that suits it, of three digits or four.
 func Bytes(n uint64) string {
 	const step = 1024

@@ -9,7 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
 )
 
 // hostile are names that do something to a terminal, or look like other values.
@@ -56,15 +56,15 @@ func wantPrintable(t *testing.T, text string) {
 func roundTrip(t *testing.T, s string) {
 	t.Helper()
 	type named struct {
-		Name  string   `json:"name" yaml:"name"`
-		Names []string `json:"names" yaml:"names"`
-		Empty []string `json:"empty" yaml:"empty"`
-		N     uint64   `json:"n" yaml:"n"`
+		Name  string   `json:"name"`
+		Names []string `json:"names"`
+		Empty []string `json:"empty"`
+		N     uint64   `json:"n"`
 	}
 	for _, f := range []struct {
 		format Format
 		decode func([]byte, any) error
-	}{{JSON, json.Unmarshal}, {YAML, yaml.Unmarshal}} {
+	}{{JSON, json.Unmarshal}, {YAML, func(b []byte, v any) error { return yaml.Unmarshal(b, v) }}} {
 		var b strings.Builder
 		in := named{s, []string{s, "x"}, []string{}, 1 << 60}
 		if err := Write(&b, f.format, in, nil); err != nil {
@@ -110,7 +110,7 @@ func TestWriteYAML(t *testing.T) {
 	if err := Write(&b, YAML, v, nil); err != nil {
 		t.Fatal(err)
 	}
-	const want = "version: 1\nlist:\n  - id: 42\n    name: 'a: b'\nnone: []\n"
+	const want = "list:\n- id: 42\n  name: 'a: b'\nnone: []\nversion: 1\n"
 	if b.String() != want {
 		t.Errorf("YAML:\n%s\nwanted:\n%s", b.String(), want)
 	}
@@ -177,6 +177,11 @@ func TestUnits(t *testing.T) {
 	} {
 		if got := Age(tt.d); got != tt.want {
 			t.Errorf("Age(%v) = %s; wanted %s", tt.d, got, tt.want)
+		}
+	}
+	for n, want := range map[int]string{0: "0 pins", 1: "1 pin", 2: "2 pins"} {
+		if got := Count(n, "pin", "pins"); got != want {
+			t.Errorf("Count(%d): got %q, want %q", n, got, want)
 		}
 	}
 }
