@@ -25,7 +25,7 @@ func Choose(ctx context.Context, root string, choose func([]Endpoint) []Endpoint
 	records, err := Records(ctx, root)
 	all := make([]Endpoint, len(records))
 	for i := range records {
-		all[i] = records[i].Recorded()
+		all[i] = records[i].recorded()
 	}
 	all = choose(all)
 	if lookAll(ctx, all); ctx.Err() != nil {
@@ -35,17 +35,22 @@ func Choose(ctx context.Context, root string, choose func([]Endpoint) []Endpoint
 	return all, errors.Join(err, rerr)
 }
 
-// Recorded returns the endpoint as it is recorded.
-func (r *Record) Recorded() Endpoint {
+// Identity says which endpoint is recorded.
+func (r *Record) Identity() Identity {
 	namespace, pod, found := strings.Cut(r.Details.Pod, "/")
 	if !found {
 		namespace, pod = "", r.Details.Pod
 	}
-	e := Endpoint{
+	return Identity{
 		ID: r.ID, Network: r.Attachment.Network, Container: r.Attachment.ContainerID, Interface: r.Attachment.IfName,
 		PodNamespace: namespace, PodName: pod, NetNS: r.Details.NetNS,
-		Created: r.Created.UTC().Truncate(time.Second), Root: r.Root, Pins: make([]Pin, len(r.Pins)),
+		Created: r.Created.UTC().Truncate(time.Second), Root: r.Root,
 	}
+}
+
+// recorded returns the endpoint as it is recorded.
+func (r *Record) recorded() Endpoint {
+	e := Endpoint{Identity: r.Identity(), Pins: make([]Pin, len(r.Pins))}
 	for i, path := range r.Pins {
 		e.Pins[i].Path = path
 		if !slices.Contains(r.Maps, path) {

@@ -48,8 +48,11 @@ func TestGather(t *testing.T) {
 	}
 	dir := mapDir(t, root)
 	want := Endpoint{
-		ID: id, Network: "net", PodNamespace: "my-ns", PodName: "web-0", Container: "abc", Interface: "eth0",
-		NetNS: liveNetNS, States: []State{OK}, Memory: sum, Root: root, Pins: []Pin{
+		Identity: Identity{
+			ID: id, Network: "net", PodNamespace: "my-ns", PodName: "web-0", Container: "abc", Interface: "eth0",
+			NetNS: liveNetNS, Root: root,
+		},
+		States: []State{OK}, Memory: sum, Pins: []Pin{
 			{Path: dir.LocalMapPath("policy_", id), Kind: Map, Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 10},
 			{Path: dir.LocalMapPath("stats_", id), Kind: Map, Type: "percpu_array", KeySize: 4, ValueSize: 16, MaxEntries: 2},
 		},

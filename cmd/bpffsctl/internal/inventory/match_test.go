@@ -9,7 +9,10 @@ import (
 )
 
 func TestMatch(t *testing.T) {
-	all := append(some(), Endpoint{ID: 42, Root: "/other"}, Endpoint{ID: 9, Container: "7777"}, Endpoint{ID: 10, Container: "77778888"})
+	all := some()
+	for _, i := range []Identity{{ID: 42, Root: "/other"}, {ID: 9, Container: "7777"}, {ID: 10, Container: "77778888"}} {
+		all = append(all, Endpoint{Identity: i})
+	}
 	for _, tt := range []struct {
 		name, word string
 		want       []uint16

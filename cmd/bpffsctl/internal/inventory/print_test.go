@@ -19,21 +19,27 @@ func some() []Endpoint {
 	hash := Pin{Path: "/b/policy_00042", Kind: Map, Type: "hash", MaxEntries: 10}
 	return []Endpoint{
 		{
-			ID: 42, Network: "cbr0", PodNamespace: "default", PodName: "web-0", Container: a, Interface: "eth0",
-			Created: ago(90 * time.Second), States: []State{OK}, Memory: 2400, Root: "/b",
+			Identity: Identity{
+				ID: 42, Network: "cbr0", PodNamespace: "default", PodName: "web-0", Container: a, Interface: "eth0", Created: ago(90 * time.Second), Root: "/b",
+			},
+			States: []State{OK}, Memory: 2400,
 			Pins: []Pin{hash, {Path: "/b/stats_00042", Kind: Map, Type: "percpu_array", MaxEntries: 2}},
 		},
 		{
-			ID: 7, Network: "cbr0", PodNamespace: "kube-system", PodName: "web-0", Container: b, Interface: "eth0",
-			Created: ago(50 * time.Hour), States: []State{PinMissing, NetNSGone}, Root: "/b",
-			Pins: []Pin{{Path: "/b/policy_00007", Kind: Missing}, {Path: "/b/x_00007", Kind: Directory}},
+			Identity: Identity{
+				ID: 7, Network: "cbr0", PodNamespace: "kube-system", PodName: "web-0", Container: b, Interface: "eth0", Created: ago(50 * time.Hour), Root: "/b",
+			},
+			States: []State{PinMissing, NetNSGone},
+			Pins:   []Pin{{Path: "/b/policy_00007", Kind: Missing}, {Path: "/b/x_00007", Kind: Directory}},
 		},
 		{
-			ID: 300, Network: "podman", PodNamespace: "\x1b[31mred", PodName: "a\nb", Container: b, Interface: "eth1",
-			Created: ago(3 * time.Hour), States: []State{OK}, Memory: 5 << 20, Root: "/b",
+			Identity: Identity{
+				ID: 300, Network: "podman", PodNamespace: "\x1b[31mred", PodName: "a\nb", Container: b, Interface: "eth1", Created: ago(3 * time.Hour), Root: "/b",
+			},
+			States: []State{OK}, Memory: 5 << 20,
 			Pins: []Pin{hash, hash, hash, {Path: "/b/x_00300", Kind: Missing}, hash},
 		},
-		{ID: 3, States: []State{Unreadable}, Error: "its record is broken", Root: "/b"},
+		{Identity: Identity{ID: 3, Root: "/b"}, States: []State{Unreadable}, Error: "its record is broken"},
 	}
 }
 
