@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 )
 
 // A Status says how bad a finding is.
@@ -22,6 +24,8 @@ type Finding struct {
 	Status Status `json:"status"`
 	Detail string `json:"detail"`
 	Cure   string `json:"cure,omitempty"` // what to type, unless all is well
+
+	Endpoints []inventory.Identity `json:"endpoints,omitempty"` // that it is about
 }
 
 // Failed reports whether there is a failure among the findings.
@@ -45,6 +49,14 @@ func warn(looked, detail, cure string) []Finding {
 
 func fail(looked, detail, cure string) []Finding {
 	return []Finding{{Looked: looked, Status: Failure, Detail: without(looked, detail), Cure: cure}}
+}
+
+// about adds the endpoints that the finding is about.
+func about(endpoints []inventory.Endpoint, found []Finding) []Finding {
+	for _, e := range endpoints {
+		found[0].Endpoints = append(found[0].Endpoints, e.Identity)
+	}
+	return found
 }
 
 // without takes away that an error begins with the path, which stands before it.

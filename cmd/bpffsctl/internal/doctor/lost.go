@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -11,15 +13,26 @@ func decideNetNS(s sight) []Finding {
 	if found := s.unseen(); found != nil {
 		return found
 	}
-	if len(s.gone) == 0 {
-		return well(s.where(), "all network namespaces that the records name are there")
-	}
 	var names []string
-	for _, e := range s.gone {
+	gone := s.lostAs(inventory.NetNSGone)
+	for _, e := range gone {
 		names = append(names, fmt.Sprintf("%05d of %s", e.ID, nameOf(e)))
 	}
-	return warn(s.seen.Records, output.Count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
-		"; a DEL did not come, and their maps stay", s.collect())
+	if len(gone) == 0 {
+		return well(s.where(), "all network namespaces that the records name are there")
+	}
+	return about(gone, warn(s.seen.Records, output.Count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
+		"; a DEL did not come, and their maps stay", s.collect()))
+}
+
+// lostAs returns the endpoints that are in the state.
+func (s sight) lostAs(state inventory.State) (some []inventory.Endpoint) {
+	for _, e := range s.lost {
+		if e.Is(state) {
+			some = append(some, e)
+		}
+	}
+	return some
 }
 
 // collect returns what removes the endpoints of containers that are gone.
@@ -36,11 +49,8 @@ func (s sight) collect() string {
 
 // nameOf returns the pod of an endpoint, or its container if the runtime did not
 // name a pod.
-func nameOf(e bpffs.Endpoint) string {
-	if e.Details.Pod != "" {
-		return e.Details.Pod
-	}
-	return "container " + e.Attachment.ContainerID
+func nameOf(e inventory.Endpoint) string {
+	return cmp.Or(e.Pod(), "container "+e.Container)
 }
 
 // nearlyFull is of how many percent in use a warning is given.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -15,31 +16,31 @@ func decidePins(s sight) []Finding {
 	if found := s.unseen(); found != nil {
 		return found
 	}
-	if len(s.missing) == 0 {
-		return well(s.dir.Path(), "all maps that the plugin made are there")
-	}
+	owners := s.lostAs(inventory.PinMissing)
 	var paths []string
-	var owners []bpffs.Endpoint
-	for _, m := range s.missing {
-		paths = append(paths, m.path)
-		if !slices.ContainsFunc(owners, func(e bpffs.Endpoint) bool { return e.ID == m.endpoint.ID }) {
-			owners = append(owners, m.endpoint)
+	for _, e := range owners {
+		for _, p := range e.Pins {
+			if p.Kind == inventory.Missing {
+				paths = append(paths, p.Path)
+			}
 		}
 	}
-	return warn(s.dir.Path(), output.Count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
-		"; somebody removed what was there",
-		deletePods(owners))
+	if len(paths) == 0 {
+		return well(s.dir.Path(), "all maps that the plugin made are there")
+	}
+	return about(owners, warn(s.dir.Path(), output.Count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
+		"; somebody removed what was there", deletePods(owners)))
 }
 
 // deletePods says how to have the pods made anew.
-func deletePods(endpoints []bpffs.Endpoint) string {
+func deletePods(endpoints []inventory.Endpoint) string {
 	var lines []string
 	for _, e := range endpoints[:min(len(endpoints), most)] {
-		if namespace, name, ok := strings.Cut(e.Details.Pod, "/"); ok {
-			lines = append(lines, output.Command("kubectl", "-n", namespace, "delete", "pod", name))
+		if e.PodNamespace != "" {
+			lines = append(lines, output.Command("kubectl", "-n", e.PodNamespace, "delete", "pod", e.PodName))
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("delete and make anew: container %s (bpffsctl show %d)", e.Attachment.ContainerID, e.ID))
+		lines = append(lines, fmt.Sprintf("delete and make anew: container %s (bpffsctl show %d)", e.Container, e.ID))
 	}
 	return strings.Join(lines, "; ") + again(len(endpoints))
 }

@@ -3,9 +3,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
-	"slices"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
@@ -33,9 +30,8 @@ type sight struct {
 
 	seen    bpffs.Inspection
 	seenErr error
-	missing []missingPin
-	gone    []bpffs.Endpoint
 	holder  holder // of the lock on the records, if that was not had
+	lost    []inventory.Endpoint
 }
 
 // lookAt looks at one place.
@@ -51,42 +47,24 @@ func lookAt(ctx context.Context, p place, patience time.Duration) sight {
 		s.locker = lastingHolder(s.path, patience)
 	}
 	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(s.dir)
-	s.seen, s.seenErr = inspect(ctx, s.dir, patience)
+	s.inspect(ctx, patience)
+	return s
+}
+
+// inspect looks at the records, and waits for their lock as long as the patience
+// lasts.
+func (s *sight) inspect(ctx context.Context, patience time.Duration) {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s.seen, s.seenErr = bpffs.Inspect(waiting, s.dir)
 	if errors.Is(s.seenErr, bpffs.ErrLocked) {
 		s.holder = holderOf(s.seen.Records)
 	}
-	s.missing, s.gone = missingPins(s.seen.Endpoints), withoutNetNS(s.seen.Endpoints)
-	if len(s.missing)+len(s.gone) > 0 {
-		s = dropPassing(ctx, s, patience)
+	records := make([]inventory.Record, len(s.seen.Endpoints))
+	for i, e := range s.seen.Endpoints {
+		records[i] = inventory.Record{Root: s.path, Endpoint: e}
 	}
-	return s
-}
-
-// inspect waits for the lock on the records as long as the patience lasts.
-func inspect(ctx context.Context, dir bpffs.MapDir, patience time.Duration) (bpffs.Inspection, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return bpffs.Inspect(ctx, dir)
-}
-
-// dropPassing forgets what is no longer missing or gone a little later: a pod was
-// just being started, by plugins after ours too, or deleted.
-func dropPassing(ctx context.Context, s sight, later time.Duration) sight {
-	time.Sleep(later)
-	now, err := inspect(ctx, s.dir, later)
-	if err != nil {
-		return s
-	}
-	still := make(map[uint16]bpffs.Attachment)
-	for _, e := range now.Endpoints {
-		still[e.ID] = e.Attachment
-	}
-	s.missing = slices.DeleteFunc(s.missing, func(m missingPin) bool {
-		_, err := os.Lstat(m.path)
-		return err == nil || still[m.endpoint.ID] != m.endpoint.Attachment
-	})
-	s.gone = slices.DeleteFunc(s.gone, func(e bpffs.Endpoint) bool { return still[e.ID] != e.Attachment })
-	return s
+	s.lost = inventory.Lost(ctx, records, patience)
 }
 
 // findRoot is [bpffs.CheckMount], but also names the place that cannot be used.
@@ -106,32 +84,4 @@ func findRoot(r bpffs.Roots) (path string, fellBack bool, err error) {
 		path = root
 	}
 	return path, fellBack, err
-}
-
-// A missingPin is the path of a map that the plugin made, where nothing is now. A
-// path that was only reserved is for another plugin, which uses it when it likes.
-type missingPin struct {
-	endpoint bpffs.Endpoint
-	path     string
-}
-
-func missingPins(endpoints []bpffs.Endpoint) (missing []missingPin) {
-	for _, e := range endpoints {
-		for _, pin := range e.Maps {
-			if _, err := os.Lstat(pin); errors.Is(err, fs.ErrNotExist) {
-				missing = append(missing, missingPin{e, pin})
-			}
-		}
-	}
-	return missing
-}
-
-// withoutNetNS returns those whose network namespace was recorded and is gone.
-func withoutNetNS(endpoints []bpffs.Endpoint) (gone []bpffs.Endpoint) {
-	for _, e := range endpoints {
-		if inventory.NetNSState(e.Details.NetNS) == inventory.NetNSIsGone {
-			gone = append(gone, e)
-		}
-	}
-	return gone
 }

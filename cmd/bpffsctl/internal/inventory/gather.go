@@ -77,6 +77,40 @@ func lookAll(ctx context.Context, all []Endpoint) {
 	workers.Wait()
 }
 
+// Lost returns those of the recorded endpoints from which something is missing that
+// only a DEL takes away, or what the runtime takes away after it: now, and a while
+// later too, for a pod may just be started or deleted.
+func Lost(ctx context.Context, records []Record, later time.Duration) []Endpoint {
+	var lost []Record
+	for i, e := range look(ctx, records) {
+		if e.isSuspect() {
+			lost = append(lost, records[i])
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(later):
+	}
+	ctx, cancel := context.WithTimeout(ctx, later)
+	defer cancel()
+	still := slices.DeleteFunc(look(ctx, lost), func(e Endpoint) bool { return !e.isSuspect() })
+	still, _ = dropReleased(ctx, still) // what cannot be looked up again stays lost
+	return still
+}
+
+// look returns the recorded endpoints with what the kernel says of them.
+func look(ctx context.Context, records []Record) []Endpoint {
+	all := make([]Endpoint, len(records))
+	for i := range records {
+		all[i] = records[i].recorded()
+	}
+	lookAll(ctx, all)
+	return all
+}
+
 // dropReleased removes endpoints that were released since they were recorded:
 // that is why something of them is missing.
 func dropReleased(ctx context.Context, all []Endpoint) ([]Endpoint, error) {
