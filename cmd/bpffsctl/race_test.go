@@ -41,7 +41,7 @@ func TestGCBesideADD(t *testing.T) {
 	}
 	out, errs := n.run(t, exitDone, "list", "--no-headers", "--state", "ok")
 	if got := strings.Count(out, "\n"); got != len(containers) {
-		t.Errorf("%d endpoints are whole; wanted %d\n%s", got, len(containers), errs)
+		t.Errorf("whole endpoints: got %d, want %d\n%s", got, len(containers), errs)
 	}
 }
 
@@ -59,7 +59,7 @@ func gcOrAdd(stdout io.Writer) error {
 			"gc", "--yes", "--older-than", "0s", "--root", root, "--live-from", os.Getenv("LIVE"),
 		}, stdout, os.Stderr)
 		if code != exitDone {
-			return fmt.Errorf("exit code %d, wanted %d", code, exitDone)
+			return fmt.Errorf("got exit code %d, want %d", code, exitDone)
 		}
 		return nil
 	}

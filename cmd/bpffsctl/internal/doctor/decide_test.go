@@ -31,7 +31,7 @@ func TestDecide(t *testing.T) {
 		{"all IDs", decideFree(inUse(65535)), Failure, "no pod can start"},
 	} {
 		if len(row.found) != 1 || row.found[0].Status != row.status || !strings.Contains(row.found[0].Detail, row.says) {
-			t.Errorf("%s: %+v; wanted %s with %q", row.name, row.found, row.status, row.says)
+			t.Errorf("%s: got %+v, want %s with %q", row.name, row.found, row.status, row.says)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func TestOccupies(t *testing.T) {
 			s.names, s.known = []string{"other_", row.declared}, true
 		}
 		if got := s.occupies(row.name); got != row.want {
-			t.Errorf("with %q declared, %q occupies an ID: %v; wanted %v", row.declared, row.name, got, row.want)
+			t.Errorf("with %q declared, %q occupies an ID: got %v, want %v", row.declared, row.name, got, row.want)
 		}
 	}
 	if s := (sight{place: place{known: true}}); s.occupies("cilium_policy_00001") {
@@ -91,7 +91,7 @@ func TestFindHolder(t *testing.T) {
 		{inode{0, 0x2a, 6}, 0},
 	} {
 		if got := findHolder(locks, row.i); got != row.want {
-			t.Errorf("holder of %+v = %d; wanted %d", row.i, got, row.want)
+			t.Errorf("holder of %+v: got %d, want %d", row.i, got, row.want)
 		}
 	}
 }

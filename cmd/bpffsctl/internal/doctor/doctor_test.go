@@ -16,7 +16,7 @@ func TestPatience(t *testing.T) {
 	start := time.Now()
 	found := forever.within(t.Context(), &node{limit: 10 * time.Millisecond})
 	if len(found) != 1 || found[0].Status != Failure || found[0].Check != "hangs" || found[0].Cure == "" {
-		t.Errorf("a check that hangs: %+v; wanted a failure with a cure", found)
+		t.Errorf("a check that hangs: got %+v, want a failure with a cure", found)
 	}
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("it took %v", took)
@@ -46,7 +46,7 @@ func TestEveryCheckSpeaks(t *testing.T) {
 				}
 			}
 			if !slices.Equal(names, Names()) {
-				t.Errorf("findings of %q; wanted one of each of %q", names, Names())
+				t.Errorf("got findings of %q, want one of each of %q", names, Names())
 			}
 		})
 	}
@@ -65,7 +65,7 @@ func TestList(t *testing.T) {
 	names := []string{"a", "b", "c", "d", "e", "f", "g"}
 	for n, want := range map[int]string{0: "", 1: "a", 5: "a, b, c, d, e", 6: "a, b, c, d, e and 1 more", 7: "a, b, c, d, e and 2 more"} {
 		if got := list(names[:n]); got != want {
-			t.Errorf("list of %d = %q; wanted %q", n, got, want)
+			t.Errorf("list of %d: got %q, want %q", n, got, want)
 		}
 	}
 }

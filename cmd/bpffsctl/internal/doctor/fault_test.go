@@ -32,7 +32,7 @@ func (f fault) test(t *testing.T) {
 		t.Fatalf("%s finds nothing wrong", f.check)
 	}
 	if got := found[0]; got.Status != f.status || !strings.Contains(got.Detail, says) || !strings.Contains(got.Cure, cure) {
-		t.Errorf("%s: got %+v\nwanted %s, a detail with %q and a cure with %q", f.check, got, f.status, says, cure)
+		t.Errorf("%s: got %+v\nwant %s, a detail with %q and a cure with %q", f.check, got, f.status, says, cure)
 	}
 	if f.mend != nil {
 		f.mend(r)

@@ -85,7 +85,7 @@ func TestCircumstances(t *testing.T) {
 			}
 			found := of(all, row.check)
 			if len(found) != 1 || found[0].Status != row.status || !strings.Contains(found[0].Detail, row.says) || !strings.Contains(found[0].Cure, row.cure) {
-				t.Errorf("%s: %+v; wanted %s with %q and the cure %q", row.check, found, row.status, row.says, row.cure)
+				t.Errorf("%s: got %+v, want %s with %q and the cure %q", row.check, found, row.status, row.says, row.cure)
 			}
 			if row.check == "privilege" && len(all) != 1 {
 				t.Errorf("beside the privilege it looked at %+v", all[1:])

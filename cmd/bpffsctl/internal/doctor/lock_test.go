@@ -27,7 +27,7 @@ func TestLocks(t *testing.T) {
 			kill := testns.Start(t, row.role, envPath+"="+row.where(r))
 			found := faulty(of(r.run(t), "lock"))
 			if len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Detail, row.says) {
-				t.Fatalf("lock: %+v; wanted one failure with %q", found, row.says)
+				t.Fatalf("lock: got %+v, want one failure with %q", found, row.says)
 			}
 			_, pid, ok := strings.Cut(found[0].Cure, "kill ")
 			if name, err := os.ReadFile("/proc/" + pid + "/cmdline"); !ok || !strings.Contains(string(name), "exe") {

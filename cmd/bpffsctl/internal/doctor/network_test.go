@@ -190,7 +190,7 @@ func TestPlacesOfTheNetworks(t *testing.T) {
 		got = append(got, f.Looked)
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("it looked at %q; wanted %q", got, want)
+		t.Errorf("looked at: got %q, want %q", got, want)
 	}
 }
 
@@ -208,7 +208,7 @@ func TestPlacesOfEarlier(t *testing.T) {
 			got = append(got, f.Looked)
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("it looked at the records %q; wanted %q", got, want)
+			t.Errorf("records looked at: got %q, want %q", got, want)
 		}
 		earlier.del(t, earlier.pod)
 		want = want[:1]
@@ -259,9 +259,9 @@ func TestKnownKeys(t *testing.T) {
 	}
 	lines := slices.DeleteFunc(strings.Split(stderr.String(), "\n"), func(l string) bool { return !strings.Contains(l, "key") })
 	if len(lines) != 1 || !strings.Contains(lines[0], "zzz") {
-		t.Errorf("ADD warns of %q; wanted only of zzz", lines)
+		t.Errorf("warnings of ADD: got %q, want only of zzz", lines)
 	}
 	if got := unknownKeys([]byte(config)); !slices.Equal(got, []string{"zzz"}) {
-		t.Errorf("unknown keys: %q; wanted zzz", got)
+		t.Errorf("unknown keys: got %q, want zzz", got)
 	}
 }

@@ -236,7 +236,7 @@ func TestNewer(t *testing.T) {
 		{"latest", "1.0.0", false},
 	} {
 		if got := newer(row.a, row.b); got != row.want {
-			t.Errorf("newer(%q, %q) = %v; wanted %v", row.a, row.b, got, row.want)
+			t.Errorf("newer(%q, %q): got %v, want %v", row.a, row.b, got, row.want)
 		}
 	}
 }

@@ -90,7 +90,7 @@ func TestAskAll(t *testing.T) {
 			var l Live
 			err := l.Ask(t.Context(), nil)
 			if !errors.Is(err, tt.want) {
-				t.Errorf("Ask: %v; wanted %v", err, tt.want)
+				t.Errorf("Ask: got %v, want %v", err, tt.want)
 			}
 			for _, id := range tt.has {
 				if !l.Has(id) {
@@ -108,7 +108,7 @@ func TestAskNamed(t *testing.T) {
 	serve(t, with, "a")
 	var l Live
 	if err := l.Ask(t.Context(), []string{without, with}); !errors.Is(err, cri.ErrNoCRI) {
-		t.Errorf("Ask: %v; wanted %v", err, cri.ErrNoCRI)
+		t.Errorf("Ask: got %v, want %v", err, cri.ErrNoCRI)
 	}
 }
 
@@ -117,11 +117,11 @@ func TestReadListRefuses(t *testing.T) {
 	for _, line := range []string{"containerd://c1", `"c1"`, "c1,", "\ufeffc1", "c1 c2", "a/b", "-c1", "c1\x1b"} {
 		var l Live
 		if err := l.ReadList(strings.NewReader("c0\n" + line + "\n")); err == nil || !strings.Contains(err.Error(), "line 2") {
-			t.Errorf("ReadList of %q: %v; wanted an error about line 2", line, err)
+			t.Errorf("ReadList of %q: got %v, want an error about line 2", line, err)
 		}
 	}
 	var l Live
 	if err := l.ReadList(strings.NewReader("\n c1 \r\ncnitool-0a.b_c\n")); err != nil || l.Len() != 2 {
-		t.Errorf("ReadList: %v, %d containers; wanted 2", err, l.Len())
+		t.Errorf("ReadList: got %v, %d containers, want 2", err, l.Len())
 	}
 }

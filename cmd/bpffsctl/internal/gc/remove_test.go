@@ -116,10 +116,10 @@ func TestDo(t *testing.T) {
 			tt.before(t, root)
 			Do(t.Context(), all, tt.force)
 			if all[0].Action != tt.want || !strings.Contains(all[0].Reason, tt.reason) {
-				t.Errorf("%s: %s; wanted %s: … %s …", all[0].Action, all[0].Reason, tt.want, tt.reason)
+				t.Errorf("%s: got %s, want %s: … %s …", all[0].Action, all[0].Reason, tt.want, tt.reason)
 			}
 			if left := decisions(t, root); len(left) != tt.left {
-				t.Errorf("%d records are left; wanted %d", len(left), tt.left)
+				t.Errorf("got %d records left, want %d", len(left), tt.left)
 			}
 		})
 	}
@@ -130,7 +130,7 @@ func remove(t *testing.T, pattern string) string {
 	t.Helper()
 	found, err := filepath.Glob(pattern)
 	if err != nil || len(found) != 1 {
-		t.Fatalf("%s: %q, %v; wanted one", pattern, found, err)
+		t.Fatalf("%s: got %q, %v, want one", pattern, found, err)
 	}
 	if err := os.Remove(found[0]); err != nil {
 		t.Fatal(err)
@@ -149,10 +149,10 @@ func TestDoAll(t *testing.T) {
 	all[1].Action = Spare
 	Do(t.Context(), all, false)
 	if all[0].Action != Failed || all[1].Action != Spare || all[2].Action != Removed {
-		t.Errorf("Do: %v, %v, %v; wanted failed, spare, removed", all[0].Action, all[1].Action, all[2].Action)
+		t.Errorf("Do: got %v, %v, %v, want failed, spare, removed", all[0].Action, all[1].Action, all[2].Action)
 	}
 	if left := decisions(t, root); len(left) != 2 {
-		t.Errorf("%d records are left; wanted 2", len(left))
+		t.Errorf("got %d records left, want 2", len(left))
 	}
 }
 
@@ -165,6 +165,6 @@ func TestDoCancelled(t *testing.T) {
 	cancel()
 	Do(ctx, all, false)
 	if left := decisions(t, root); all[0].Action != Failed || len(left) != 1 {
-		t.Errorf("Do: %s: %s, and %d records are left; wanted failed, and 1", all[0].Action, all[0].Reason, len(left))
+		t.Errorf("Do: got %s: %s, and %d records are left, want failed, and 1", all[0].Action, all[0].Reason, len(left))
 	}
 }

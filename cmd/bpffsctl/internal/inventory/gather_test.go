@@ -24,7 +24,7 @@ func one(t *testing.T, root string) Endpoint {
 	t.Helper()
 	all, err := Gather(t.Context(), root)
 	if err != nil || len(all) != 1 {
-		t.Fatalf("Gather: %v, %v; wanted one endpoint", all, err)
+		t.Fatalf("Gather: got %v, %v, want one endpoint", all, err)
 	}
 	return all[0]
 }
@@ -35,13 +35,13 @@ func TestGather(t *testing.T) {
 	id := add(t, root, bpffs.Details{Pod: "my-ns/web-0", NetNS: liveNetNS}, a)[0]
 	got := one(t, root)
 	if age := time.Since(got.Created); age < 0 || age > time.Minute {
-		t.Errorf("created %v ago; wanted less than a minute", age)
+		t.Errorf("age: got %v, want less than a minute", age)
 	}
 	got.Created = time.Time{}
 	var sum uint64
 	for i, p := range got.Pins {
 		if p.MapID == 0 || p.Memory == 0 {
-			t.Errorf("%s has ID %d and %d bytes; wanted neither 0", p.Path, p.MapID, p.Memory)
+			t.Errorf("%s: got ID %d and %d bytes, want neither 0", p.Path, p.MapID, p.Memory)
 		}
 		sum += p.Memory
 		got.Pins[i].MapID, got.Pins[i].Memory = 0, 0
@@ -90,7 +90,7 @@ func TestStates(t *testing.T) {
 			}
 			got := one(t, root)
 			if diff := cmp.Diff(tt.want, got.States); diff != "" || got.Pins[0].Kind != tt.kind {
-				t.Errorf("kind of the pin: %q, wanted %q; states (-want +got):\n%s", got.Pins[0].Kind, tt.kind, diff)
+				t.Errorf("kind of the pin: got %q, want %q; states (-want +got):\n%s", got.Pins[0].Kind, tt.kind, diff)
 			}
 		})
 	}
@@ -182,7 +182,7 @@ func TestUnreadable(t *testing.T) {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
 	if sum := Sum(all); !strings.Contains(sum, "00001") || !strings.Contains(sum, "endpoints: 4") || !strings.Contains(sum, "not ok: 3") {
-		t.Errorf("Sum: %q; wanted each record that is wrong, and 4 endpoints with 3 not ok", sum)
+		t.Errorf("Sum: got %q, want each record that is wrong, and 4 endpoints with 3 not ok", sum)
 	}
 }
 
@@ -205,7 +205,7 @@ func TestReleasedMeanwhile(t *testing.T) {
 		return all
 	})
 	if err != nil || len(all) != 1 || all[0].ID != ids[1] || !all[0].Is(PinMissing) {
-		t.Errorf("Choose: %+v, %v; wanted only endpoint %d, with a pin missing", all, err, ids[1])
+		t.Errorf("Choose: got %+v, %v, want only endpoint %d, with a pin missing", all, err, ids[1])
 	}
 }
 
@@ -216,10 +216,10 @@ func TestGatherCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	all, err := Choose(ctx, root, func(all []Endpoint) []Endpoint { cancel(); return all })
 	if !errors.Is(err, context.Canceled) || len(all) > 0 {
-		t.Errorf("Choose: %+v, %v; wanted %v", all, err, context.Canceled)
+		t.Errorf("Choose: got %+v, %v, want %v", all, err, context.Canceled)
 	}
 	if _, err := Records(ctx, root); !errors.Is(err, context.Canceled) {
-		t.Errorf("Records: %v; wanted %v", err, context.Canceled)
+		t.Errorf("Records: got %v, want %v", err, context.Canceled)
 	}
 }
 
@@ -238,14 +238,14 @@ func release(t *testing.T, root string, a bpffs.Attachment) {
 func TestRoots(t *testing.T) {
 	testns.Need(t)
 	if all, err := Gather(t.Context(), ""); len(all) > 0 || err != nil {
-		t.Errorf("without a bpffs: %v, %v; wanted nothing", all, err)
+		t.Errorf("without a bpffs: got %v, %v, want nothing", all, err)
 	}
 	if _, err := Gather(t.Context(), t.TempDir()); err == nil {
 		t.Error("a root without a bpffs is no error")
 	}
 	empty := testns.BPFFS(t)
 	if all, err := Gather(t.Context(), empty); len(all) > 0 || err != nil {
-		t.Errorf("a bpffs without records: %v, %v; wanted nothing", all, err)
+		t.Errorf("a bpffs without records: got %v, %v, want nothing", all, err)
 	}
 	testns.Mount(t, "bpf", bpffs.DefaultRoot, "mode=0700")
 	add(t, bpffs.DefaultRoot, bpffs.Details{}, pods(1)...)

@@ -42,10 +42,10 @@ func TestMatch(t *testing.T) {
 				got = append(got, e.ID)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" || !errors.Is(err, tt.err) {
-				t.Errorf("Match(%q): error %v, wanted %v; IDs (-want +got):\n%s", tt.word, err, tt.err, diff)
+				t.Errorf("Match(%q): got error %v, want %v; IDs (-want +got):\n%s", tt.word, err, tt.err, diff)
 			}
 			if err != nil && !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("Match(%q): %v; wanted %q in it", tt.word, err, tt.says)
+				t.Errorf("Match(%q): got %v, want %q in it", tt.word, err, tt.says)
 			}
 		})
 	}

@@ -147,11 +147,11 @@ func TestFiveHundred(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	if len(lines) != n+1 {
-		t.Errorf("%d lines; wanted %d", len(lines), n+1)
+		t.Errorf("got %d lines, want %d", len(lines), n+1)
 	}
 	for _, line := range lines {
 		if w := utf8.RuneCountInString(line); w > columns || len(strings.Fields(line)) != 9 {
-			t.Fatalf("a line of %d characters; wanted at most %d, and 9 columns: %s", w, columns, line)
+			t.Fatalf("got a line of %d characters, want at most %d, and 9 columns: %s", w, columns, line)
 		}
 	}
 }
