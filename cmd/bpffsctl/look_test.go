@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/gc"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
@@ -61,17 +63,13 @@ func newNode(t *testing.T, containers ...string) *node {
 // add does what ADD does for the containers.
 func (n *node) add(t *testing.T, containers ...string) {
 	t.Helper()
-	dir, err := bpffs.NewMapDir(n.root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := bpffs.CreateEndpoints(t.Context(), dir)
+	e, err := bpffs.CreateEndpoints(t.Context(), n.root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
 	for _, c := range containers {
-		id, _, err := e.Allocate(bpffs.Attachment{Network: "pods", ContainerID: c, IfName: "eth0"}, "policy_")
+		id, _, err := e.Allocate(bpffs.Attachment{Network: "pods", ContainerID: c, IfName: "eth0"}, "", "policy_")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,11 +77,11 @@ func (n *node) add(t *testing.T, containers ...string) {
 		if strings.HasPrefix(c, "lost") {
 			netns = filepath.Join(t.TempDir(), c)
 		}
-		if err := e.Describe(id, bpffs.Details{Pod: "my-ns/pod-" + c, NetNS: netns}); err != nil {
+		if err := e.SetDetails(id, bpffs.Details{Pod: "my-ns/pod-" + c, NetNS: netns}); err != nil {
 			t.Fatal(err)
 		}
-		spec := bpffs.MapSpec{Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 10}
-		if err := e.CreateMaps(id, []bpffs.MapDecl{{Name: "policy_", Spec: spec}}); err != nil {
+		spec := bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 10}
+		if err := e.CreateMaps(id, "", []bpffs.MapDecl{{Name: "policy_", Spec: spec}}); err != nil {
 			t.Fatal(err)
 		}
 		n.ids[c] = fmt.Sprintf("%05d", id)

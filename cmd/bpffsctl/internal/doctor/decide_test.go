@@ -36,8 +36,8 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func inUse(n int) (s sight) {
-	s.seen.Free = 65535 - n
+func inUse(n int) (s site) {
+	s.seen.FreeIDs = 65535 - n
 	return s
 }
 
@@ -59,7 +59,7 @@ func TestOccupies(t *testing.T) {
 		{"", "cilium_lxc", false},
 		{"", "00001", false},
 	} {
-		var s sight
+		var s site
 		if row.declared != "" {
 			s.names, s.known = []string{"other_", row.declared}, true
 		}
@@ -67,7 +67,7 @@ func TestOccupies(t *testing.T) {
 			t.Errorf("with %q declared, %q occupies an ID: got %v, want %v", row.declared, row.name, got, row.want)
 		}
 	}
-	if s := (sight{place: place{known: true}}); s.occupies("cilium_policy_00001") {
+	if s := (site{place: place{known: true}}); s.occupies("cilium_policy_00001") {
 		t.Error("with no name declared, a pin occupies an ID")
 	}
 }

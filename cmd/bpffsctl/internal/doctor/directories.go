@@ -5,14 +5,14 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-func decideDirectories(s sight) []Finding {
+func decideDirectories(s site) []Finding {
 	switch {
 	case s.rootErr != nil:
 		return notLooked(s.path, "root")
 	case s.unsafeErr != nil:
 		return fail(s.path, s.unsafeErr.Error(), output.Command("ls", "-la", s.path))
 	case len(s.unsafe) == 0:
-		return well(s.dir.Path(), "nobody else can write to it or to the records")
+		return well(s.maps, "nobody else can write to it or to the records")
 	}
 	var found []Finding
 	for _, d := range s.unsafe {

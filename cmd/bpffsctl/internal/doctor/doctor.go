@@ -42,16 +42,16 @@ func checks() []check {
 		{"kernel-filesystem", checkKernelFilesystem},
 		{"kernel-bpf", checkKernelBPF},
 		{"mount-namespace", checkMountNamespace},
-		{"root", eachSight(decideRoot)},
-		{"propagation", eachSight(decidePropagation)},
-		{"directories", eachSight(decideDirectories)},
-		{"lock", eachSight(decideLock)},
-		{"records", eachSight(decideRecords)},
-		{"pins", eachSight(decidePins)},
-		{"network-namespaces", eachSight(decideNetNS)},
-		{"leftovers", eachSight(decideLeftovers)},
-		{"foreign-pins", eachSight(decideForeign)},
-		{"endpoint-ids", eachSight(decideFree)},
+		{"root", eachSite(decideRoot)},
+		{"propagation", eachSite(decidePropagation)},
+		{"directories", eachSite(decideDirectories)},
+		{"lock", eachSite(decideLock)},
+		{"records", eachSite(decideRecords)},
+		{"pins", eachSite(decidePins)},
+		{"network-namespaces", eachSite(decideNetNS)},
+		{"leftovers", eachSite(decideLeftovers)},
+		{"foreign-pins", eachSite(decideForeign)},
+		{"endpoint-ids", eachSite(decideFree)},
 		{"plugin", checkPlugin},
 		{"networks", checkNetworks},
 		{"chain", checkChain},
@@ -61,15 +61,6 @@ func checks() []check {
 		{"runtime", checkRuntime},
 		{"runtime-namespace", checkRuntimeNamespace},
 	}
-}
-
-// Names returns the names of all checks.
-func Names() []string {
-	var names []string
-	for _, c := range checks() {
-		names = append(names, c.name)
-	}
-	return names
 }
 
 // Run returns what all checks find, at least one finding of each. A user who is

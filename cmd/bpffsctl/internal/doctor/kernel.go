@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 )
 
 // The first kernel that the plugin is known to work on.
@@ -35,7 +37,7 @@ func checkKernelVersion(context.Context, *node) []Finding {
 	if err != nil {
 		return fail("Linux", err.Error(), "uname -r")
 	}
-	return decideKernelVersion(release, hasStatmount())
+	return decideKernelVersion(release, mounts.HasStatmount())
 }
 
 func decideKernelVersion(release string, statmount bool) []Finding {

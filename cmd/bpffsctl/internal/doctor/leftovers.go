@@ -3,11 +3,11 @@ package doctor
 import "github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 
 // underLock returns a command that changes the records while no ADD or DEL does.
-func (s sight) underLock(words ...string) string {
+func (s site) underLock(words ...string) string {
 	return output.Command(append([]string{"flock", s.seen.Records}, words...)...)
 }
 
-func decideLeftovers(s sight) []Finding {
+func decideLeftovers(s site) []Finding {
 	if found := s.unseen(); found != nil {
 		return found
 	}

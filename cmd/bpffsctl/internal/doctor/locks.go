@@ -79,7 +79,7 @@ func lastingHolder(path string, later time.Duration) holder {
 	return before
 }
 
-func decideLock(s sight) []Finding {
+func decideLock(s site) []Finding {
 	switch {
 	case s.rootErr != nil:
 		return notLooked(s.path, "root")
@@ -100,7 +100,7 @@ func endHolder(h holder) string {
 }
 
 // where returns the records, or before there are any the root.
-func (s sight) where() string {
+func (s site) where() string {
 	if s.mounted {
 		return s.seen.Records
 	}

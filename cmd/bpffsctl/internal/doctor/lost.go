@@ -9,7 +9,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-func decideNetNS(s sight) []Finding {
+func decideNetNS(s site) []Finding {
 	if found := s.unseen(); found != nil {
 		return found
 	}
@@ -26,7 +26,7 @@ func decideNetNS(s sight) []Finding {
 }
 
 // lostAs returns the endpoints that are in the state.
-func (s sight) lostAs(state inventory.State) (some []inventory.Endpoint) {
+func (s site) lostAs(state inventory.State) (some []inventory.Endpoint) {
 	for _, e := range s.lost {
 		if e.Is(state) {
 			some = append(some, e)
@@ -36,7 +36,7 @@ func (s sight) lostAs(state inventory.State) (some []inventory.Endpoint) {
 }
 
 // collect returns what removes the endpoints of containers that are gone.
-func (s sight) collect() string {
+func (s site) collect() string {
 	words := []string{"bpffsctl", "gc"}
 	if s.path != bpffs.DefaultRoot {
 		words = append(words, "--root", s.path)
@@ -56,14 +56,14 @@ func nameOf(e inventory.Endpoint) string {
 // nearlyFull is of how many percent in use a warning is given.
 const nearlyFull = 90
 
-func decideFree(s sight) []Finding {
+func decideFree(s site) []Finding {
 	if found := s.unseen(); found != nil {
 		return found
 	}
-	used := bpffs.MaxEndpoints - s.seen.Free
+	used := bpffs.MaxEndpoints - s.seen.FreeIDs
 	detail := fmt.Sprintf("%d of %d endpoint IDs are in use", used, bpffs.MaxEndpoints)
 	switch {
-	case s.seen.Free <= 0:
+	case s.seen.FreeIDs <= 0:
 		return fail(s.where(), detail+": no pod can start", s.collect())
 	case used*100 > bpffs.MaxEndpoints*nearlyFull:
 		return warn(s.where(), detail, s.collect())

@@ -48,6 +48,14 @@ func withCommands(run func() int) int {
 	return run()
 }
 
+// checkNames returns the names of all checks.
+func checkNames() (all []string) {
+	for _, c := range checks() {
+		all = append(all, c.name)
+	}
+	return all
+}
+
 // build builds a package of a module as a version.
 func build(module, pkg, to, version string) error {
 	cmd := exec.Command("go", "build", "-C", module, "-buildvcs=false", "-ldflags", "-X main.buildVersion="+version, "-o", to, pkg)
@@ -66,11 +74,7 @@ const (
 
 // holdRecords keeps the records below a root open until it is killed.
 func holdRecords(stdout io.Writer) error {
-	dir, err := bpffs.NewMapDir(os.Getenv(envPath), "")
-	if err != nil {
-		return err
-	}
-	e, err := bpffs.CreateEndpoints(context.Background(), dir)
+	e, err := bpffs.CreateEndpoints(context.Background(), os.Getenv(envPath))
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -16,43 +12,6 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
-
-// mountOf returns the mount that holds the path, or what of it is there.
-func mountOf(path string) (mountinfo.Info, error) {
-	f, err := os.OpenFile(path, syscall.O_CLOEXEC|oPath, 0)
-	if errors.Is(err, os.ErrNotExist) && path != "/" {
-		return mountOf(filepath.Dir(path))
-	}
-	if err != nil {
-		return mountinfo.Info{}, err
-	}
-	defer f.Close()
-	id, err := mountID(f)
-	if err != nil {
-		return mountinfo.Info{}, err
-	}
-	found, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.ID != id, m.ID == id })
-	if err != nil {
-		return mountinfo.Info{}, err
-	}
-	if len(found) == 0 {
-		return mountinfo.Info{}, fmt.Errorf("%s: its mount %d is not in /proc/self/mountinfo", path, id)
-	}
-	return *found[0], nil
-}
-
-func mountID(f *os.File) (int, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", f.Fd()))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "mnt_id:"); ok {
-			return strconv.Atoi(strings.TrimSpace(value))
-		}
-	}
-	return 0, fmt.Errorf("%s: /proc does not tell its mount", f.Name())
-}
 
 func checkMountNamespace(context.Context, *node) []Finding {
 	same, err := bpffs.InHostMountNamespace()
@@ -73,7 +32,7 @@ func decideMountNamespace(same bool, err error) []Finding {
 }
 
 // decideRoot says whether the next ADD finds a bpffs, or can mount one.
-func decideRoot(s sight) []Finding {
+func decideRoot(s site) []Finding {
 	switch {
 	case errors.Is(s.rootErr, bpffs.ErrStacked):
 		return fail(s.path, s.rootErr.Error(), output.Command("umount", s.path)+
@@ -105,7 +64,7 @@ func readOnly(m mountinfo.Info) bool {
 
 // decidePropagation says who else sees the bpffs. A new mount is shared where the
 // one above it is.
-func decidePropagation(s sight) []Finding {
+func decidePropagation(s site) []Finding {
 	if s.rootErr != nil || s.mountErr != nil {
 		return notLooked(s.path, "root")
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-func decidePins(s sight) []Finding {
+func decidePins(s site) []Finding {
 	if found := s.unseen(); found != nil {
 		return found
 	}
@@ -26,9 +26,9 @@ func decidePins(s sight) []Finding {
 		}
 	}
 	if len(paths) == 0 {
-		return well(s.dir.Path(), "all maps that the plugin made are there")
+		return well(s.maps, "all maps that the plugin made are there")
 	}
-	return about(owners, warn(s.dir.Path(), output.Count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
+	return about(owners, warn(s.maps, output.Count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
 		"; somebody removed what was there", deletePods(owners)))
 }
 
@@ -48,7 +48,7 @@ func deletePods(endpoints []inventory.Endpoint) string {
 // An ADD passes over an ID if something is at one of the paths that it would get.
 // Pins of another form, or whose name nobody declares, hinder nobody: Cilium and
 // iproute2 keep theirs in the same directory.
-func decideForeign(s sight) []Finding {
+func decideForeign(s site) []Finding {
 	if found := s.unseen(); found != nil {
 		return found
 	}
@@ -60,20 +60,20 @@ func decideForeign(s sight) []Finding {
 	}
 	others := len(s.seen.Foreign) - len(occupying)
 	if len(occupying) > 0 {
-		return warn(s.dir.Path(), output.Count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
+		return warn(s.maps, output.Count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
 			"; no pod can get an ID that they occupy",
 			"look what it is: "+output.Command("bpftool", "map", "show", "pinned", occupying[0])+"; if nobody needs it: "+
 				output.Command(append([]string{"rm", "-r"}, some(occupying)...)...)+again(len(occupying)))
 	}
 	if others > 0 {
-		return well(s.dir.Path(), output.Count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
+		return well(s.maps, output.Count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
 	}
-	return well(s.dir.Path(), "no pin that no record owns")
+	return well(s.maps, "no pin that no record owns")
 }
 
 // occupies reports whether the name is one that an ADD could choose. Where no
 // configuration says which names it declares, it may be any.
-func (s sight) occupies(name string) bool {
+func (s site) occupies(name string) bool {
 	declared, ok := localName(name)
 	return ok && (!s.known || slices.Contains(s.names, declared))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // unseen says why nothing is known of the records, nil if it is.
-func (s sight) unseen() []Finding {
+func (s site) unseen() []Finding {
 	switch {
 	case s.rootErr != nil:
 		return notLooked(s.path, "root")
@@ -23,7 +23,7 @@ func (s sight) unseen() []Finding {
 	return nil
 }
 
-func decideRecords(s sight) []Finding {
+func decideRecords(s site) []Finding {
 	if errors.Is(s.seenErr, bpffs.ErrLayout) {
 		return fail(s.seen.Records, s.seenErr.Error(),
 			"install the version of bpffs that made them; or drain the node and "+output.Command("umount", s.path))

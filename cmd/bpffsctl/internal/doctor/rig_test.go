@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -119,15 +120,15 @@ func (r *rig) add(t *testing.T, a bpffs.Attachment) uint16 {
 // addNames does so with names of local maps, of which only the first is made.
 func (r *rig) addNames(t *testing.T, a bpffs.Attachment, names ...string) uint16 {
 	t.Helper()
-	e, err := bpffs.CreateEndpoints(t.Context(), r.dir(t))
+	e, err := bpffs.CreateEndpoints(t.Context(), r.Root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	id, _, err := e.Allocate(a, names...)
+	id, _, err := e.Allocate(a, "", names...)
 	if err == nil {
-		err = errors.Join(e.Describe(id, bpffs.Details{Pod: "my-ns/web-0", NetNS: r.netns}), e.CreateMaps(id, []bpffs.MapDecl{
-			{Name: names[0], Spec: bpffs.MapSpec{Type: "array", KeySize: 4, ValueSize: 8, MaxEntries: 1}},
+		err = errors.Join(e.SetDetails(id, bpffs.Details{Pod: "my-ns/web-0", NetNS: r.netns}), e.CreateMaps(id, "", []bpffs.MapDecl{
+			{Name: names[0], Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 8, MaxEntries: 1}},
 		}))
 	}
 	if err != nil {
@@ -139,7 +140,7 @@ func (r *rig) addNames(t *testing.T, a bpffs.Attachment, names ...string) uint16
 // del does what a DEL of the attachment does.
 func (r *rig) del(t *testing.T, a bpffs.Attachment) {
 	t.Helper()
-	e, err := bpffs.OpenEndpoints(t.Context(), r.dir(t))
+	e, err := bpffs.OpenEndpoints(t.Context(), r.Root)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func decideRuntime(r criRuntime) []Finding {
 func checkRuntimeNamespace(_ context.Context, n *node) []Finding {
 	p := n.runtime().process
 	var found []Finding
-	for _, s := range n.sights() {
+	for _, s := range n.sites() {
 		found = append(found, decideRuntimeNamespace(p, s, p.sees(s.path))...)
 	}
 	return found
@@ -102,7 +102,7 @@ func (p process) sees(path string) bool {
 	return err == nil && its == ours
 }
 
-func decideRuntimeNamespace(p process, s sight, sees bool) []Finding {
+func decideRuntimeNamespace(p process, s site, sees bool) []Finding {
 	looked := p.String()
 	cure := "let the runtime use the host's mount namespace (systemd: no PrivateMounts=, PrivateTmp= or ProtectSystem= in its unit), " +
 		"or mount before it starts: " + output.Command("mount", "-t", "bpf", "none", s.path) + "; then restart it"

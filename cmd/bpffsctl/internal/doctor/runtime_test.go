@@ -243,10 +243,10 @@ func TestNewer(t *testing.T) {
 
 // The processes that have a lock, or listen, may be on the host of a container.
 func TestUnknownProcesses(t *testing.T) {
-	if found := decideRuntimeNamespace(process{}, sight{}, false); len(faulty(found)) > 0 {
+	if found := decideRuntimeNamespace(process{}, site{}, false); len(faulty(found)) > 0 {
 		t.Errorf("a runtime whose process is not known: %+v", found)
 	}
-	s := sight{seenErr: fmt.Errorf("records: %w", bpffs.ErrLocked)}
+	s := site{seenErr: fmt.Errorf("records: %w", bpffs.ErrLocked)}
 	if found := decideLock(s); len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Cure, "/proc/locks") {
 		t.Errorf("a lock whose holder is not known: %+v", found)
 	}

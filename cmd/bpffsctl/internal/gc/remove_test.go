@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -20,11 +22,7 @@ func TestMain(m *testing.M) {
 // change opens the records at root for do.
 func change(t *testing.T, root string, do func(*bpffs.Endpoints) error) {
 	t.Helper()
-	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := bpffs.CreateEndpoints(t.Context(), dir)
+	e, err := bpffs.CreateEndpoints(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,15 +36,15 @@ func change(t *testing.T, root string, do func(*bpffs.Endpoints) error) {
 func allocate(t *testing.T, root string, a bpffs.Attachment, netns string) {
 	t.Helper()
 	change(t, root, func(e *bpffs.Endpoints) error {
-		id, _, err := e.Allocate(a, "policy_")
+		id, _, err := e.Allocate(a, "", "policy_")
 		if err != nil {
 			return err
 		}
-		if err := e.Describe(id, bpffs.Details{NetNS: netns}); err != nil {
+		if err := e.SetDetails(id, bpffs.Details{NetNS: netns}); err != nil {
 			return err
 		}
-		return e.CreateMaps(id, []bpffs.MapDecl{{
-			Name: "policy_", Spec: bpffs.MapSpec{Type: "array", KeySize: 4, ValueSize: 4, MaxEntries: 1},
+		return e.CreateMaps(id, "", []bpffs.MapDecl{{
+			Name: "policy_", Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1},
 		}})
 	})
 }

@@ -42,7 +42,7 @@ func newDir(t *testing.T) *dir {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
+	t.Cleanup(d.unlock)
 	return d
 }
 

@@ -13,14 +13,9 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// Gather returns the endpoints of [Records] with what the kernel says of them.
-func Gather(ctx context.Context, root string) ([]Endpoint, error) {
-	return Choose(ctx, root, func(all []Endpoint) []Endpoint { return all })
-}
-
-// Choose is [Gather] for some of the endpoints. choose gets all as they are
-// recorded, and returns those that the kernel is to be asked about. That happens
-// after the records were closed, so that no ADD waits for it.
+// Choose returns endpoints of [Records] with what the kernel says of them. choose
+// gets all as they are recorded, and returns those that the kernel is to be asked
+// about. That happens after the records were closed, so that no ADD waits for it.
 func Choose(ctx context.Context, root string, choose func([]Endpoint) []Endpoint) ([]Endpoint, error) {
 	records, err := Records(ctx, root)
 	all := make([]Endpoint, len(records))

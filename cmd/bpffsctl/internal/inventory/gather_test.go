@@ -22,7 +22,7 @@ const liveNetNS = "/proc/self/ns/net"
 // one returns the only endpoint at root.
 func one(t *testing.T, root string) Endpoint {
 	t.Helper()
-	all, err := Gather(t.Context(), root)
+	all, err := gather(t, root)
 	if err != nil || len(all) != 1 {
 		t.Fatalf("Gather: got %v, %v, want one endpoint", all, err)
 	}
@@ -99,11 +99,11 @@ func TestStates(t *testing.T) {
 // A name without a type is for a plugin that comes later, or never.
 func TestReserved(t *testing.T) {
 	root := testns.BPFFS(t)
-	e, err := bpffs.CreateEndpoints(t.Context(), mapDir(t, root))
+	e, err := bpffs.CreateEndpoints(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = e.Allocate(bpffs.Attachment{Network: "net", ContainerID: "abc", IfName: "eth0"}, "policy_")
+	_, _, err = e.Allocate(bpffs.Attachment{Network: "net", ContainerID: "abc", IfName: "eth0"}, "", "policy_")
 	if err := errors.Join(err, e.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestUnreadable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := Gather(t.Context(), root)
+	all, err := gather(t, root)
 	if err != nil {
 		t.Errorf("Gather: %v", err)
 	}
@@ -225,7 +225,7 @@ func TestGatherCancelled(t *testing.T) {
 
 func release(t *testing.T, root string, a bpffs.Attachment) {
 	t.Helper()
-	e, err := bpffs.OpenEndpoints(t.Context(), mapDir(t, root))
+	e, err := bpffs.OpenEndpoints(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,14 +237,14 @@ func release(t *testing.T, root string, a bpffs.Attachment) {
 
 func TestRoots(t *testing.T) {
 	testns.Need(t)
-	if all, err := Gather(t.Context(), ""); len(all) > 0 || err != nil {
+	if all, err := gather(t, ""); len(all) > 0 || err != nil {
 		t.Errorf("without a bpffs: got %v, %v, want nothing", all, err)
 	}
-	if _, err := Gather(t.Context(), t.TempDir()); err == nil {
+	if _, err := gather(t, t.TempDir()); err == nil {
 		t.Error("a root without a bpffs is no error")
 	}
 	empty := testns.BPFFS(t)
-	if all, err := Gather(t.Context(), empty); len(all) > 0 || err != nil {
+	if all, err := gather(t, empty); len(all) > 0 || err != nil {
 		t.Errorf("a bpffs without records: got %v, %v, want nothing", all, err)
 	}
 	testns.Mount(t, "bpf", bpffs.DefaultRoot, "mode=0700")
@@ -266,7 +266,7 @@ func TestRoots(t *testing.T) {
 // wantRoots reports if there is not one endpoint in each of the roots.
 func wantRoots(t *testing.T, roots ...string) {
 	t.Helper()
-	all, err := Gather(t.Context(), "")
+	all, err := gather(t, "")
 	if err != nil {
 		t.Fatal(err)
 	}

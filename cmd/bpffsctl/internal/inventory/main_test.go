@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -17,9 +19,15 @@ func TestMain(m *testing.M) {
 // decls are the maps that every endpoint of these tests has.
 func decls() []bpffs.MapDecl {
 	return []bpffs.MapDecl{
-		{Name: "policy_", Spec: bpffs.MapSpec{Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 10}},
-		{Name: "stats_", Spec: bpffs.MapSpec{Type: "percpu_array", KeySize: 4, ValueSize: 16, MaxEntries: 2}},
+		{Name: "policy_", Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 10}},
+		{Name: "stats_", Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_PERCPU_ARRAY, KeySize: 4, ValueSize: 16, MaxEntries: 2}},
 	}
+}
+
+// gather returns all endpoints at root.
+func gather(t *testing.T, root string) ([]Endpoint, error) {
+	t.Helper()
+	return Choose(t.Context(), root, func(all []Endpoint) []Endpoint { return all })
 }
 
 // mapDir returns the map directory at root.
@@ -35,20 +43,20 @@ func mapDir(t *testing.T, root string) bpffs.MapDir {
 // add does what ADD does for the attachments, and returns their IDs.
 func add(t *testing.T, root string, d bpffs.Details, as ...bpffs.Attachment) (ids []uint16) {
 	t.Helper()
-	e, err := bpffs.CreateEndpoints(t.Context(), mapDir(t, root))
+	e, err := bpffs.CreateEndpoints(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
 	for _, a := range as {
-		id, _, err := e.Allocate(a, "policy_", "stats_")
+		id, _, err := e.Allocate(a, "", "policy_", "stats_")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := e.Describe(id, d); err != nil {
+		if err := e.SetDetails(id, d); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.CreateMaps(id, decls()); err != nil {
+		if err := e.CreateMaps(id, "", decls()); err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, id)

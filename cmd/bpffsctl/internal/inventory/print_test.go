@@ -136,7 +136,7 @@ func TestFiveHundred(t *testing.T) {
 	root := testns.BPFFS(t)
 	add(t, root, bpffs.Details{Pod: "default/web-7d4b9c6f5-x2x7q", NetNS: liveNetNS}, pods(n)...)
 	start := time.Now()
-	all, err := Gather(t.Context(), root)
+	all, err := gather(t, root)
 	if err != nil {
 		t.Fatal(err)
 	}

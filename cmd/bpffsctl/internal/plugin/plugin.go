@@ -4,7 +4,6 @@ package plugin
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 )
 
 // ErrConfig says that the plugin has refused a configuration (error code 7 of the
@@ -73,8 +74,8 @@ func Check(ctx context.Context, path, network, version string, config []byte) er
 		return err
 	}
 	keys := map[string]any{"name": network, "cniVersion": version}
-	if mayMove(config) {
-		keys["bpfRoot"] = nowhere
+	if c, err := netconf.Parse(config); err == nil && c.ParseRoots() == nil {
+		keys["bpfRoot"] = nowhere // else it is refused because of the roots
 	}
 	if conf, err = libcni.InjectConf(conf, keys); err != nil {
 		return err
@@ -87,15 +88,4 @@ func Check(ctx context.Context, path, network, version string, config []byte) er
 		return fmt.Errorf("%w: %s", ErrConfig, answer.Msg)
 	}
 	return err
-}
-
-// mayMove reports whether the configuration means the same to the plugin with
-// another root: not where the root itself would be refused.
-func mayMove(config []byte) bool {
-	var keys map[string]any
-	if json.Unmarshal(config, &keys) != nil {
-		return false
-	}
-	root, isString := keys["bpfRoot"].(string)
-	return keys["bpfRoot"] == nil || isString && (root == "" || filepath.IsAbs(root))
 }

@@ -3,18 +3,20 @@ package doctor
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"path/filepath"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// A sight is all that was seen at one place.
-type sight struct {
+// A site is all that was seen at one place.
+type site struct {
 	place
-	dir bpffs.MapDir
 
 	// The root: where it is or would be, and why it cannot be.
 	path     string
@@ -25,6 +27,7 @@ type sight struct {
 	mountErr error
 	locker   holder // of the directory on which a bpffs is to be mounted
 
+	maps      string // the map directory
 	unsafe    []bpffs.UnsafeDir
 	unsafeErr error
 
@@ -35,28 +38,41 @@ type sight struct {
 }
 
 // lookAt looks at one place.
-func lookAt(ctx context.Context, p place, patience time.Duration) sight {
-	s := sight{place: p}
-	s.path, s.fellBack, s.rootErr = findRoot(p.roots)
-	if s.dir, s.seenErr = bpffs.NewMapDir(s.path, p.prefix); s.seenErr != nil || s.rootErr != nil {
+func lookAt(ctx context.Context, p place, patience time.Duration) site {
+	s := site{place: p}
+	m, err := bpffs.CheckMount(p.roots)
+	s.path, s.fellBack, s.mounted, s.rootErr = m.Path, m.Fallback, err == nil && !m.New, err
+	if err != nil {
 		return s
 	}
-	s.mount, s.mountErr = mountOf(s.path)
-	s.mounted = s.mountErr == nil && s.mount.FSType == "bpf" && s.mount.Mountpoint == s.path
-	if !s.mounted {
+	if s.mount, s.mountErr = holding(s.path); !s.mounted {
 		s.locker = lastingHolder(s.path, patience)
 	}
-	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(s.dir)
+	dir, err := bpffs.NewMapDir(s.path, p.prefix)
+	if s.seenErr = err; err != nil {
+		return s
+	}
+	s.maps = dir.Path()
+	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(s.path, p.prefix)
 	s.inspect(ctx, patience)
 	return s
 }
 
+// holding returns the mount that holds the path, or what of it is there.
+func holding(path string) (mountinfo.Info, error) {
+	m, err := mounts.Holding(path)
+	if errors.Is(err, fs.ErrNotExist) && path != "/" {
+		return holding(filepath.Dir(path))
+	}
+	return m, err
+}
+
 // inspect looks at the records, and waits for their lock as long as the patience
 // lasts.
-func (s *sight) inspect(ctx context.Context, patience time.Duration) {
+func (s *site) inspect(ctx context.Context, patience time.Duration) {
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	s.seen, s.seenErr = bpffs.Inspect(waiting, s.dir)
+	s.seen, s.seenErr = bpffs.Inspect(waiting, s.path, s.prefix)
 	if errors.Is(s.seenErr, bpffs.ErrLocked) {
 		s.holder = holderOf(s.seen.Records)
 	}
@@ -65,23 +81,4 @@ func (s *sight) inspect(ctx context.Context, patience time.Duration) {
 		records[i] = inventory.Record{Root: s.path, Endpoint: e}
 	}
 	s.lost = inventory.Lost(ctx, records, patience)
-}
-
-// findRoot is [bpffs.CheckMount], but also names the place that cannot be used.
-func findRoot(r bpffs.Roots) (path string, fellBack bool, err error) {
-	root := r.Root
-	if root == "" {
-		root = bpffs.DefaultRoot
-	}
-	path, err = bpffs.CheckMount(bpffs.Roots{Root: root})
-	if errors.Is(err, bpffs.ErrOtherFileSystem) && r.Root == "" {
-		all := r.All()
-		root = all[len(all)-1]
-		fellBack = true
-		path, err = bpffs.CheckMount(bpffs.Roots{Root: root})
-	}
-	if err != nil {
-		path = root
-	}
-	return path, fellBack, err
 }
