@@ -37,7 +37,7 @@ func collected(t *testing.T, rt *containerd) {
 	wantEndpoints(t, runs, stopped, lost)
 
 	gc := []string{"gc", "--cri-socket", "unix://" + socket}
-	wantWord(t, ctl(t, 0, gc...), "in the making")
+	wantWord(t, ctl(t, 0, gc...), "still be starting")
 	gc = append(gc, "--older-than", "0s")
 	out := ctl(t, 1, gc...)
 	wantWord(t, out, "remove: 1\n")

@@ -17,7 +17,7 @@ type File struct {
 	Path   string
 	Data   []byte
 	List   List  // for a single plugin a list of one
-	Single bool  // a single plugin's file, .conf or .json, which is no list
+	Single bool  // a single plugin's file, .conf or .json, which is not a list
 	Err    error // why it cannot be used: [ErrInvalid], or that it cannot be read
 }
 
@@ -31,7 +31,7 @@ func ReadDir(dir string) ([]File, error) {
 // DropIns returns the drop-in files of the network, which libcni from 1.3 on adds
 // to its list in this order. A list may forbid that: [List.OnlyInlined].
 func DropIns(dir, network string) ([]File, error) {
-	if err := utils.ValidateNetworkName(network); err != nil { // a valid one leads nowhere else as a file name
+	if err := utils.ValidateNetworkName(network); err != nil { // a valid one is a file name of this directory
 		return nil, fmt.Errorf("the network %q: %s", network, err.Msg)
 	}
 	return readFiles(filepath.Join(dir, network), ".conf")

@@ -72,7 +72,7 @@ func TestCommandPrints(t *testing.T) {
 	}
 	table, _, _ := r.command()
 	if got, want := strings.Count(table, "\n"), len(found)+1; got != want {
-		t.Errorf("got %d lines, want one for each check and one for the cure, %d:\n%s", got, want, table)
+		t.Errorf("got %d lines, want one for each check and one for the fix, %d:\n%s", got, want, table)
 	}
 	if strings.Contains(table, "\x1b") {
 		t.Errorf("a name reaches the terminal as a command: %q", table)

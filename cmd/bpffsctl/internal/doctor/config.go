@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
@@ -19,8 +18,11 @@ func checkPluginConfig(ctx context.Context, n *node) []Finding {
 	for _, u := range uses {
 		found = append(found, decidePluginConfig(u, b.check(ctx, u, n.Patience))...)
 	}
-	if found == nil {
-		found = well(n.ConfDir, fmt.Sprintf("the plugin takes %s", output.Count(len(uses), "configuration", "configurations")))
+	switch {
+	case len(uses) == 0:
+		return pass(n.ConfDir, "no configuration to check")
+	case found == nil:
+		return pass(n.ConfDir, "the plugin accepts "+output.Count(len(uses), "configuration", "configurations"))
 	}
 	return found
 }

@@ -25,7 +25,7 @@ func TestDocs(t *testing.T) {
 			names = append(names, row[1])
 		}
 		if row[2] == "" || row[3] == "" {
-			t.Errorf("%s: the fault or the cure is empty", row[1])
+			t.Errorf("%s: the fault or the fix is empty", row[1])
 		}
 	}
 	if !slices.Equal(names, checkNames()) {

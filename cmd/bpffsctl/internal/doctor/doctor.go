@@ -34,7 +34,7 @@ type check struct {
 	run  func(context.Context, *node) []Finding
 }
 
-// checks returns all of them, in the order in which a person mends a node.
+// checks returns all of them, in the order in which a person repairs a node.
 func checks() []check {
 	return []check{
 		{"privilege", checkPrivilege},
@@ -98,7 +98,7 @@ func (c check) within(ctx context.Context, n *node) []Finding {
 	case <-time.After(n.limit):
 		found = []Finding{{
 			Looked: "this node", Status: Failure, Detail: fmt.Sprintf("no answer after %v", n.limit),
-			Cure: "look for processes in state D: ps -eo pid,stat,wchan:32,args",
+			Fix: "look for processes in state D: ps -eo pid,stat,wchan:32,args",
 		}}
 	}
 	for i := range found {

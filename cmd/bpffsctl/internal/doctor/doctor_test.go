@@ -15,8 +15,8 @@ func TestPatience(t *testing.T) {
 	forever := check{"hangs", func(context.Context, *node) []Finding { select {} }}
 	start := time.Now()
 	found := forever.within(t.Context(), &node{limit: 10 * time.Millisecond})
-	if len(found) != 1 || found[0].Status != Failure || found[0].Check != "hangs" || found[0].Cure == "" {
-		t.Errorf("a check that hangs: got %+v, want a failure with a cure", found)
+	if len(found) != 1 || found[0].Status != Failure || found[0].Check != "hangs" || found[0].Fix == "" {
+		t.Errorf("a check that hangs: got %+v, want a failure with a fix", found)
 	}
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("it took %v", took)

@@ -31,7 +31,7 @@ func decideDropIns(n networks, r cri.Version, inline string) []Finding {
 		}
 	}
 	if found == nil {
-		found = well(n.dir, "no drop-in file of ours, which not every runtime would read")
+		found = pass(n.dir, "no drop-in file of ours, which not every runtime would read")
 	}
 	return found
 }
@@ -44,5 +44,5 @@ func decideDropIn(u use, r cri.Version, inline string) []Finding {
 	case !r.Libcni().DropIns:
 		return fail(u.path, r.String()+" ignores drop-in files: pods run without bpffs", inline)
 	}
-	return well(u.path, r.String()+" reads it")
+	return pass(u.path, r.String()+" reads it")
 }

@@ -29,9 +29,9 @@ func TestLocks(t *testing.T) {
 			if len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Detail, row.says) {
 				t.Fatalf("lock: got %+v, want one failure with %q", found, row.says)
 			}
-			_, pid, ok := strings.Cut(found[0].Cure, "kill ")
+			_, pid, ok := strings.Cut(found[0].Fix, "kill ")
 			if name, err := os.ReadFile("/proc/" + pid + "/cmdline"); !ok || !strings.Contains(string(name), "exe") {
-				t.Errorf("the cure %q does not end the process that holds the lock, but %q (%v)", found[0].Cure, name, err)
+				t.Errorf("the fix %q does not end the process that holds the lock, but %q (%v)", found[0].Fix, name, err)
 			}
 			kill()
 			if bad := faulty(of(r.run(t), "lock")); len(bad) > 0 {

@@ -89,14 +89,14 @@ func decideLock(s site) []Finding {
 		return fail(s.seen.Records, fmt.Sprintf("%v keeps the records locked: every ADD and DEL waits, and fails after 10 seconds", s.holder),
 			endHolder(s.holder))
 	}
-	return well(s.where(), "nobody keeps it locked")
+	return pass(s.where(), "nobody keeps it locked")
 }
 
 func endHolder(h holder) string {
 	if h.pid == 0 {
 		return "grep FLOCK /proc/locks, on the host"
 	}
-	return fmt.Sprintf("look what it does: ps -fp %d; if it hangs: kill %d", h.pid, h.pid)
+	return fmt.Sprintf("see what it does: ps -fp %d; if it hangs: kill %d", h.pid, h.pid)
 }
 
 // where returns the records, or before there are any the root.

@@ -19,7 +19,7 @@ func decideNetNS(s site) []Finding {
 		names = append(names, fmt.Sprintf("%05d of %s", e.ID, nameOf(e)))
 	}
 	if len(gone) == 0 {
-		return well(s.where(), "all network namespaces that the records name are there")
+		return pass(s.where(), "all network namespaces that the records name are there")
 	}
 	return about(gone, warn(s.seen.Records, output.Count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
 		"; a DEL did not come, and their maps stay", s.collect()))
@@ -44,7 +44,7 @@ func (s site) collect() string {
 	if s.socket != "" {
 		words = append(words, "--cri-socket", s.socket)
 	}
-	return "look what is lost: " + output.Command(words...) + "; then: " + output.Command(append(words, "--yes")...)
+	return "see what is lost: " + output.Command(words...) + "; then: " + output.Command(append(words, "--yes")...)
 }
 
 // nameOf returns the pod of an endpoint, or its container if the runtime did not
@@ -68,5 +68,5 @@ func decideFree(s site) []Finding {
 	case used*100 > bpffs.MaxEndpoints*nearlyFull:
 		return warn(s.where(), detail, s.collect())
 	}
-	return well(s.where(), detail)
+	return pass(s.where(), detail)
 }

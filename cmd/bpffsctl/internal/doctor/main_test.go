@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // built is the version of the commands that the tests type.
 const built = "v1.2.3"
 
-// withCommands builds bpffsctl and the plugin, so that cures can be typed as they
+// withCommands builds bpffsctl and the plugin, so that fixes can be typed as they
 // are printed, and calls run with them in the path.
 func withCommands(run func() int) int {
 	if testns.Inside() {

@@ -28,7 +28,7 @@ func decideMountNamespace(same bool, err error) []Finding {
 		return warn(looked, "this is not the mount namespace of process 1: all that follows is about mounts of its own, "+
 			"and a bpffs mounted here dies with it", enter)
 	}
-	return well(looked, "the mount namespace of process 1")
+	return pass(looked, "the mount namespace of process 1")
 }
 
 // decideRoot says whether the next ADD finds a bpffs, or can mount one.
@@ -53,9 +53,9 @@ func decideRoot(s site) []Finding {
 			": programs that look there do not find the maps",
 			output.Command("umount", bpffs.DefaultRoot)+" and restart the pods, or configure bpfRoot")
 	case !s.mounted:
-		return well(s.path, "nothing is mounted there yet; the first ADD mounts a bpffs")
+		return pass(s.path, "nothing is mounted there yet; the first ADD mounts a bpffs")
 	}
-	return well(s.path, "one bpffs, which can be written to")
+	return pass(s.path, "one bpffs, which can be written to")
 }
 
 func readOnly(m mountinfo.Info) bool {
@@ -72,9 +72,9 @@ func decidePropagation(s site) []Finding {
 	shared := strings.Contains(s.mount.Optional, "shared:")
 	switch {
 	case shared && s.mounted:
-		return well(s.path, "the mount is shared")
+		return pass(s.path, "the mount is shared")
 	case shared:
-		return well(s.path, "the mount will be shared")
+		return pass(s.path, "the mount will be shared")
 	case s.mounted:
 		return warn(s.path, "the mount is "+propagation(s.mount)+": "+others+"do not see a change of it",
 			output.Command("mount", "--make-shared", s.path)+", then restart runtimes and agents that have a mount namespace of their own")

@@ -26,7 +26,7 @@ func decidePins(s site) []Finding {
 		}
 	}
 	if len(paths) == 0 {
-		return well(s.maps, "all maps that the plugin made are there")
+		return pass(s.maps, "all maps that the plugin made are there")
 	}
 	return about(owners, warn(s.maps, output.Count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
 		"; somebody removed what was there", deletePods(owners)))
@@ -35,7 +35,7 @@ func decidePins(s site) []Finding {
 // deletePods says how to have the pods made anew.
 func deletePods(endpoints []inventory.Endpoint) string {
 	var lines []string
-	for _, e := range endpoints[:min(len(endpoints), most)] {
+	for _, e := range endpoints[:min(len(endpoints), maxListed)] {
 		if e.PodNamespace != "" {
 			lines = append(lines, output.Command("kubectl", "-n", e.PodNamespace, "delete", "pod", e.PodName))
 			continue
@@ -61,14 +61,14 @@ func decideForeign(s site) []Finding {
 	others := len(s.seen.Foreign) - len(occupying)
 	if len(occupying) > 0 {
 		return warn(s.maps, output.Count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
-			"; no pod can get an ID that they occupy",
-			"look what it is: "+output.Command("bpftool", "map", "show", "pinned", occupying[0])+"; if nobody needs it: "+
+			"; no pod can get an ID that a pin occupies",
+			"see what it is: "+output.Command("bpftool", "map", "show", "pinned", occupying[0])+"; remove it only if nobody uses it: "+
 				output.Command(append([]string{"rm", "-r"}, some(occupying)...)...)+again(len(occupying)))
 	}
 	if others > 0 {
-		return well(s.maps, output.Count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
+		return pass(s.maps, output.Count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
 	}
-	return well(s.maps, "no pin that no record owns")
+	return pass(s.maps, "no pin that no record owns")
 }
 
 // occupies reports whether the name is one that an ADD could choose. Where no

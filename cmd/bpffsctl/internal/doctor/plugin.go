@@ -65,7 +65,7 @@ func decidePlugin(b binary, version, reinstall string) []Finding {
 	case b.statErr != nil:
 		return fail(b.path, b.statErr.Error(), output.Command("ls", "-la", filepath.Dir(b.path)))
 	case !b.mode.IsRegular():
-		return fail(b.path, fmt.Sprintf("it is no file, but %v", b.mode), output.Command("mv", b.path, b.path+".bad")+" && "+reinstall)
+		return fail(b.path, fmt.Sprintf("not a regular file (%v)", b.mode), output.Command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case !runnable(b.mode):
 		return fail(b.path, fmt.Sprintf("it has mode %v, with which runtimes cannot execute it or should not", b.mode), output.Command("chmod", "755", b.path))
 	case b.runErr != nil:
@@ -77,5 +77,5 @@ func decidePlugin(b binary, version, reinstall string) []Finding {
 	case b.version != version:
 		return warn(b.path, "it is version "+b.version+", and this is bpffsctl "+version, reinstall)
 	}
-	return well(b.path, "version "+b.version)
+	return pass(b.path, "version "+b.version)
 }

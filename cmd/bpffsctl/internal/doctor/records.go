@@ -36,7 +36,7 @@ func decideRecords(s site) []Finding {
 		return found
 	}
 	var found []Finding
-	for _, bad := range s.seen.Unreadable[:min(len(s.seen.Unreadable), most)] {
+	for _, bad := range s.seen.Unreadable[:min(len(s.seen.Unreadable), maxListed)] {
 		found = append(found, fail(bad.Path, "this record cannot be read, and no DEL removes what it owns: "+bad.Err.Error(),
 			s.underLock("rm", "-r", bad.Path)+again(len(s.seen.Unreadable)))...)
 	}
@@ -46,7 +46,7 @@ func decideRecords(s site) []Finding {
 			s.underLock("sh", "-c", first)+again(len(lost)))...)
 	}
 	if found == nil {
-		found = well(s.where(), output.Count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all of which can be read")
+		found = pass(s.where(), output.Count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all of which can be read")
 	}
 	return found
 }

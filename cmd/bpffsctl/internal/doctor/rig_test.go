@@ -183,8 +183,8 @@ func (r *rig) run(t *testing.T) []Finding {
 		t.Errorf("it changed something (-before +after):\n%s", diff)
 	}
 	for _, f := range found {
-		if f.Status != OK && f.Cure == "" {
-			t.Errorf("no cure: %+v", f)
+		if f.Status != OK && f.Fix == "" {
+			t.Errorf("no fix: %+v", f)
 		}
 	}
 	return found

@@ -77,7 +77,7 @@ func decideRuntime(r criRuntime) []Finding {
 	case !r.network.Ready:
 		return fail(r.Socket, r.String()+": the network is not ready: "+r.network.Message, "what this says; and: "+logs)
 	}
-	return well(r.Socket, r.String()+": the network is ready")
+	return pass(r.Socket, r.String()+": the network is ready")
 }
 
 func checkRuntimeNamespace(_ context.Context, n *node) []Finding {
@@ -104,20 +104,20 @@ func (p process) sees(path string) bool {
 
 func decideRuntimeNamespace(p process, s site, sees bool) []Finding {
 	looked := p.String()
-	cure := "let the runtime use the host's mount namespace (systemd: no PrivateMounts=, PrivateTmp= or ProtectSystem= in its unit), " +
+	fix := "let the runtime use the host's mount namespace (systemd: no PrivateMounts=, PrivateTmp= or ProtectSystem= in its unit), " +
 		"or mount before it starts: " + output.Command("mount", "-t", "bpf", "none", s.path) + "; then restart it"
 	switch {
 	case p.pid == 0:
-		return well("the runtime", "its process is not known")
+		return pass("the runtime", "its process is not known")
 	case !p.ownNS:
-		return well(looked, "the runtime is in this mount namespace")
+		return pass(looked, "the runtime is in this mount namespace")
 	case s.rootErr != nil:
 		return notLooked(s.path, "root")
 	case !s.mounted:
-		return warn(looked, "the runtime has a mount namespace of its own, in which the first ADD mounts the bpffs; it dies with the runtime, and nobody else sees it", cure)
+		return warn(looked, "the runtime has a mount namespace of its own, in which the first ADD mounts the bpffs; it dies with the runtime, and nobody else sees it", fix)
 	case !sees:
 		return fail(looked, "the runtime has a mount namespace of its own and does not see the bpffs at "+s.path+
-			": pods have their maps in another one, which dies with the runtime", cure)
+			": pods have their maps in another one, which dies with the runtime", fix)
 	}
-	return well(looked, "the runtime has a mount namespace of its own, and sees this bpffs")
+	return pass(looked, "the runtime has a mount namespace of its own, and sees this bpffs")
 }

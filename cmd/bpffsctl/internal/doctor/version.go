@@ -27,19 +27,19 @@ func decideCNIVersion(n networks, r cri.Version, supports []string) []Finding {
 		switch {
 		case len(called) == 0:
 		case len(supports) > 0 && !slices.Contains(supports, its):
-			found = append(found, fail(one.Path, fmt.Sprintf("cniVersion %q is none that bpffs supports: every ADD fails; it has %s",
+			found = append(found, fail(one.Path, fmt.Sprintf("bpffs does not support cniVersion %q: every ADD fails; it supports %s",
 				its, strings.Join(supports, ", ")), setVersion(one.Path, its))...)
 		case lib.Known && newer(its, lib.Newest):
 			found = append(found, fail(one.Path, fmt.Sprintf("cniVersion %s is too new for %v, which knows %s: it calls the network ready, and every pod fails",
 				its, r, lib.Newest), setVersion(one.Path, its))...)
 		case !lib.Known && newer(its, "1.0.0"):
-			found = append(found, well(one.Path, fmt.Sprintf("cniVersion %s needs a runtime with libcni 1.2 or newer; %v", its, r))...)
+			found = append(found, pass(one.Path, fmt.Sprintf("cniVersion %s needs a runtime with libcni 1.2 or newer; %v", its, r))...)
 		default:
-			found = append(found, well(one.Path, "cniVersion "+its)...)
+			found = append(found, pass(one.Path, "cniVersion "+its)...)
 		}
 	}
 	if found == nil {
-		found = well(n.dir, "no network has bpffs")
+		found = pass(n.dir, "no network has bpffs")
 	}
 	return found
 }

@@ -101,7 +101,7 @@ func (un Uninstaller) takeOutDropIns(in Installer, d *dir, where *places) (named
 		if !e.IsDir() {
 			continue
 		}
-		files, _ := conflist.DropIns(d.path, e.Name()) // a directory of another name is none of a network
+		files, _ := conflist.DropIns(d.path, e.Name()) // a directory of another name does not belong to a network
 		for _, f := range files {
 			if ours, ok := f.List.Ours(); ok && un.Network != "" && e.Name() != un.Network {
 				named = append(named, f.Path)

@@ -45,10 +45,10 @@ func TestWait(t *testing.T) {
 
 // A directory that is missing is looked for every second, without anything
 // changing.
-func TestWaitBlind(t *testing.T) {
+func TestWaitUnwatched(t *testing.T) {
 	w := watching(t, filepath.Join(t.TempDir(), "missing"))
-	if got := w.idle(); got != blind {
-		t.Errorf("without a directory it looks every %v, want %v", got, blind)
+	if got := w.idle(); got != unwatched {
+		t.Errorf("without a directory it looks every %v, want %v", got, unwatched)
 	}
 	w = watching(t, t.TempDir())
 	if got := w.idle(); got != always {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Columns is a table in the making.
+// Columns is a table that rows are added to.
 type Columns struct {
 	headers []string
 	rows    [][]string

@@ -20,8 +20,8 @@ import (
 // CNI specification).
 var ErrConfig = errors.New("the plugin refuses its configuration")
 
-// nowhere is a place for a bpffs where nothing is and nobody can make anything.
-const nowhere = "/proc/bpffsctl"
+// unusedRoot is a place for a bpffs where nothing is and nobody can make anything.
+const unusedRoot = "/proc/bpffsctl"
 
 // call runs the binary until ctx is done. Its output may be held open for longer,
 // by a process that the binary has started: invoke would wait for that.
@@ -75,7 +75,7 @@ func Check(ctx context.Context, path, network, version string, config []byte) er
 	}
 	keys := map[string]any{"name": network, "cniVersion": version}
 	if c, err := netconf.Parse(config); err == nil && c.ParseRoots() == nil {
-		keys["bpfRoot"] = nowhere // else it is refused because of the roots
+		keys["bpfRoot"] = unusedRoot // else it is refused because of the roots
 	}
 	if conf, err = libcni.InjectConf(conf, keys); err != nil {
 		return err
