@@ -11,9 +11,11 @@ import (
 	"time"
 )
 
-// defaultSockets is where runtimes listen unless configured otherwise: containerd,
-// CRI-O, k3s.
-var defaultSockets = []string{"/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/k3s/containerd/containerd.sock"}
+// defaultSockets returns where runtimes listen unless configured otherwise:
+// containerd, CRI-O, k3s.
+func defaultSockets() []string {
+	return []string{"/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/k3s/containerd/containerd.sock"}
+}
 
 // Sockets returns the named sockets, or if none is named those of the usual ones
 // that are there: [ErrNoRuntime] if none is. Whether anything listens is not tried.
@@ -21,9 +23,9 @@ func Sockets(named ...string) ([]string, error) {
 	if len(named) > 0 {
 		return named, nil
 	}
-	there, err := present(defaultSockets)
+	there, err := present(defaultSockets())
 	if err == nil && len(there) == 0 {
-		err = fmt.Errorf("%w: there is no %s: name its socket with --cri-socket", ErrNoRuntime, strings.Join(defaultSockets, ", no "))
+		err = fmt.Errorf("%w: there is no %s: name its socket with --cri-socket", ErrNoRuntime, strings.Join(defaultSockets(), ", no "))
 	}
 	return there, err
 }

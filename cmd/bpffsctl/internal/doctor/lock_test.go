@@ -71,6 +71,20 @@ func TestPassingFaults(t *testing.T) {
 	}
 }
 
+// Looking again at what is missing leaves what a killed process left, too.
+func TestMissingChangesNothing(t *testing.T) {
+	r := newRig(t)
+	r.hurry()
+	relink(t, "net/c2/eth0", r.records("scratch/owner"))
+	remove(t, r.dir(t).LocalMapPath("stats_", r.id))
+	found := r.run(t)
+	for _, check := range []string{"pins", "leftovers"} {
+		if bad := faulty(of(found, check)); len(bad) != 1 {
+			t.Errorf("%s: got %+v, want one warning", check, bad)
+		}
+	}
+}
+
 // Whoever mounts, or changes the records, has a lock for a moment.
 func TestPassingLocks(t *testing.T) {
 	for _, row := range []struct {

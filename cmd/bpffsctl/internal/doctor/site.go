@@ -54,8 +54,7 @@ func lookAt(ctx context.Context, p place, patience time.Duration) site {
 	}
 	s.maps = dir.Path()
 	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(s.path, p.prefix)
-	s.inspect(ctx, patience)
-	return s
+	return s.inspect(ctx, patience)
 }
 
 // holding returns the mount that holds the path, or what of it is there.
@@ -67,18 +66,25 @@ func holding(path string) (mountinfo.Info, error) {
 	return m, err
 }
 
-// inspect looks at the records, and waits for their lock as long as the patience
-// lasts.
-func (s *site) inspect(ctx context.Context, patience time.Duration) {
-	waiting, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	s.seen, s.seenErr = bpffs.Inspect(waiting, s.path, s.prefix)
-	if errors.Is(s.seenErr, bpffs.ErrLocked) {
+// inspect adds what the records say. It looks at them without opening them as an
+// ADD does, which would remove what a killed process left.
+func (s site) inspect(ctx context.Context, patience time.Duration) site {
+	read := func() (seen bpffs.Inspection, records []inventory.Record, err error) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		seen, err = bpffs.Inspect(ctx, s.path, s.prefix)
+		for _, e := range seen.Endpoints {
+			records = append(records, inventory.Record{Root: s.path, Endpoint: e})
+		}
+		return seen, records, err
+	}
+	var records []inventory.Record
+	if s.seen, records, s.seenErr = read(); errors.Is(s.seenErr, bpffs.ErrLocked) {
 		s.holder = holderOf(s.seen.Records)
 	}
-	records := make([]inventory.Record, len(s.seen.Endpoints))
-	for i, e := range s.seen.Endpoints {
-		records[i] = inventory.Record{Root: s.path, Endpoint: e}
-	}
-	s.lost = inventory.Lost(ctx, records, patience)
+	s.lost = inventory.Lost(ctx, records, patience, func() ([]inventory.Record, error) {
+		_, now, err := read()
+		return now, err
+	})
+	return s
 }

@@ -12,12 +12,13 @@ import (
 // places are where the plugin may have left records.
 type places []bpffs.Roots
 
-// add adds those of a configuration of the plugin. With a wrong one no pod started.
-func (p *places) add(plugin []byte) {
+// with adds those of a configuration of the plugin. With a wrong one no pod started.
+func (p places) with(plugin []byte) places {
 	c, err := netconf.Parse(plugin)
-	if err == nil && c.ParseRoots() == nil && !slices.Contains(*p, c.Roots) {
-		*p = append(*p, c.Roots)
+	if err != nil || c.ParseRoots() != nil || slices.Contains(p, c.Roots) {
+		return p
 	}
+	return append(p, c.Roots)
 }
 
 // all returns the paths, each once.

@@ -82,7 +82,7 @@ func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error)
 		case !hasMain || un.Network != "" && f.List.Name != un.Network:
 			named = append(named, f.Path)
 		default:
-			where.add(ours.Raw)
+			*where = where.with(ours.Raw)
 			errs = append(errs, in.edit(d, f, conflist.Remove))
 		}
 	}
@@ -106,7 +106,7 @@ func (un Uninstaller) takeOutDropIns(in Installer, d *dir, where *places) (named
 			if ours, ok := f.List.Ours(); ok && un.Network != "" && e.Name() != un.Network {
 				named = append(named, f.Path)
 			} else if ok {
-				where.add(ours.Raw)
+				*where = where.with(ours.Raw)
 			}
 		}
 		if un.Network == "" || e.Name() == un.Network {

@@ -18,11 +18,7 @@ import (
 // about. That happens after the records were closed, so that no ADD waits for it.
 func Choose(ctx context.Context, root string, choose func([]Endpoint) []Endpoint) ([]Endpoint, error) {
 	records, err := Records(ctx, root)
-	all := make([]Endpoint, len(records))
-	for i := range records {
-		all[i] = records[i].recorded()
-	}
-	all = choose(all)
+	all := choose(recorded(records))
 	if lookAll(ctx, all); ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -43,19 +39,22 @@ func (r *Record) Identity() Identity {
 	}
 }
 
-// recorded returns the endpoint as it is recorded.
-func (r *Record) recorded() Endpoint {
-	e := Endpoint{Identity: r.Identity(), Pins: make([]Pin, len(r.Pins))}
-	for i, path := range r.Pins {
-		e.Pins[i].Path = path
-		if !slices.Contains(r.Maps, path) {
-			e.Pins[i].Kind = Reserved
+// recorded returns the endpoints as they are recorded.
+func recorded(records []Record) []Endpoint {
+	all := make([]Endpoint, len(records))
+	for i, r := range records {
+		all[i] = Endpoint{Identity: r.Identity(), Pins: make([]Pin, len(r.Pins))}
+		for j, path := range r.Pins {
+			all[i].Pins[j].Path = path
+			if !slices.Contains(r.Maps, path) {
+				all[i].Pins[j].Kind = Reserved
+			}
+		}
+		if r.Err != nil {
+			all[i].Error = r.Err.Error()
 		}
 	}
-	if r.Err != nil {
-		e.Error = r.Err.Error()
-	}
-	return e
+	return all
 }
 
 // lookAll looks at all endpoints, at as many at once as there are processors.
@@ -74,14 +73,9 @@ func lookAll(ctx context.Context, all []Endpoint) {
 
 // Lost returns those of the recorded endpoints from which something is missing that
 // only a DEL takes away, or what the runtime takes away after it: now, and a while
-// later too, for a pod may just be started or deleted.
-func Lost(ctx context.Context, records []Record, later time.Duration) []Endpoint {
-	var lost []Record
-	for i, e := range look(ctx, records) {
-		if e.isSuspect() {
-			lost = append(lost, records[i])
-		}
-	}
+// later too, for a pod may just be started or deleted. again reads the records then.
+func Lost(ctx context.Context, records []Record, later time.Duration, again func() ([]Record, error)) []Endpoint {
+	lost := suspects(ctx, records)
 	if len(lost) == 0 {
 		return nil
 	}
@@ -89,21 +83,22 @@ func Lost(ctx context.Context, records []Record, later time.Duration) []Endpoint
 	case <-ctx.Done():
 	case <-time.After(later):
 	}
-	ctx, cancel := context.WithTimeout(ctx, later)
-	defer cancel()
-	still := slices.DeleteFunc(look(ctx, lost), func(e Endpoint) bool { return !e.isSuspect() })
-	still, _ = dropReleased(ctx, still) // what cannot be looked up again stays lost
-	return still
+	now, err := again()
+	if err != nil {
+		return lost
+	}
+	was := make(map[bpffs.Attachment]uint16)
+	for _, e := range lost {
+		was[e.Attachment()] = e.ID
+	}
+	return suspects(ctx, slices.DeleteFunc(now, func(r Record) bool { return was[r.Attachment] != r.ID }))
 }
 
-// look returns the recorded endpoints with what the kernel says of them.
-func look(ctx context.Context, records []Record) []Endpoint {
-	all := make([]Endpoint, len(records))
-	for i := range records {
-		all[i] = records[i].recorded()
-	}
+// suspects returns those of the recorded endpoints from which something is missing.
+func suspects(ctx context.Context, records []Record) []Endpoint {
+	all := recorded(records)
 	lookAll(ctx, all)
-	return all
+	return slices.DeleteFunc(all, func(e Endpoint) bool { return !e.isSuspect() })
 }
 
 // dropReleased removes endpoints that were released since they were recorded:
