@@ -49,17 +49,21 @@ func processOf(socket string) (p process) {
 	if err != nil || pid == 0 {
 		return p
 	}
-	ours, err := os.Stat("/proc/self/ns/mnt")
+	here, err := same("/proc/self/ns/mnt", fmt.Sprintf("/proc/%d/ns/mnt", pid))
 	if err != nil {
 		return p
 	}
-	its, err := os.Stat(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	return process{holder{pid, nameOfProcess(pid)}, !here}
+}
+
+// same reports whether two paths lead to one file.
+func same(a, b string) (bool, error) {
+	is, err := os.Stat(a)
 	if err != nil {
-		return p
+		return false, err
 	}
-	p = process{holder{pid: pid}, !os.SameFile(ours, its)}
-	p.name = nameOfProcess(pid)
-	return p
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(is, other), err
 }
 
 func checkRuntime(_ context.Context, n *node) []Finding {
@@ -94,12 +98,8 @@ func (p process) sees(path string) bool {
 	if !p.ownNS {
 		return true
 	}
-	ours, err := inodeOf(path)
-	if err != nil {
-		return false
-	}
-	its, err := inodeOf(filepath.Join(fmt.Sprintf("/proc/%d/root", p.pid), path))
-	return err == nil && its == ours
+	is, err := same(path, filepath.Join(fmt.Sprintf("/proc/%d/root", p.pid), path))
+	return is && err == nil
 }
 
 func decideRuntimeNamespace(p process, s site, sees bool) []Finding {
