@@ -63,11 +63,11 @@ func TestOccupies(t *testing.T) {
 		if row.declared != "" {
 			s.names, s.known = []string{"other_", row.declared}, true
 		}
-		if got := s.occupies(row.name); got != row.want {
+		if got := s.occupies("/maps/" + row.name); got != row.want {
 			t.Errorf("with %q declared, %q occupies an ID: got %v, want %v", row.declared, row.name, got, row.want)
 		}
 	}
-	if s := (site{place: place{known: true}}); s.occupies("cilium_policy_00001") {
+	if s := (site{place: place{known: true}}); s.occupies("/maps/cilium_policy_00001") {
 		t.Error("with no name declared, a pin occupies an ID")
 	}
 }

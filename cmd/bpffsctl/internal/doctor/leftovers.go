@@ -8,9 +8,6 @@ func (s site) underLock(words ...string) string {
 }
 
 func decideLeftovers(s site) []Finding {
-	if found := s.unseen(); found != nil {
-		return found
-	}
 	var found []Finding
 	if s.seen.Scratch != "" {
 		found = warn(s.seen.Scratch, "left by a process that was killed; the next ADD, DEL or GC removes it",

@@ -86,7 +86,7 @@ func decideLock(s site) []Finding {
 	case s.locker.pid != 0:
 		return fail(s.path, fmt.Sprintf("%v keeps the directory locked, so that no bpffs can be mounted on it", s.locker), endHolder(s.locker))
 	case errors.Is(s.seenErr, bpffs.ErrLocked):
-		return fail(s.seen.Records, fmt.Sprintf("%v keeps the records locked: every ADD and DEL waits, and fails after 10 seconds", s.holder),
+		return fail(s.seen.Records, fmt.Sprintf("%v keeps the records locked: every ADD and DEL waits, and fails after %v", s.holder, bpffs.LockTimeout),
 			endHolder(s.holder))
 	}
 	return pass(s.where(), "nobody keeps it locked")

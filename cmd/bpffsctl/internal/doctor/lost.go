@@ -10,9 +10,6 @@ import (
 )
 
 func decideNetNS(s site) []Finding {
-	if found := s.unseen(); found != nil {
-		return found
-	}
 	var names []string
 	gone := s.lostAs(inventory.NetNSGone)
 	for _, e := range gone {
@@ -22,7 +19,7 @@ func decideNetNS(s site) []Finding {
 		return pass(s.where(), "all network namespaces that the records name are there")
 	}
 	return about(gone, warn(s.seen.Records, output.Count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
-		"; a DEL did not come, and their maps stay", s.collect()))
+		"; no DEL came, and the maps stay", s.collect()))
 }
 
 // lostAs returns the endpoints that are in the state.
@@ -57,9 +54,6 @@ func nameOf(e inventory.Endpoint) string {
 const nearlyFull = 90
 
 func decideFree(s site) []Finding {
-	if found := s.unseen(); found != nil {
-		return found
-	}
 	used := bpffs.MaxEndpoints - s.seen.FreeIDs
 	detail := fmt.Sprintf("%d of %d endpoint IDs are in use", used, bpffs.MaxEndpoints)
 	switch {

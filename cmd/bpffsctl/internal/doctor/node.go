@@ -113,3 +113,13 @@ func eachSite(decide func(site) []Finding) func(context.Context, *node) []Findin
 		return found
 	}
 }
+
+// eachSeen is eachSite for whoever needs the records.
+func eachSeen(decide func(site) []Finding) func(context.Context, *node) []Finding {
+	return eachSite(func(s site) []Finding {
+		if because := s.hindered(); because != "" {
+			return notLooked(s.path, because)
+		}
+		return decide(s)
+	})
+}

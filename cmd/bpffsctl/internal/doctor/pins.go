@@ -2,8 +2,6 @@ package doctor
 
 import (
 	"fmt"
-	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,9 +11,6 @@ import (
 )
 
 func decidePins(s site) []Finding {
-	if found := s.unseen(); found != nil {
-		return found
-	}
 	owners := s.lostAs(inventory.PinMissing)
 	var paths []string
 	for _, e := range owners {
@@ -49,12 +44,9 @@ func deletePods(endpoints []inventory.Endpoint) string {
 // Pins of another form, or whose name nobody declares, hinder nobody: Cilium and
 // iproute2 keep theirs in the same directory.
 func decideForeign(s site) []Finding {
-	if found := s.unseen(); found != nil {
-		return found
-	}
 	var occupying []string
 	for _, pin := range s.seen.Foreign {
-		if s.occupies(path.Base(pin)) {
+		if s.occupies(pin) {
 			occupying = append(occupying, pin)
 		}
 	}
@@ -71,18 +63,9 @@ func decideForeign(s site) []Finding {
 	return pass(s.maps, "no pin that no record owns")
 }
 
-// occupies reports whether the name is one that an ADD could choose. Where no
+// occupies reports whether the path is one that an ADD could choose. Where no
 // configuration says which names it declares, it may be any.
-func (s site) occupies(name string) bool {
-	declared, ok := localName(name)
-	return ok && (!s.known || slices.Contains(s.names, declared))
-}
-
-// localName undoes [bpffs.LocalMapName].
-func localName(name string) (declared string, ok bool) {
-	parts := regexp.MustCompile(`^(.+)([0-9]{5})$`).FindStringSubmatch(name)
-	if parts == nil || parts[2] == "00000" || parts[2] > fmt.Sprint(bpffs.MaxEndpoints) {
-		return "", false
-	}
-	return parts[1], true
+func (s site) occupies(pin string) bool {
+	m, ok := bpffs.ParseLocalMap(pin)
+	return ok && (!s.known || slices.Contains(s.names, m.Name))
 }

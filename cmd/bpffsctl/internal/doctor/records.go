@@ -8,32 +8,31 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// unseen says why nothing is known of the records, nil if it is.
-func (s site) unseen() []Finding {
+// hindered names the check that says why nothing is known of the records, empty if
+// all is.
+func (s site) hindered() string {
 	switch {
 	case s.rootErr != nil:
-		return notLooked(s.path, "root")
+		return "root"
 	case errors.Is(s.seenErr, bpffs.ErrUnsafe):
-		return notLooked(s.path, "directories")
+		return "directories"
 	case errors.Is(s.seenErr, bpffs.ErrLocked):
-		return notLooked(s.path, "lock")
+		return "lock"
 	case s.seenErr != nil:
-		return notLooked(s.path, "records")
+		return "records"
 	}
-	return nil
+	return ""
 }
 
 func decideRecords(s site) []Finding {
-	if errors.Is(s.seenErr, bpffs.ErrLayout) {
+	switch because := s.hindered(); {
+	case errors.Is(s.seenErr, bpffs.ErrLayout):
 		return fail(s.seen.Records, s.seenErr.Error(),
 			"install the version of bpffs that made them; or drain the node and "+output.Command("umount", s.path))
-	}
-	known := errors.Is(s.seenErr, bpffs.ErrUnsafe) || errors.Is(s.seenErr, bpffs.ErrLocked)
-	if s.rootErr == nil && s.seenErr != nil && !known {
+	case because == "records":
 		return fail(s.seen.Records, s.seenErr.Error(), output.Command("ls", "-laR", s.seen.Records))
-	}
-	if found := s.unseen(); found != nil {
-		return found
+	case because != "":
+		return notLooked(s.path, because)
 	}
 	var found []Finding
 	for _, bad := range s.seen.Unreadable[:min(len(s.seen.Unreadable), maxListed)] {
