@@ -104,14 +104,14 @@ func suspects(ctx context.Context, records []Record) []Endpoint {
 // dropReleased removes endpoints that were released since they were recorded:
 // that is why something of them is missing.
 func dropReleased(ctx context.Context, all []Endpoint) ([]Endpoint, error) {
-	suspects := make(map[string]bool)
+	var roots []string
 	for i := range all {
-		if all[i].isSuspect() {
-			suspects[all[i].Root] = true
+		if all[i].isSuspect() && !slices.Contains(roots, all[i].Root) {
+			roots = append(roots, all[i].Root)
 		}
 	}
 	var errs []error
-	for root := range suspects {
+	for _, root := range roots {
 		e, err := Open(ctx, root)
 		if err != nil {
 			errs = append(errs, err)
