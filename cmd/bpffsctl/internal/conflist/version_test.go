@@ -9,6 +9,7 @@ func TestVersions(t *testing.T) {
 		``:                       "",
 		`"cniVersion": "1.0.0",`: "1.0.0",
 		`"cniVersions": ["0.4.0", "1.1.0", "1.0.0"],`:                "1.1.0",
+		`"cniVersions": ["1.0.0", "99.0.0"],`:                        "1.0.0", // newer than libcni knows
 		`"cniVersions": ["0.4.0"], "cniVersion": "1.0.0",`:           "1.0.0",
 		`"cniVersion": "0.3.1", "cniVersions": ["1.0.0", "0.4.0"], `: "1.0.0",
 	} {
