@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // What ADD is told of the pod is there for who lists the endpoints, and does not
@@ -26,14 +27,14 @@ func TestDetails(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newNode(t)
-			p.add(t, conf(nil), tt.env...)
+			p.Add(t, conf(nil), tt.env...)
 			for _, ep := range endpoints(t, defaultRoot) {
 				if diff := cmp.Diff(tt.want, ep.Details); diff != "" {
 					t.Errorf("details (-want +got):\n%s", diff)
 				}
 			}
-			p.succeed(t, "DEL", conf(nil))
-			nothingLeft(t, defaultRoot)
+			p.Succeed(t, "DEL", conf(nil))
+			node.NothingLeft(t, defaultRoot)
 		})
 	}
 }
