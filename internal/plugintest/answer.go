@@ -82,9 +82,12 @@ func Paths(result string) (paths []string, err error) {
 	return paths, nil
 }
 
+// Paths returns the paths in the result of an ADD.
+func (a Answer) Paths() ([]string, error) { return Paths(a.Stdout) }
+
 // ID returns the endpoint ID in the result of an ADD of at least one map.
 func (a Answer) ID() (string, error) {
-	paths, err := Paths(a.Stdout)
+	paths, err := a.Paths()
 	if err == nil && len(paths) == 0 {
 		err = fmt.Errorf("no path in the result %q", a.Stdout)
 	}

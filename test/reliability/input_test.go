@@ -3,10 +3,13 @@ package reliability
 import (
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
@@ -22,7 +25,7 @@ func TestStandardInput(t *testing.T) {
 		says   string
 	}{
 		{"never comes", func(call, *os.File) {}, [2]time.Duration{9 * time.Second, 15 * time.Second}, 5, "no end after 10s"},
-		{"never ends", func(c call, w *os.File) { w.WriteString(c.stdin()) }, [2]time.Duration{9 * time.Second, 15 * time.Second}, 5, "no end after 10s"},
+		{"never ends", func(c call, w *os.File) { w.WriteString(c.conf()) }, [2]time.Duration{9 * time.Second, 15 * time.Second}, 5, "no end after 10s"},
 		{"drips", func(_ call, w *os.File) {
 			for range 150 {
 				w.WriteString(" ")
@@ -34,7 +37,7 @@ func TestStandardInput(t *testing.T) {
 			w.Close()
 		}, [2]time.Duration{0, 8 * time.Second}, 5, "longer than 32 MiB"},
 		{"ends in the middle", func(c call, w *os.File) {
-			w.WriteString(c.stdin()[:50])
+			w.WriteString(c.conf()[:50])
 			w.Close()
 		}, [2]time.Duration{0, 5 * time.Second}, 6, "decoding the network configuration"},
 	} {
@@ -43,16 +46,16 @@ func TestStandardInput(t *testing.T) {
 			c := add
 			c.root = newRoot(t)
 			r, w, err := os.Pipe()
-			must(t, err)
+			testns.Must(t, err)
 			t.Cleanup(func() { w.Close() })
 			cmd := c.command()
 			cmd.Stdin = r
 			go tt.stdin(c, w)
 			start := time.Now()
-			a, err := run(cmd)
+			a, err := plugintest.Run(cmd)
 			r.Close()
-			must(t, err)
-			c.failed(t, a, tt.code, tt.says)
+			testns.Must(t, err)
+			a.WantError(t, c.String(), tt.code, tt.says)
 			if took := time.Since(start); took < tt.within[0] || took > tt.within[1] {
 				t.Errorf("took %v, want between %v", took, tt.within)
 			}
@@ -69,14 +72,14 @@ func TestStandardOutput(t *testing.T) {
 		"closed by the reader": func(t *testing.T) *os.File {
 			t.Helper()
 			r, w, err := os.Pipe()
-			must(t, err)
+			testns.Must(t, err)
 			r.Close()
 			return w
 		},
 		"full": func(t *testing.T) *os.File {
 			t.Helper()
 			f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-			must(t, err)
+			testns.Must(t, err)
 			return f
 		},
 	} {
@@ -90,7 +93,7 @@ func TestStandardOutput(t *testing.T) {
 				t.Errorf("got the exit status %d (%v), want 1", status, err)
 			}
 			all, err := readTree(c.root)
-			must(t, err)
+			testns.Must(t, err)
 			if left := all.left(); len(left) > 0 {
 				t.Errorf("left: %q, want nothing", left)
 			}
@@ -104,9 +107,9 @@ func TestVanishedNetNS(t *testing.T) {
 	c.succeed(t) // /run/netns/none never was there
 	cmd := c.as("DEL").command()
 	cmd.Env = append(cmd.Env, "CNI_NETNS=")
-	a, err := run(cmd)
-	must(t, err)
-	if a.status != 0 {
+	a, err := plugintest.Run(cmd)
+	testns.Must(t, err)
+	if a.Status != 0 {
 		t.Errorf("DEL without a network namespace: got %+v, want success", a)
 	}
 	empty(t, c.root, nil, nil)
@@ -143,27 +146,11 @@ func TestStoppedHolder(t *testing.T) {
 func wantLocked(t *testing.T, old call) {
 	t.Helper()
 	start := time.Now()
-	type result struct {
-		call
-		answer
-		code uint
-		err  error
+	var calls sync.WaitGroup
+	for verb, code := range map[string]uint{"ADD": 11, "DEL": 11, "GC": 11, "CHECK": 11, "STATUS": 50} {
+		calls.Go(func() { old.as(verb).fail(t, code, "waiting for the lock", old.root+"/cni", "/proc/locks") })
 	}
-	results := make(chan result)
-	codes := map[string]uint{"ADD": 11, "DEL": 11, "GC": 11, "CHECK": 11, "STATUS": 50}
-	for verb, code := range codes {
-		go func() {
-			a, err := old.as(verb).try()
-			results <- result{old.as(verb), a, code, err}
-		}()
-	}
-	for range codes {
-		r := <-results
-		if r.err != nil {
-			t.Error(r.err)
-		}
-		r.failed(t, r.answer, r.code, "waiting for the lock", old.root+"/cni", "/proc/locks")
-	}
+	calls.Wait()
 	if took := time.Since(start); took < 9*time.Second || took > 20*time.Second {
 		t.Errorf("took %v, want about 10 s", took)
 	}

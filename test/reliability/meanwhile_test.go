@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
@@ -30,8 +32,8 @@ func TestMountedMeanwhile(t *testing.T) {
 				mounting = mounting || nr == unix.SYS_MOUNT
 				return mounting && trace.Any(nr)
 			}, func(int) error { return tt.do(add.root) })
-			must(t, err)
-			add.failed(t, a, 100, tt.says, add.root)
+			testns.Must(t, err)
+			a.WantError(t, add.String(), 100, tt.says, add.root)
 		})
 	}
 }
@@ -51,15 +53,15 @@ func TestUnmountedAnywhere(t *testing.T) {
 					started = started || nr == unix.SYS_STATX || nr == unix.SYS_STATFS // the first look at the root
 					return started && trace.Any(nr)
 				}, func(int) error { return syscall.Unmount(add.root, syscall.MNT_DETACH) })
-				must(t, err)
+				testns.Must(t, err)
 				if done = at.Nth == 0; done {
 					t.Logf("%d stops", n-1)
 				}
-				unmount(add.root)
+				node.Unmount(add.root)
 				if covered, err := os.ReadDir(add.root); err != nil || len(covered) > 0 {
 					t.Fatalf("%s, unmounted at %v, wrote %q to the directory beneath (%v): %+v", verb, at, covered, err, a)
 				}
-				if e, err := a.error(); a.status != 0 && err != nil {
+				if e, err := a.Error(); a.Status != 0 && err != nil {
 					t.Errorf("%s, unmounted at %v: got %+v (%+v, %v), want a result or a CNI error", verb, at, a, e, err)
 				}
 			}

@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // A race is a node on which many processes work at once.
@@ -48,7 +51,7 @@ func (r *race) do(c call, may uint) answer {
 		r.Error(err)
 		return a
 	}
-	if e, err := a.error(); a.status != 0 && (err != nil || e.Code != may) {
+	if e, err := a.Error(); a.Status != 0 && (err != nil || e.Code != may) {
 		r.Errorf("%v: got %+v, want success or the code %d", c, a, may)
 	}
 	return a
@@ -89,7 +92,7 @@ func (r *racer) yield(a attachment) {
 
 // add wants an ID for an attachment of its own.
 func (r *racer) add(a attachment) {
-	id, err := r.do(r.call("ADD", a), 0).id()
+	id, err := r.do(r.call("ADD", a), 0).ID()
 	if err != nil {
 		r.Error(err)
 		return
@@ -109,8 +112,8 @@ func (r *racer) step() {
 		r.do(r.call("DEL", own), 0)
 	case n < 10:
 		_, has := r.ids[own]
-		if a := r.do(r.call("CHECK", own), 105); !has && !strings.Contains(a.stdout, "no endpoint") ||
-			has && !strings.Contains(a.stdout, "prevResult lacks") { // that is how far it gets
+		if a := r.do(r.call("CHECK", own), 105); !has && !strings.Contains(a.Stdout, "no endpoint") ||
+			has && !strings.Contains(a.Stdout, "prevResult lacks") { // that is how far it gets
 			r.Errorf("CHECK of %v, which has %q: got %+v", own, r.ids[own], a)
 		}
 	case n < 14:
@@ -142,7 +145,7 @@ func (r *racer) run(ownNamespace bool) {
 	for time.Now().Before(r.stop) && !r.Failed() {
 		r.step()
 	}
-	layers, err := mounts(r.root)
+	layers, err := node.Layers(r.root)
 	if err != nil || len(layers) != 1 {
 		r.Errorf("in the mount namespace of a racer %q are mounted (%v), want one bpf", layers, err)
 	}
@@ -192,16 +195,16 @@ func (r *race) look() {
 	if os.IsNotExist(err) {
 		return
 	}
-	must(r.T, err)
+	testns.Must(r.T, err)
 	defer f.Close()
-	must(r.T, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	testns.Must(r.T, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 	r.sound()
 }
 
 func (r *race) sound() tree {
 	r.Helper()
 	all, err := readTree(r.root)
-	must(r.T, err)
+	testns.Must(r.T, err)
 	all = all.withoutFull()
 	if wrong := all.wrong(nil); wrong != nil {
 		r.Errorf("%s", strings.Join(wrong, "\n"))
@@ -213,7 +216,7 @@ func (r *race) sound() tree {
 func (t tree) withoutFull() tree {
 	less := make(tree, len(t))
 	for name, kind := range t {
-		if !strings.HasPrefix(name, globals+"/full_") {
+		if !strings.HasPrefix(name, node.Globals+"/full_") {
 			less[name] = kind
 		}
 	}
@@ -235,7 +238,7 @@ func (r *race) finish() {
 	if left := r.sound().left(); len(left) > 0 {
 		r.Errorf("left: %q, want nothing", left)
 	}
-	if full, err := filepath.Glob(filepath.Join(r.root, globals, "full_*")); err != nil || len(full) != r.filled() {
+	if full, err := filepath.Glob(filepath.Join(r.root, node.Globals, "full_*")); err != nil || len(full) != r.filled() {
 		r.Errorf("%d paths of somebody else are left (%v), want all %d", len(full), err, r.filled())
 	}
 }
@@ -253,13 +256,13 @@ func (r *race) free() int { return 6 * r.racers }
 // fill occupies the paths of all IDs but some, evenly spread.
 func (r *race) fill(free int) {
 	mountBPF(r.T, r.root, "mode=0700")
-	dir := filepath.Join(r.root, globals)
-	must(r.T, os.MkdirAll(dir, 0o700))
+	dir := filepath.Join(r.root, node.Globals)
+	testns.Must(r.T, os.MkdirAll(dir, 0o700))
 	for id := 1; id <= 65535; id++ {
 		if id%(65535/free) == 1 && id/(65535/free) < free {
 			continue
 		}
-		must(r.T, os.Mkdir(filepath.Join(dir, fmt.Sprintf("full_%05d", id)), 0o700))
+		testns.Must(r.T, os.Mkdir(filepath.Join(dir, fmt.Sprintf("full_%05d", id)), 0o700))
 	}
 }
 
@@ -269,8 +272,8 @@ func sharedRoot(t *testing.T) string {
 	t.Helper()
 	root := newRoot(t)
 	dir := filepath.Dir(root)
-	must(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"))
-	t.Cleanup(func() { unmount(dir) })
-	must(t, syscall.Mount("", dir, "", syscall.MS_SHARED, ""))
+	testns.Must(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"))
+	t.Cleanup(func() { node.Unmount(dir) })
+	testns.Must(t, syscall.Mount("", dir, "", syscall.MS_SHARED, ""))
 	return root
 }

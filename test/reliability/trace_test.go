@@ -25,7 +25,7 @@ func (c call) interrupt(n int, counts func(uint64) bool, then func(pid int) erro
 	runtime.LockOSThread() // a tracee belongs to a thread
 	defer runtime.UnlockOSThread()
 	var files [3]*os.File
-	if files[0], err = filled(c.stdin()); err != nil {
+	if files[0], err = filled(c.conf()); err != nil {
 		return trace.Stop{}, false, answer{}, err
 	}
 	defer files[0].Close()
@@ -35,7 +35,8 @@ func (c call) interrupt(n int, counts func(uint64) bool, then func(pid int) erro
 	}
 	defer stdout.Close()
 	files[1], files[2] = w, w
-	tr, err := trace.Start([]string{program}, c.env(), files)
+	cmd := c.command()
+	tr, err := trace.Start(cmd.Args, cmd.Environ(), files)
 	w.Close()
 	if err != nil {
 		return trace.Stop{}, false, answer{}, err
@@ -45,7 +46,7 @@ func (c call) interrupt(n int, counts func(uint64) bool, then func(pid int) erro
 		return at, false, answer{}, err
 	}
 	out, err := io.ReadAll(stdout)
-	return at, tr.Status.Signaled(), answer{stdout: string(out), status: tr.Status.ExitStatus()}, err
+	return at, tr.Status.Signaled(), answer{Stdout: string(out), Status: tr.Status.ExitStatus()}, err
 }
 
 // filled returns a pipe that text comes out of.
