@@ -107,9 +107,8 @@ test-mutants: ## take every guard out of a copy and demand that a test fails (ro
 	CGO_ENABLED=0 go run -C test ./mutants -source ..
 
 demo: tools ## show a pod's life with the plugin, in namespaces of its own (root)
-	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo ./countdemo
+	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo
 	@$(BIN)/demo
-	@$(BIN)/countdemo
 
 image: ## build the image for nodes: bin/image-$(ARCH).tar (root, Debian 12; IMAGE, ARCH)
 	deploy/install.sh

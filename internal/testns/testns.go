@@ -100,9 +100,22 @@ func Inside() bool {
 // fails instead, for there nothing may be missing.
 func Need(tb testing.TB) {
 	tb.Helper()
-	if Inside() && os.Geteuid() == 0 {
-		return
+	if !Inside() {
+		skip(tb)
 	}
+	NeedRoot(tb)
+}
+
+// NeedRoot is like [Need], but for a test that makes namespaces by itself.
+func NeedRoot(tb testing.TB) {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		skip(tb)
+	}
+}
+
+func skip(tb testing.TB) {
+	tb.Helper()
 	const reason = "it needs root, for namespaces, mounts and BPF"
 	if os.Getenv("CI") != "" {
 		tb.Fatal(reason)

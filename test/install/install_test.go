@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	testnode "github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // Every main plugin's file: installed, installed again, and as it was after that.
@@ -22,14 +23,14 @@ func TestRoundTrip(t *testing.T) {
 		"odd.conflist":     {"odd", "ptp bpffs tuning", "ptp tuning bpffs"},
 	} {
 		data, err := os.ReadFile(filepath.Join(lists, file))
-		must(t, err)
+		testns.Must(t, err)
 		for mode, want := range map[string]string{"conflist": tt.inserted, "auto": tt.inserted, "drop-in": tt.dropped} {
 			t.Run(file+"/"+mode, func(t *testing.T) {
 				t.Parallel()
 				n := newNode(t, map[string]string{"10-" + file: string(data), "20-other.conflist": list("other", "a"), "kubeconfig": "secret"})
 				path := filepath.Join(n.conf, "10-"+file)
 				testns.Chown(t, path, 1234)
-				must(t, os.Chmod(path, 0o640))
+				testns.Must(t, os.Chmod(path, 0o640))
 				before := n.tree()
 				n.succeed("install", "--mode", mode, "--cri-socket", filepath.Join(n.dir, "none"))
 				n.calls(tt.network, want)
@@ -68,15 +69,9 @@ func (n *node) again(mode string) {
 }
 
 // inodes returns what tells that a file was written.
-func (n *node) inodes() map[string]string {
+func (n *node) inodes() testnode.Tree {
 	n.Helper()
-	all := make(map[string]string)
-	for name := range n.tree() {
-		fi, err := os.Lstat(filepath.Join(n.dir, name))
-		must(n, err)
-		all[name] = inode(fi)
-	}
-	return all
+	return testnode.Identities(n, n.dir)
 }
 
 // A network has the plugin in one way only.
@@ -105,7 +100,7 @@ func TestInstallTidies(t *testing.T) {
 	if got := n.tree()["net.d/net/10-a.conf"]; !strings.Contains(got, `"mapPrefix":"x"`) {
 		t.Errorf("the first drop-in file is %q, want it as it was", got)
 	}
-	must(t, os.Chown(n.bin+"/bpffs", 65534, -1))
+	testns.Must(t, os.Chown(n.bin+"/bpffs", 65534, -1))
 	n.succeed("install")
 	if got := n.tree()["bin/bpffs"]; !strings.Contains(got, " 0:0 ") {
 		t.Errorf("the binary is %.80q, want root's", got)
@@ -153,7 +148,7 @@ func TestForeignDropIns(t *testing.T) {
 			files["10.conflist"] = list("net", "bridge")
 			n := newNode(t, files)
 			if name == "empty" {
-				must(t, os.Remove(n.conf+"/net/x"))
+				testns.Must(t, os.Remove(n.conf+"/net/x"))
 			}
 			n.succeed("install", "--mode", "drop-in")
 			if got := n.types("net"); strings.Count(got, "bpffs") != 1 {
@@ -163,7 +158,7 @@ func TestForeignDropIns(t *testing.T) {
 			delete(files, "net/x")
 			delete(files, "net/10-mine.conf")
 			want := newNode(t, files)
-			must(t, os.MkdirAll(want.conf+"/net", 0o755))
+			testns.Must(t, os.MkdirAll(want.conf+"/net", 0o755))
 			if diff := cmp.Diff(want.tree(), n.tree()); diff != "" {
 				t.Errorf("after uninstall (-want +got):\n%s", diff)
 			}

@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	testnode "github.com/cni-bpffs/cni-bpffs/test/internal/node"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
@@ -76,7 +78,7 @@ func TestKillAnywhere(t *testing.T) {
 type stage struct {
 	*node
 	scenario
-	bare, start, done map[string]string // the node without ours, before, and after the command
+	bare, start, done testnode.Tree // the node without ours, before, and after the command
 }
 
 func newStage(t *testing.T, sc scenario) *stage {
@@ -155,12 +157,12 @@ func (s *stage) kill(n int, counts func(uint64) bool) (at trace.Stop, killed boo
 	runtime.LockOSThread() // a tracee belongs to a thread
 	defer runtime.UnlockOSThread()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	must(s, err)
+	testns.Must(s, err)
 	defer null.Close()
 	p, err := trace.Start(s.args(s.words[0], s.words[1:]...), os.Environ(), [3]*os.File{null, null, null})
-	must(s, err)
+	testns.Must(s, err)
 	at, err = p.RunTo(n, counts, func(pid int) error { return os.NewSyscallError("kill", unix.Kill(pid, unix.SIGKILL)) })
-	must(s, err)
+	testns.Must(s, err)
 	return at, p.Status.Signaled()
 }
 
@@ -199,7 +201,7 @@ func (s *stage) holds(at trace.Stop) {
 func contents(tb testing.TB, path string) []byte {
 	tb.Helper()
 	data, err := os.ReadFile(path)
-	must(tb, err)
+	testns.Must(tb, err)
 	return data
 }
 
@@ -238,7 +240,7 @@ func (n *node) crowd(commands [][]string, times int) {
 		for _, c := range commands {
 			cmd := n.command(c[0], c[1:]...)
 			cmd.Stderr = &strings.Builder{}
-			must(n, cmd.Start())
+			testns.Must(n, cmd.Start())
 			all = append(all, cmd)
 		}
 	}

@@ -2,10 +2,10 @@ package install
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -36,13 +36,8 @@ func TestUninstallUnderPods(t *testing.T) {
 // call has the installed plugin make or delete a pod's endpoint.
 func (n *node) call(verb, root string) {
 	n.Helper()
-	cmd := exec.Command(n.bin + "/bpffs")
-	cmd.Env = []string{"CNI_COMMAND=" + verb, "CNI_CONTAINERID=pod", "CNI_IFNAME=eth0", "CNI_NETNS=/run/netns/none", "CNI_PATH=" + n.bin}
-	cmd.Stdin = strings.NewReader(`{"cniVersion": "1.0.0", "name": "net", "type": "bpffs", "bpfRoot": "` + root + `",
-		"prevResult": {"cniVersion": "1.0.0", "interfaces": [{"name": "eth0"}]}}`)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		n.Fatalf("%s: %v: %s", verb, err, out)
-	}
+	p := plugintest.Plugin{Argv: []string{n.bin + "/bpffs"}}
+	p.Succeed(n, verb, plugintest.Conf(plugintest.Keys{"bpfRoot": root, "maps": nil}))
 }
 
 // The binary stays where something else may need it, and where that cannot be
