@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -33,7 +34,7 @@ type Limits struct {
 func (p Plugin) Within(l Limits) (Plugin, error) {
 	text, err := json.Marshal(l)
 	p.Argv = append([]string{"/proc/self/exe"}, p.Argv...)
-	p.Env = append(testns.Environ(RestrictRole), envLimits+"="+string(text))
+	p.Env = append(slices.Clone(p.Env), testns.Environ(RestrictRole), envLimits+"="+string(text))
 	return p, err
 }
 

@@ -33,14 +33,12 @@ func Act(roles map[string]func(stdout io.Writer) error) {
 // variables in its environment, in the namespaces of this process.
 func Command(role string, env ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(append(os.Environ(), Environ(role)...), env...)
+	cmd.Env = append(append(os.Environ(), Environ(role)), env...)
 	return cmd
 }
 
-// Environ returns the variables that give a process a role in these namespaces.
-func Environ(role string) []string {
-	return []string{roleEnv + "=" + role, insideEnv + "=" + os.Getenv(insideEnv)}
-}
+// Environ returns the variable that gives a process a role.
+func Environ(role string) string { return roleEnv + "=" + role }
 
 // Start runs the test binary with the role and the environment until the test
 // ends or kill is called, which sends SIGKILL. It returns after the process

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
@@ -43,18 +44,12 @@ func TestDetails(t *testing.T) {
 func endpoints(t *testing.T, root string) (all []bpffs.Endpoint) {
 	t.Helper()
 	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	records, err := bpffs.OpenEndpoints(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer records.Close()
 	for ep, err := range records.All() {
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		all = append(all, ep)
 	}
 	if len(all) == 0 {

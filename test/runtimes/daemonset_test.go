@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 	core "k8s.io/api/core/v1"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 const installerImage = "localhost/bpffs:test"
@@ -70,13 +72,9 @@ func (c *containerd) otherOwner(t *testing.T, alone string) {
 	const user = 1234
 	list := confDir + "/10-runtimes.conflist"
 	for _, path := range []string{cniBin, confDir, list} {
-		if err := os.Chown(path, user, user); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.Chown(path, user, user))
 	}
-	if err := os.Chmod(list, 0o640); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Chmod(list, 0o640))
 	installer := c.newPod(t, "other-owner")
 	installer.config.LogDirectory = t.TempDir()
 	installer.namespaces().Network = cri.NamespaceMode_NODE
@@ -115,9 +113,7 @@ func (c *containerd) takesPlugin(t *testing.T, alone string) {
 func (c *containerd) exitCode(t *testing.T, container string) int {
 	t.Helper()
 	status, err := c.cri.ContainerStatus(t.Context(), &cri.ContainerStatusRequest{ContainerId: container})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	if status.GetStatus().GetState() != cri.ContainerState_CONTAINER_EXITED {
 		return -1
 	}
@@ -130,18 +126,14 @@ func (c *containerd) rewrite(t *testing.T, conflist string) {
 	t.Helper()
 	const file = confDir + "/10-runtimes.conflist"
 	write(t, file+".new", conflist)
-	if err := os.Rename(file+".new", file); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Rename(file+".new", file))
 }
 
 // workingSet returns the memory of a container, in bytes.
 func (c *containerd) workingSet(t *testing.T, container string) uint64 {
 	t.Helper()
 	stats, err := c.cri.ContainerStats(t.Context(), &cri.ContainerStatsRequest{ContainerId: container})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return stats.GetStats().GetMemory().GetWorkingSetBytes().GetValue()
 }
 
@@ -179,9 +171,7 @@ func (p *pod) containerLike(t *testing.T, d deployment) string {
 	if err == nil {
 		_, err = p.rt.cri.StartContainer(t.Context(), &cri.StartContainerRequest{ContainerId: created.GetContainerId()})
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return created.GetContainerId()
 }
 

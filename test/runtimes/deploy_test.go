@@ -19,6 +19,8 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // The manifests in deploy/: they are rendered as "kubectl apply -k" does it, and
@@ -31,15 +33,11 @@ const otherOwner = "components/other-owner"
 func render(t *testing.T, dir string) [][]byte {
 	t.Helper()
 	all, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(top, "deploy", dir))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	var objects [][]byte
 	for _, r := range all.Resources() {
 		text, err := r.AsYAML()
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		objects = append(objects, text)
 	}
 	return objects
@@ -176,14 +174,10 @@ func checkReferences(t *testing.T, d deployment) {
 func withComponent(t *testing.T, overlay, component string) (dir string) {
 	t.Helper()
 	deploy, err := filepath.Abs(filepath.Join(top, "deploy"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	tmp := t.TempDir()
 	up, err := filepath.Rel(tmp, deploy)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	write(t, filepath.Join(tmp, "kustomization.yaml"), fmt.Sprintf(
 		"resources: [%s/%s]\ncomponents: [%s/%s]\n", up, overlay, up, component))
 	if dir, err = filepath.Rel(deploy, tmp); err != nil {
@@ -216,9 +210,7 @@ func mayWriteEverywhere(c *core.SecurityContext) {
 
 func TestManifestsAreDecodedStrictly(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(top, "deploy/base/daemonset.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	for _, change := range [][2]string{
 		{"readOnlyRootFilesystem:", "readonlyRootFilesystem:"},
 		{"maxUnavailable: 1", "maxUnavailable: [1]"},
@@ -259,9 +251,7 @@ func TestSecurityContextConstraints(t *testing.T) {
 		t.Fatalf("got %d objects of OpenShift, want 1", len(d.other))
 	}
 	var scc securityContextConstraints
-	if err := yaml.UnmarshalStrict([]byte(d.other[0]), &scc); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, yaml.UnmarshalStrict([]byte(d.other[0]), &scc))
 	if options := d.daemonSet.Spec.Template.Spec.Containers[0].SecurityContext.SELinuxOptions; options == nil || options.Type != "spc_t" {
 		t.Errorf("the pods have the label %v, want spc_t", options)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // Files in the directory of a network add plugins to its chain, from libcni 1.3
@@ -47,9 +49,7 @@ func TestDropInLater(t *testing.T) {
 	}
 	rt := newContainerd(t, "2.4")
 	works(t, rt.subject(), "drop-in files that come later are seen after a write, rename or removal in the directory above")
-	if err := os.Mkdir(confDir+"/"+network, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Mkdir(confDir+"/"+network, 0o755))
 	rt.network(t, bridgeOnly)
 	writeDropIns(t)
 	p := rt.newPod(t, "early")
@@ -60,9 +60,7 @@ func TestDropInLater(t *testing.T) {
 	must(t, p.stop)
 	must(t, p.remove)
 	write(t, confDir+"/any", "")
-	if err := os.Remove(confDir + "/any"); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(confDir+"/any"))
 	waitFor(t, "containerd to see the files", func() bool {
 		p := rt.newPod(t, "late")
 		must(t, p.run)

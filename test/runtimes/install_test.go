@@ -1,13 +1,14 @@
 package runtimes
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -72,15 +73,11 @@ func bpffsctl(t *testing.T, want int, args ...string) {
 // ctl runs bpffsctl on the node, wants the exit code, and returns what it says.
 func ctl(t *testing.T, want int, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(bins+"/bpffsctl", args...).CombinedOutput()
-	code := 0
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		code, err = exit.ExitCode(), nil
+	a, err := plugintest.Run(exec.Command(bins+"/bpffsctl", args...))
+	if err != nil || a.Status != want {
+		t.Fatalf("bpffsctl %v: got %+v (%v), want exit code %d", args, a, err, want)
 	}
-	if err != nil || code != want {
-		t.Fatalf("bpffsctl %v: %v, exit code %d, want %d: %s", args, err, code, want, out)
-	}
-	return string(out)
+	return a.Stdout + a.Stderr
 }
 
 // podWith makes pods until one has brought so many endpoints, and returns it:
@@ -105,17 +102,11 @@ func podWith(t *testing.T, rt *containerd, more int) (p *pod) {
 func release(t *testing.T, all map[string]bpffs.Endpoint) {
 	t.Helper()
 	dir, err := bpffs.NewMapDir(bpfRoot, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	records, err := bpffs.OpenEndpoints(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer records.Close()
 	for _, e := range all {
-		if err := records.Release(e.Attachment); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, records.Release(e.Attachment))
 	}
 }

@@ -12,7 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/record"
 )
 
 func TestContainerd16(t *testing.T) {
@@ -99,7 +101,7 @@ func life(t *testing.T, rt *containerd, version string) {
 	nothingLeft(t)
 	hasResult := version != "0.3.1" // before 0.4.0 no DEL has one
 	dels := deletions(t, p.id)
-	if len(dels) != 2 || dels[0].NetNS == "" || dels[0].PrevResult != hasResult || dels[1].NetNS != "" || dels[1].PrevResult {
+	if len(dels) != 2 || dels[0].NetNS == "" || (dels[0].PrevResult != nil) != hasResult || dels[1].NetNS != "" || dels[1].PrevResult != nil {
 		t.Errorf("calls of DEL: got %+v, want two, the second without netns and prevResult", dels)
 	}
 }
@@ -108,9 +110,7 @@ func life(t *testing.T, rt *containerd, version string) {
 func (c *containerd) isMountedFor(t *testing.T) {
 	t.Helper()
 	ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", c.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	for _, c := range recorded(t) {
 		if c.MountNS != ns {
 			t.Errorf("%s was called in the mount namespace %s, the runtime's is %s", c.Command, c.MountNS, ns)
@@ -136,17 +136,17 @@ func pinned(t *testing.T, id string) bpffs.Endpoint {
 			t.Error(err)
 		}
 	}
-	if paths := addition(t, id).Paths; len(paths) != len(ep.Pins) {
-		t.Errorf("the paths %q are recorded as the pod's, the last plugin got %q", ep.Pins, paths)
+	if paths, err := addition(t, id).Paths(); err != nil || len(paths) != len(ep.Pins) {
+		t.Errorf("paths that the last plugin got: got %q (%v), want those that are recorded: %q", paths, err, ep.Pins)
 	}
 	return ep
 }
 
 // addition returns the call of ADD for a container.
-func addition(t *testing.T, id string) call {
+func addition(t *testing.T, id string) record.Call {
 	t.Helper()
 	calls := recorded(t)
-	at := slices.IndexFunc(calls, func(c call) bool { return c.Command == "ADD" && c.ContainerID == id })
+	at := slices.IndexFunc(calls, func(c record.Call) bool { return c.Command == "ADD" && c.ContainerID == id })
 	if at < 0 {
 		t.Fatalf("no call of ADD for %s in %+v", id, calls)
 	}
@@ -165,9 +165,9 @@ func counts(t *testing.T, ep bpffs.Endpoint, send func(*testing.T, string, int),
 }
 
 // deletions returns the calls of DEL for a container.
-func deletions(t *testing.T, id string) []call {
+func deletions(t *testing.T, id string) []record.Call {
 	t.Helper()
-	return slices.DeleteFunc(recorded(t), func(c call) bool { return c.Command != "DEL" || c.ContainerID != id })
+	return slices.DeleteFunc(recorded(t), func(c record.Call) bool { return c.Command != "DEL" || c.ContainerID != id })
 }
 
 // verbs returns what the plugins were called with.
@@ -192,12 +192,10 @@ func failingAdd(t *testing.T, rt *containerd, _ string) {
 	}
 	nothingLeft(t)
 	calls := recorded(t)
-	if last := calls[len(calls)-1]; last.Command != "DEL" || last.PrevResult {
+	if last := calls[len(calls)-1]; last.Command != "DEL" || last.PrevResult != nil {
 		t.Errorf("last call: got %+v, want a DEL without prevResult", last)
 	}
-	if err := os.Remove(failFile); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(failFile))
 }
 
 // restart restarts the runtime under a pod.
@@ -246,7 +244,5 @@ func each(t *testing.T, pods []*pod, do func(*pod, context.Context) error) {
 		all.Go(func() { errs[i] = do(p, t.Context()) })
 	}
 	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, errors.Join(errs...))
 }

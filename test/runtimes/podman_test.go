@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 func TestPodman(t *testing.T) {
@@ -54,9 +56,7 @@ type podman struct {
 func newPodman(t *testing.T) *podman {
 	t.Helper()
 	config, err := files.ReadFile("config/containers.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	write(t, "/run/podman/containers.conf", string(config))
 	return &podman{
 		env: append([]string{"CONTAINERS_CONF=/run/podman/containers.conf"}, os.Environ()...),
@@ -85,9 +85,7 @@ func (p *podman) run(t *testing.T, args ...string) (string, error) {
 func (p *podman) life(t *testing.T, args []string, check func(*testing.T, string)) {
 	t.Helper()
 	id, err := p.run(t, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	counts(t, pinned(t, id), p.send, id)
 	check(t, id)
 	p.remove(t, id)
@@ -124,9 +122,7 @@ func (p *podman) ignoresDropIns(t *testing.T) {
 	writeDropIns(t)
 	write(t, confDir+"/10-runtimes.conflist", bridgeOnly)
 	id, err := p.run(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	if all := endpoints(t); len(all) > 0 {
 		t.Errorf("endpoints %v, want none", all)
 	}
@@ -145,9 +141,7 @@ func (p *podman) send(t *testing.T, id string, packets int) {
 func published(t *testing.T, _ string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", net.JoinHostPort(gateway, "8080"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer conn.Close()
 	if answer, err := io.ReadAll(conn); err != nil || string(answer) != "hello\n" {
 		t.Errorf("the container answers %q (%v), want hello", answer, err)

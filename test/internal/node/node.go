@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,7 +80,7 @@ func Mount(top string) error {
 
 // end takes away what Mount made, and the interfaces of the pods.
 func end() error {
-	errs := []error{deleteLinks()}
+	errs := []error{DeleteLinks()}
 	for _, m := range slices.Backward(mounts()) {
 		err := unix.Unmount(m.target, unix.MNT_DETACH)
 		if err != nil && !errors.Is(err, unix.EINVAL) {
@@ -89,7 +90,9 @@ func end() error {
 	return errors.Join(errs...)
 }
 
-func deleteLinks() error {
+// DeleteLinks deletes the interfaces of the network namespace, but for those to keep
+// and what the kernel itself put there.
+func DeleteLinks(keep ...string) error {
 	links, err := netlink.LinkList()
 	for errors.Is(err, netlink.ErrDumpInterrupted) { // an interface came or went meanwhile
 		links, err = netlink.LinkList()
@@ -98,12 +101,12 @@ func deleteLinks() error {
 		return err
 	}
 	for _, l := range links {
-		if l.Type() != "bridge" && l.Type() != "veth" {
+		if slices.Contains(keep, l.Attrs().Name) || l.Attrs().Flags&net.FlagLoopback != 0 {
 			continue
 		}
 		err := netlink.LinkDel(l)
 		_, gone := errors.AsType[netlink.LinkNotFoundError](err) // with its peer
-		if err != nil && !gone && !errors.Is(err, unix.ENODEV) {
+		if err != nil && !gone && !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.EOPNOTSUPP) {
 			return fmt.Errorf("deleting %s: %w", l.Attrs().Name, err)
 		}
 	}
