@@ -52,7 +52,7 @@ func (n *node) owned(path string, before map[string]string) {
 	name, _ := filepath.Rel(n.dir, path)
 	was, is := strings.Fields(before[name]), strings.Fields(n.tree()[name])
 	if was[0] != is[0] || was[1] != is[1] {
-		n.Errorf("%s has mode and owner %v, want %v", name, is[:2], was[:2])
+		n.Errorf("mode and owner of %s: got %v, want %v", name, is[:2], was[:2])
 	}
 }
 
@@ -61,7 +61,7 @@ func (n *node) again(mode string) {
 	n.Helper()
 	before := n.inodes()
 	if says := n.succeed("install", "--mode", mode, "--cri-socket", filepath.Join(n.dir, "none")); says != "" {
-		n.Errorf("installed again it says %q, want nothing", says)
+		n.Errorf("installed again: got %q, want nothing", says)
 	}
 	if diff := cmp.Diff(before, n.inodes()); diff != "" {
 		n.Errorf("installed again (-before +after):\n%s", diff)
@@ -98,12 +98,12 @@ func TestInstallTidies(t *testing.T) {
 	n.succeed("install", "--mode", "drop-in")
 	n.calls("net", "bridge bpffs")
 	if got := n.tree()["net.d/net/10-a.conf"]; !strings.Contains(got, `"mapPrefix":"x"`) {
-		t.Errorf("the first drop-in file is %q, want it as it was", got)
+		t.Errorf("the first drop-in file: got %q, want it as it was", got)
 	}
 	testns.Must(t, os.Chown(n.bin+"/bpffs", 65534, -1))
 	n.succeed("install")
 	if got := n.tree()["bin/bpffs"]; !strings.Contains(got, " 0:0 ") {
-		t.Errorf("the binary is %.80q, want root's", got)
+		t.Errorf("the binary: got %.80q, want root's", got)
 	}
 }
 
@@ -118,12 +118,12 @@ func TestPluginConf(t *testing.T) {
 				n.calls("net", "bridge bpffs")
 				n.succeed("install") // while no runtime answers that changes nothing
 				if got := n.tree()["net.d/net/bpffs.conf"]; (got != "") != (mode == "drop-in") {
-					t.Errorf("the drop-in file is %q with the mode %s", got, mode)
+					t.Errorf("the drop-in file with the mode %s: got %q, want one only with drop-in", mode, got)
 				}
 				n.succeed("install", "--mode", "conflist")
 				n.succeed("install", "--mode", mode)
 				if all := strings.Join(values(n.tree()), " "); strings.Count(all, name) != 2 {
-					t.Errorf("%q is not in the configuration once: %s", name, all)
+					t.Errorf("configuration: got %s, want %q in it once", all, name)
 				}
 			}
 		})
@@ -152,7 +152,7 @@ func TestForeignDropIns(t *testing.T) {
 			}
 			n.succeed("install", "--mode", "drop-in")
 			if got := n.types("net"); strings.Count(got, "bpffs") != 1 {
-				t.Errorf("the plugins are %q, want bpffs once", got)
+				t.Errorf("plugins: got %q, want bpffs once", got)
 			}
 			n.succeed("uninstall", "--force")
 			delete(files, "net/x")

@@ -177,12 +177,12 @@ func (s *stage) holds(at trace.Stop) {
 		case strings.HasPrefix(is, "d"): // a directory in between, of which the end is compared
 		case filepath.Ext(name) == ".conflist" && json.Valid(contents(s.node, path)):
 		default:
-			s.Errorf("killed at %v: %s is %q, was %q, would be %q", at, name, is, s.start[name], s.done[name])
+			s.Errorf("%s after a kill at %v: got %q, want %q or %q", name, at, is, s.start[name], s.done[name])
 		}
 	}
 	for name := range s.bare {
 		if _, ok := tree[name]; !ok {
-			s.Errorf("killed at %v: %s is gone", at, name)
+			s.Errorf("%s after a kill at %v: got nothing, want it to be there", name, at)
 		}
 	}
 	types := s.types("net")
@@ -191,7 +191,7 @@ func (s *stage) holds(at trace.Stop) {
 		least, most = 1, 2 // twice does no harm, never does
 	}
 	if n := strings.Count(types, "bpffs"); !strings.HasPrefix(types, "bridge ") || n < least || n > most || s.types("other") != "ptp" {
-		s.Errorf("killed at %v: the plugins are %q and %q", at, types, s.types("other"))
+		s.Errorf("plugins after a kill at %v: got %q and %q, want the main plugins, and bpffs %d to %d times in the first", at, types, s.types("other"), least, most)
 	}
 	if s.Failed() {
 		s.FailNow()
@@ -223,7 +223,7 @@ func TestConcurrent(t *testing.T) {
 		got := n.types("net")
 		_, err := os.Stat(n.bin + "/bpffs")
 		if called := strings.Count(got, "bpffs"); !strings.HasPrefix(got, "bridge ") || called > 1 || (called == 1) != (err == nil) {
-			t.Fatalf("the plugins are %q, want the bridge, and bpffs once or not, as its binary is there: %v", got, err)
+			t.Fatalf("plugins: got %q, want the bridge, and bpffs once or not, as its binary is there: %v", got, err)
 		}
 	}
 	n.crowd(commands[2:], 4)
@@ -246,7 +246,7 @@ func (n *node) crowd(commands [][]string, times int) {
 	}
 	for _, cmd := range all {
 		if err := cmd.Wait(); err != nil {
-			n.Errorf("%v: %v: %v", cmd.Args[1:], err, cmd.Stderr)
+			n.Errorf("%v: got %v, want success: %v", cmd.Args[1:], err, cmd.Stderr)
 		}
 	}
 }

@@ -111,11 +111,11 @@ func TestBusy(t *testing.T) {
 	t.Cleanup(func() { cmd.Process.Kill() })
 	if f, err := os.OpenFile(n.bin+"/bpffs", os.O_WRONLY, 0); err == nil {
 		f.Close()
-		t.Fatal("the running binary can be written to, so that this test shows nothing")
+		t.Fatal("writing to the running binary: got success, want an error, for else this test shows nothing")
 	}
 	n.succeed("install")
 	if !strings.Contains(n.tree()["bin/bpffs"], "like ours: true") {
-		t.Errorf("the binary is %q, want ours", n.tree()["bin/bpffs"])
+		t.Errorf("the binary: got %q, want ours", n.tree()["bin/bpffs"])
 	}
 	_, err = io.WriteString(stdin, `{"cniVersion": "1.1.0", "name": "n", "type": "bpffs", "bpfRoot": "`+testns.BPFFS(t)+`"}`)
 	testns.Must(t, err)
@@ -179,11 +179,11 @@ func TestUninstallInTheWrongPlace(t *testing.T) {
 	n.fail(1, []string{"the plugin's binary stays", "--conf-dir"}, "uninstall")
 	n.fail(1, []string{"the plugin's binary stays", "--conf-dir"}, "uninstall", "--keep-binary")
 	if _, err := os.Stat(n.bin + "/bpffs"); err != nil {
-		t.Error(err)
+		t.Errorf("the binary: got %v, want it to stay", err)
 	}
 	n.succeed("uninstall", "--force")
 	if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
-		t.Error("after uninstall --force the binary is still there")
+		t.Error("the binary after uninstall --force: got one, want none")
 	}
 }
 

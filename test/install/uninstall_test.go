@@ -26,7 +26,7 @@ func TestUninstallUnderPods(t *testing.T) {
 			n.call("DEL", root)
 			n.succeed("uninstall", "--bpf-root", root)
 			if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
-				t.Error("the binary stays though there is no pod any more")
+				t.Error("the binary when there is no pod any more: got one, want none")
 			}
 			n.succeed("uninstall", "--bpf-root", root)
 		})
@@ -66,10 +66,10 @@ func TestUninstallKeeps(t *testing.T) {
 			}
 			n.fail(tt.code, tt.says, "uninstall", tt.args...)
 			if got := n.tree()["bin/bpffs"]; !strings.Contains(got, "like ours: true") {
-				t.Errorf("the binary is %q, want ours to stay", got)
+				t.Errorf("the binary: got %q, want ours", got)
 			}
 			if got := n.tree()["net.d/10.conflist"]; !strings.HasSuffix(got, list("net", "bridge")) {
-				t.Errorf("the network's list is %q, want that of its main plugin", got)
+				t.Errorf("the network's list: got %q, want that of its main plugin", got)
 			}
 		})
 	}
@@ -81,7 +81,7 @@ func TestUninstallKeeps(t *testing.T) {
 	n.succeed("install")
 	n.fail(2, []string{"30.conflist"}, "uninstall", "--force")
 	if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
-		t.Error("with --force the binary stays because of a file that has nothing to do with it")
+		t.Error("the binary after uninstall --force beside half a file: got one, want none")
 	}
 }
 

@@ -102,7 +102,7 @@ func (n *node) stop(w *watch) {
 	testns.Must(n, w.Process.Signal(syscall.SIGTERM))
 	<-w.done
 	if err := w.Wait(); err != nil {
-		n.Errorf("after SIGTERM: %v, want exit code 0", err)
+		n.Errorf("after SIGTERM: got %v, want exit code 0", err)
 	}
 	if diff := cmp.Diff(before, n.tree()); diff != "" {
 		n.Errorf("after SIGTERM (-before +after):\n%s", diff)
@@ -127,7 +127,7 @@ func TestRewritten(t *testing.T) {
 				n.eventually("net", "bridge bpffs")
 				close(stop)
 				if got := <-reads; got < 100 {
-					t.Errorf("only %d looks at the file", got)
+					t.Errorf("looks at the file: got %d, want at least 100", got)
 				}
 				n.until("the last version", func() bool { return strings.Contains(n.tree()["net.d/10.conflist"], `"x-version": 99`) })
 				n.stop(w)
@@ -158,7 +158,7 @@ func (n *node) readAll(path string, whole bool, stop <-chan struct{}) (reads int
 			}
 		}
 		if err != nil {
-			n.Errorf("a reader sees %q: %v", data, err)
+			n.Errorf("what a reader sees: got %q (%v), want a list with the main plugin", data, err)
 			return reads
 		}
 	}
@@ -237,7 +237,7 @@ func (n *node) quiet(w *watch) {
 	before := len(w.lines())
 	time.Sleep(300 * time.Millisecond)
 	if after := w.lines(); len(after) > before || before > 8 {
-		n.Errorf("it said, of which %d when nothing happened:\n%s", len(after)-before, strings.Join(after, "\n"))
+		n.Errorf("lines when nothing happened: got %d, want none, and 8 before at most:\n%s", len(after)-before, strings.Join(after, "\n"))
 	}
 }
 
@@ -260,7 +260,7 @@ func TestWaits(t *testing.T) {
 			testns.Must(t, os.WriteFile(n.conf+"/10.conflist", []byte(list("net", "bridge")[:30]), 0o644))
 			time.Sleep(150 * time.Millisecond)
 			if got := n.tree()["net.d/10.conflist"]; !strings.HasSuffix(got, list("net", "bridge")[:30]) {
-				t.Errorf("half a file became %q", got)
+				t.Errorf("half a file, later: got %q, want it as it was", got)
 			}
 			n.write("net.d/10.conflist", list("net", "bridge"))
 			n.eventually("net", "bridge bpffs")
@@ -285,7 +285,7 @@ func (n *node) nothing() {
 	n.Helper()
 	entries, err := os.ReadDir(n.conf)
 	if err != nil || len(entries) > 0 {
-		n.Errorf("there are %v, %v, want nothing", entries, err)
+		n.Errorf("%s: got %v (%v), want nothing", n.conf, entries, err)
 	}
 }
 
@@ -315,7 +315,7 @@ func TestFight(t *testing.T) {
 	}
 	n.eventually("net", "bridge bpffs")
 	if changes < 4 || changes > 15 {
-		t.Errorf("%d changes in two and a half seconds, want a few", changes)
+		t.Errorf("changes in two and a half seconds: got %d, want a few", changes)
 	}
 	n.stop(w)
 }

@@ -53,7 +53,7 @@ func endpoints(t *testing.T, root string) (all []bpffs.Endpoint) {
 		all = append(all, ep)
 	}
 	if len(all) == 0 {
-		t.Fatalf("%s has no endpoints", root)
+		t.Fatalf("endpoints at %s: got none, want some", root)
 	}
 	return all
 }

@@ -19,7 +19,7 @@ func TestDelNeverRemovesThroughAMount(t *testing.T) {
 	testns.Bind(t, customDir, filepath.Join(pin, "below"))
 	p.Fail(t, 108, []string{"busy"}, "DEL", conf(nil))
 	if _, err := os.Stat(precious); err != nil {
-		t.Errorf("DEL removed what is mounted below a pin: %v", err)
+		t.Errorf("what is mounted below a pin, after DEL: got %v, want it to be there", err)
 	}
 	testns.UnmountAll(t, filepath.Join(pin, "below"))
 	p.Succeed(t, "DEL", conf(nil))
@@ -32,7 +32,7 @@ func TestDirectoryWithContentsIsNotHidden(t *testing.T) {
 	p.Fail(t, 100, []string{customRoot, "not empty"}, "ADD", c)
 	p.Fail(t, 50, []string{customRoot, "not empty"}, "STATUS", c)
 	if got := bpfMounts(t); len(got) != 0 {
-		t.Errorf("a bpffs is mounted at %q, want none", got)
+		t.Errorf("bpffs: got %q, want none", got)
 	}
 }
 
@@ -57,7 +57,7 @@ func TestClosedStderr(t *testing.T) {
 	cmd.Stderr = w
 	testns.Must(t, cmd.Run())
 	if left, err := os.ReadDir(defaultRoot + "/cni/endpoints"); err != nil || len(left) != 0 {
-		t.Errorf("DEL with a closed stderr left %v (%v)", left, err)
+		t.Errorf("left by DEL with a closed stderr: got %v (%v), want nothing", left, err)
 	}
 }
 
@@ -81,9 +81,9 @@ func TestUnreadResult(t *testing.T) {
 	p.Add(t, conf(nil), "CNI_CONTAINERID=c2")
 	testns.Must(t, r.Close()) // nobody will ever read it: the plugin takes back what it recorded
 	if err := stuck.Wait(); err == nil {
-		t.Error("ADD succeeds though nobody read its result")
+		t.Error("ADD whose result nobody reads: got success, want an error")
 	}
 	if isThere(defaultRoot + "/cni/attachments/net/c1") {
-		t.Error("ADD whose result nobody read leaves its record")
+		t.Error("ADD whose result nobody reads: got a record, want none")
 	}
 }

@@ -42,7 +42,7 @@ func TestLocks(t *testing.T) {
 	})
 	calls.Wait()
 	if took := time.Since(start); took < 9*time.Second || took > 20*time.Second {
-		t.Errorf("calls without a lock: took %v, want about 10 s", took)
+		t.Errorf("time of calls without a lock: got %v, want about 10 s", took)
 	}
 	unchanged(t, before)
 }

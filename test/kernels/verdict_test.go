@@ -56,7 +56,7 @@ func TestFault(t *testing.T) {
 				}
 			}
 			if got := strings.Join(faults, ", "); got != row.want {
-				t.Errorf("faults %q, want %q", got, row.want)
+				t.Errorf("faults: got %q, want %q", got, row.want)
 			}
 		})
 	}

@@ -91,7 +91,7 @@ func play(t *testing.T, tricks ...trick) (works []trick) {
 	a, err := plugintest.Run(cmd)
 	testns.Must(t, err)
 	if a.Status != 0 {
-		t.Fatalf("the neighbour: %+v", a)
+		t.Fatalf("the neighbour: got %+v, want success", a)
 	}
 	testns.Must(t, json.Unmarshal([]byte(a.Stdout), &works))
 	return works
@@ -145,7 +145,7 @@ func TestNeighbourWasFirst(t *testing.T) {
 			root, victim := hostileRoot(t)
 			tricks := tt.tricks(root, victim)
 			if works := play(t, tricks...); len(works) != len(tricks) {
-				t.Fatalf("of %q only %q work", tricks, works)
+				t.Fatalf("tricks that work: got %q, want %q", works, tricks)
 			}
 			before := node.Identities(t, filepath.Dir(root))
 			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
@@ -178,7 +178,7 @@ func TestNeighbourComesLater(t *testing.T) {
 		trick{"rename", root + "/tc", root + "/mine"}, trick{"remove", paths[0]}, trick{"rename", paths[0], root + "/mine"},
 		trick{"link", globals + "/calls_00001", victim}, trick{"chmod", root}, trick{"mount", root}, trick{"unmount", root},
 	); len(works) > 0 {
-		t.Errorf("these work, but must not: %q", works)
+		t.Errorf("tricks that work: got %q, want none", works)
 	}
 	if diff := cmp.Diff(before, node.Identities(t, root)); diff != "" {
 		t.Errorf("the neighbour changed something (-before +after):\n%s", diff)
@@ -188,7 +188,7 @@ func TestNeighbourComesLater(t *testing.T) {
 		litter = append(litter, trick{"mkdir", root + "/" + name + "/00001/owner/net/c/eth0"})
 	}
 	if works := play(t, litter...); len(works) != len(litter) {
-		t.Fatalf("of %q only %q work", litter, works)
+		t.Fatalf("tricks that work: got %q, want %q", works, litter)
 	}
 	before = node.Identities(t, filepath.Dir(root))
 	for _, verb := range []string{"STATUS", "ADD"} {
@@ -202,7 +202,7 @@ func TestNeighbourComesLater(t *testing.T) {
 	all, err := readTree(root)
 	testns.Must(t, err)
 	if len(all) == 0 || len(all.left()) < len(litter)*5 {
-		t.Errorf("DEL and GC removed something of the neighbour: %d paths are left", len(all))
+		t.Errorf("paths of the neighbour after DEL and GC: got %d, want all", len(all))
 	}
 }
 
@@ -224,7 +224,7 @@ func TestLinksInOurPlace(t *testing.T) {
 		all, err := readTree(root)
 		testns.Must(t, err)
 		if left := all.left(); len(left) > 0 {
-			t.Errorf("after %s: left are %q, want nothing", verb, left)
+			t.Errorf("left after %s: got %q, want nothing", verb, left)
 		}
 		if diff := cmp.Diff(precious, node.Identities(t, victim)); diff != "" {
 			t.Errorf("%s followed a link (-before +after):\n%s", verb, diff)
@@ -353,13 +353,13 @@ func TestHostileNames(t *testing.T) {
 		}
 		id, err := c.succeed(t).ID()
 		if other, taken := others[id]; err != nil || taken {
-			t.Errorf("%s %q: got the endpoint ID %q (%v), which %s has", tt.part, tt.value, id, err, other)
+			t.Errorf("%s %q: got the endpoint ID %q (%v), want another, for %s has it", tt.part, tt.value, id, err, other)
 		}
 		others[id] = tt.value
 	}
 	sound(t, root, nil)
 	if all, err := readTree(root); err != nil || len(all.ids()) != len(others) {
-		t.Errorf("%d records (%v), want %d", len(all.ids()), err, len(others))
+		t.Errorf("records: got %d (%v), want %d", len(all.ids()), err, len(others))
 	}
 	for _, network := range []string{"net", "cni", "a..b", "scratch"} {
 		call{verb: "GC", who: attachment{network: network}, root: root}.succeed(t)
@@ -367,7 +367,7 @@ func TestHostileNames(t *testing.T) {
 	all, err := readTree(root)
 	testns.Must(t, err)
 	if left := all.left(); len(left) > 0 {
-		t.Errorf("left: %q, want nothing", left)
+		t.Errorf("left: got %q, want nothing", left)
 	}
 	if diff := cmp.Diff(before, node.Identities(t, victim)); diff != "" {
 		t.Errorf("outside of the root something changed (-before +after):\n%s", diff)

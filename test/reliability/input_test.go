@@ -57,10 +57,10 @@ func TestStandardInput(t *testing.T) {
 			testns.Must(t, err)
 			a.WantError(t, c.String(), tt.code, tt.says)
 			if took := time.Since(start); took < tt.within[0] || took > tt.within[1] {
-				t.Errorf("took %v, want between %v", took, tt.within)
+				t.Errorf("time: got %v, want between %v", took, tt.within)
 			}
 			if _, err := os.Stat(c.root); !os.IsNotExist(err) {
-				t.Errorf("the root is there (%v), want it untouched", err)
+				t.Errorf("the root: got %v, want it to be missing", err)
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func TestStandardOutput(t *testing.T) {
 			all, err := readTree(c.root)
 			testns.Must(t, err)
 			if left := all.left(); len(left) > 0 {
-				t.Errorf("left: %q, want nothing", left)
+				t.Errorf("left: got %q, want nothing", left)
 			}
 		})
 	}
@@ -134,7 +134,7 @@ func TestStoppedHolder(t *testing.T) {
 		return syscall.Kill(pid, syscall.SIGKILL)
 	})
 	if err != nil || !killed {
-		t.Fatalf("stopping an ADD in the middle: %v, killed: %v", err, killed)
+		t.Fatalf("killing an ADD in the middle: got %v (%v), want true", killed, err)
 	}
 	c.succeed(t)
 	old.as("DEL").succeed(t)
@@ -152,6 +152,6 @@ func wantLocked(t *testing.T, old call) {
 	}
 	calls.Wait()
 	if took := time.Since(start); took < 9*time.Second || took > 20*time.Second {
-		t.Errorf("took %v, want about 10 s", took)
+		t.Errorf("time: got %v, want about 10 s", took)
 	}
 }

@@ -304,7 +304,7 @@ func (s *stage) holds(at trace.Stop, c call, a answer) {
 	}
 	if wrong != nil {
 		slices.Sort(wrong)
-		s.Fatalf("%v killed at %v: %s", c, at, strings.Join(wrong, "\n"))
+		s.Fatalf("wrong with %v killed at %v: got\n%s\nwant nothing", c, at, strings.Join(wrong, "\n"))
 	}
 }
 
@@ -314,9 +314,9 @@ func (s *stage) settled(at trace.Stop, r recovery) {
 	layers, err := node.Layers(s.root)
 	testns.Must(s.T, err)
 	if len(layers) > 1 || r.name == "ADD" && len(layers) == 0 {
-		s.Fatalf("killed at %v, then %s: mounted are %q, want one bpf", at, r.name, layers)
+		s.Fatalf("mounted after a kill at %v, then %s: got %q, want one bpf", at, r.name, layers)
 	}
 	if wrong := s.tree().wrong(s.foreign); wrong != nil {
-		s.Fatalf("killed at %v, then %s: %s", at, r.name, strings.Join(wrong, "\n"))
+		s.Fatalf("wrong with a kill at %v, then %s: got\n%s\nwant nothing", at, r.name, strings.Join(wrong, "\n"))
 	}
 }

@@ -97,7 +97,7 @@ func TestKillUnderLoad(t *testing.T) {
 			group.Go(func() {
 				wrong, err := k.run(calls)
 				if wrong != nil || err != nil {
-					t.Errorf("round %d: %q (%v)", rounds, wrong, err)
+					t.Errorf("failures of round %d: got %q (%v), want none", rounds, wrong, err)
 				}
 			})
 		}
@@ -141,7 +141,7 @@ func sound(t *testing.T, root string, foreign []string) {
 	layers, err := node.Layers(root)
 	testns.Must(t, err)
 	if wrong := all.wrong(foreign); wrong != nil || len(layers) > 1 {
-		t.Errorf("mounted are %q; %s", layers, strings.Join(wrong, "\n"))
+		t.Errorf("mounted at %s: got %q, want one bpf at most; wrong: got\n%s\nwant nothing", root, layers, strings.Join(wrong, "\n"))
 	}
 }
 

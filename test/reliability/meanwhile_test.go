@@ -59,7 +59,7 @@ func TestUnmountedAnywhere(t *testing.T) {
 				}
 				node.Unmount(add.root)
 				if covered, err := os.ReadDir(add.root); err != nil || len(covered) > 0 {
-					t.Fatalf("%s, unmounted at %v, wrote %q to the directory beneath (%v): %+v", verb, at, covered, err, a)
+					t.Fatalf("in the directory beneath after %s, unmounted at %v: got %q (%v), want nothing: %+v", verb, at, covered, err, a)
 				}
 				if e, err := a.Error(); a.Status != 0 && err != nil {
 					t.Errorf("%s, unmounted at %v: got %+v (%+v, %v), want a result or a CNI error", verb, at, a, e, err)

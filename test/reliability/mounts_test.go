@@ -45,7 +45,7 @@ func unmountedUnderUs(t *testing.T, add call) {
 		add.as(verb).succeed(t)
 	}
 	if layers, err := node.Layers(add.root); err != nil || layers != nil {
-		t.Errorf("mounted after DEL, GC, STATUS: %q (%v), want nothing", layers, err)
+		t.Errorf("mounted after DEL, GC, STATUS: got %q (%v), want nothing", layers, err)
 	}
 	add.succeed(t)
 	sound(t, add.root, nil)
@@ -97,7 +97,7 @@ func hiddenUnderUs(fsType string) func(t *testing.T, add call) {
 		add.as("DEL").succeed(t) // there is no record to be seen
 		add.as("GC").succeed(t)
 		if top, err := readTree(add.root); err != nil || len(top) > 0 {
-			t.Errorf("in the layer on top are %q (%v), want nothing", top, err)
+			t.Errorf("in the layer on top: got %q (%v), want nothing", top, err)
 		}
 		testns.Must(t, syscall.Unmount(add.root, syscall.MNT_DETACH))
 		after, err := readTree(add.root)
@@ -134,7 +134,7 @@ func linkedTo(target string) func(t *testing.T, add call) {
 		add.fail(t, 100, add.root)
 		add.as("STATUS").fail(t, 50)
 		if fi, err := os.Lstat(add.root); err != nil || fi.Mode().Type() != os.ModeSymlink {
-			t.Errorf("the link is now %v (%v)", fi, err)
+			t.Errorf("what was a link: got %v (%v), want a link", fi, err)
 		}
 	}
 }

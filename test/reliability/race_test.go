@@ -75,10 +75,10 @@ func (r *racer) claim(a attachment, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if other, taken := r.owner[id]; taken && other != a {
-		r.Errorf("%v and %v have the endpoint ID %s", a, other, id)
+		r.Errorf("endpoint ID of %v: got %s, want another, for %v has it", a, id, other)
 	}
 	if had, ok := r.ids[a]; ok && had != id {
-		r.Errorf("%v had the endpoint ID %s and got %s", a, had, id)
+		r.Errorf("endpoint ID of %v: got %s, want the same as before: %s", a, id, had)
 	}
 	r.owner[id], r.ids[a] = a, id
 }
@@ -114,7 +114,7 @@ func (r *racer) step() {
 		_, has := r.ids[own]
 		if a := r.do(r.call("CHECK", own), 105); !has && !strings.Contains(a.Stdout, "no endpoint") ||
 			has && !strings.Contains(a.Stdout, "prevResult lacks") { // that is how far it gets
-			r.Errorf("CHECK of %v, which has %q: got %+v", own, r.ids[own], a)
+			r.Errorf("CHECK of %v, which has %q: got %+v, want an error that says so", own, r.ids[own], a)
 		}
 	case n < 14:
 		r.do(r.call("ADD", common), 0)
@@ -147,7 +147,7 @@ func (r *racer) run(ownNamespace bool) {
 	}
 	layers, err := node.Layers(r.root)
 	if err != nil || len(layers) != 1 {
-		r.Errorf("in the mount namespace of a racer %q are mounted (%v), want one bpf", layers, err)
+		r.Errorf("mounted in the mount namespace of a racer: got %q (%v), want one bpf", layers, err)
 	}
 }
 
@@ -207,7 +207,7 @@ func (r *race) sound() tree {
 	testns.Must(r.T, err)
 	all = all.withoutFull()
 	if wrong := all.wrong(nil); wrong != nil {
-		r.Errorf("%s", strings.Join(wrong, "\n"))
+		r.Errorf("wrong: got\n%s\nwant nothing", strings.Join(wrong, "\n"))
 	}
 	return all
 }
@@ -229,17 +229,17 @@ func (r *race) finish() {
 	owner, _ := r.sound().owners()
 	for id, a := range r.owner {
 		if owner[a.path()] != id {
-			r.Errorf("%v has the endpoint ID %s, but recorded is %q", a, id, owner[a.path()])
+			r.Errorf("recorded endpoint ID of %v: got %q, want %s", a, owner[a.path()], id)
 		}
 	}
 	for _, network := range []string{"net", "other"} {
 		call{verb: "GC", who: attachment{network: network}, root: r.root}.succeed(r.T)
 	}
 	if left := r.sound().left(); len(left) > 0 {
-		r.Errorf("left: %q, want nothing", left)
+		r.Errorf("left: got %q, want nothing", left)
 	}
 	if full, err := filepath.Glob(filepath.Join(r.root, node.Globals, "full_*")); err != nil || len(full) != r.filled() {
-		r.Errorf("%d paths of somebody else are left (%v), want all %d", len(full), err, r.filled())
+		r.Errorf("paths of somebody else: got %d (%v), want all %d", len(full), err, r.filled())
 	}
 }
 

@@ -141,6 +141,6 @@ func (c *containerd) wantNetwork(t *testing.T, reason string) {
 	t.Helper()
 	ready, message := c.networkStatus(t)
 	if ready != (reason == "") || !strings.Contains(message, reason) {
-		t.Errorf("the network is ready: %t (%s), want %t because of %q", ready, message, reason == "", reason)
+		t.Errorf("the network is ready: got %t (%s), want %t because of %q", ready, message, reason == "", reason)
 	}
 }

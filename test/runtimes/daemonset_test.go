@@ -92,7 +92,7 @@ func (c *containerd) otherOwner(t *testing.T, alone string) {
 	c.takesPlugin(t, alone)
 	var is unix.Stat_t
 	if err := unix.Stat(list, &is); err != nil || is.Uid != user || is.Gid != user || is.Mode&0o777 != 0o640 {
-		t.Errorf("the list has now owner %d:%d and mode %o (%v), want %d:%d and 640", is.Uid, is.Gid, is.Mode&0o777, err, user, user)
+		t.Errorf("owner and mode of the list: got %d:%d and %o (%v), want %d:%d and 640", is.Uid, is.Gid, is.Mode&0o777, err, user, user)
 	}
 	must(t, installer.stop)
 	must(t, installer.remove)
@@ -186,7 +186,7 @@ func mountsOf(t *testing.T, d deployment) (mounts []*cri.Mount) {
 	node := map[string]string{"bin": cniBin, "conf": confDir, "bpffs": config}
 	for _, m := range d.daemonSet.Spec.Template.Spec.Containers[0].VolumeMounts {
 		if node[m.Name] == "" {
-			t.Fatalf("the manifest mounts %s, which is not known here", m.Name)
+			t.Fatalf("mounts of the manifest: got %s, want one that is known here", m.Name)
 		}
 		mounts = append(mounts, &cri.Mount{ContainerPath: m.MountPath, HostPath: node[m.Name], Readonly: m.ReadOnly})
 	}

@@ -82,7 +82,7 @@ func deploymentIn(t *testing.T, dir string) (d deployment) {
 		case *core.ServiceAccount:
 			d.account = o
 		default:
-			t.Errorf("deploy/%s has a %T, which no test knows", dir, o)
+			t.Errorf("deploy/%s: got a %T, want what a test knows", dir, o)
 		}
 	}
 	if d.daemonSet == nil || d.config == nil || d.account == nil {
@@ -142,7 +142,7 @@ func checkRights(t *testing.T, d deployment) {
 		"no priority":                  pod.PriorityClassName != "system-node-critical",
 	} {
 		if is {
-			t.Errorf("the pods have %s", fault)
+			t.Errorf("the pods: got %s, want none", fault)
 		}
 	}
 }
@@ -152,20 +152,20 @@ func checkReferences(t *testing.T, d deployment) {
 	t.Helper()
 	pod := d.daemonSet.Spec.Template.Spec
 	if pod.ServiceAccountName != d.account.Name || d.account.Namespace != d.daemonSet.Namespace {
-		t.Errorf("the account is %s, the pods have %s", d.account.Name, pod.ServiceAccountName)
+		t.Errorf("account of the pods: got %s, want %s, in their namespace", pod.ServiceAccountName, d.account.Name)
 	}
 	for _, v := range pod.Volumes {
 		if v.ConfigMap != nil && v.ConfigMap.Name != d.config.Name {
-			t.Errorf("the configuration is %s, the pods mount %s", d.config.Name, v.ConfigMap.Name)
+			t.Errorf("configuration of the pods: got %s, want %s", v.ConfigMap.Name, d.config.Name)
 		}
 	}
 	if !json.Valid([]byte(d.config.Data["bpffs.json"])) {
-		t.Errorf("the configuration is %q, want JSON", d.config.Data)
+		t.Errorf("configuration: got %q, want JSON", d.config.Data)
 	}
 	labels := d.daemonSet.Spec.Template.Labels
 	for key, value := range d.daemonSet.Spec.Selector.MatchLabels {
 		if labels[key] != value {
-			t.Errorf("the selector wants %s=%s, the pods have %v", key, value, labels)
+			t.Errorf("labels of the pods: got %v, want %s=%s, as the selector has it", labels, key, value)
 		}
 	}
 }
@@ -222,7 +222,7 @@ func TestManifestsAreDecodedStrictly(t *testing.T) {
 		}
 	}
 	if _, err := decode(text); err != nil {
-		t.Errorf("unchanged: %v", err)
+		t.Errorf("unchanged: got the error %v, want none", err)
 	}
 }
 
@@ -253,7 +253,7 @@ func TestSecurityContextConstraints(t *testing.T) {
 	var scc securityContextConstraints
 	testns.Must(t, yaml.UnmarshalStrict([]byte(d.other[0]), &scc))
 	if options := d.daemonSet.Spec.Template.Spec.Containers[0].SecurityContext.SELinuxOptions; options == nil || options.Type != "spc_t" {
-		t.Errorf("the pods have the label %v, want spc_t", options)
+		t.Errorf("label of the pods: got %v, want spc_t", options)
 	}
 	user := "system:serviceaccount:" + d.account.Namespace + ":" + d.account.Name
 	if scc.AllowPrivilegedContainer || !scc.AllowHostDirVolumePlugin || !scc.AllowHostNetwork || !slices.Contains(scc.Users, user) {

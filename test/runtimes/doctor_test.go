@@ -19,7 +19,7 @@ func TestDoctor(t *testing.T) {
 	p := rt.newPod(t, "doctor")
 	must(t, p.run)
 	if bad := doctor(t, 0); len(bad) > 0 {
-		t.Errorf("on a healthy node: %q", bad)
+		t.Errorf("on a healthy node: got %q, want nothing", bad)
 	}
 	must(t, p.stop)
 	must(t, p.remove)
@@ -34,11 +34,11 @@ func TestDoctor16(t *testing.T) {
 	works(t, rt.subject(), "bpffsctl doctor says that cniVersion 1.1.0 is too new")
 	rt.network(t, conflist("1.1.0", ours))
 	if bad := doctor(t, 1); !slices.Equal(bad, []string{"failure cni-version"}) {
-		t.Errorf("with a cniVersion that is too new: %q", bad)
+		t.Errorf("with a cniVersion that is too new: got %q, want a failure of cni-version", bad)
 	}
 	rt.network(t, conflist("1.0.0", ours))
 	if bad := doctor(t, 0); len(bad) > 0 {
-		t.Errorf("with cniVersion 1.0.0: %q", bad)
+		t.Errorf("with cniVersion 1.0.0: got %q, want nothing", bad)
 	}
 }
 

@@ -35,7 +35,7 @@ func TestDropInIgnored(t *testing.T) {
 	p := rt.newPod(t, "plain")
 	must(t, p.run)
 	if all := endpoints(t); len(all) > 0 || recorded(t) != nil {
-		t.Errorf("endpoints %v, calls %+v, want none", all, recorded(t))
+		t.Errorf("endpoints and calls: got %v and %+v, want none", all, recorded(t))
 	}
 	must(t, p.stop)
 	must(t, p.remove)
@@ -55,7 +55,7 @@ func TestDropInLater(t *testing.T) {
 	p := rt.newPod(t, "early")
 	must(t, p.run)
 	if all := endpoints(t); len(all) > 0 {
-		t.Errorf("endpoints %v, want none: the documentation says that containerd does not notice the files", all)
+		t.Errorf("endpoints: got %v, want none, for the documentation says that containerd does not notice the files", all)
 	}
 	must(t, p.stop)
 	must(t, p.remove)

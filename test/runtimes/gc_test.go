@@ -81,11 +81,11 @@ func wantEndpoints(t *testing.T, pods ...*pod) {
 	all := endpoints(t)
 	for _, p := range pods {
 		if _, ok := all[p.id]; !ok {
-			t.Errorf("the pod %s has no endpoint", p.config.GetMetadata().GetName())
+			t.Errorf("endpoints: got %v, want one of the pod %s", all, p.config.GetMetadata().GetName())
 		}
 	}
 	if len(all) != len(pods) {
-		t.Errorf("%d endpoints, want %d", len(all), len(pods))
+		t.Errorf("endpoints: got %d, want %d", len(all), len(pods))
 	}
 }
 
@@ -100,13 +100,13 @@ func tryCommands(t *testing.T, shown string, want int) {
 		}
 	}
 	if n != want {
-		t.Errorf("%d commands, want %d:\n%s", n, want, shown)
+		t.Errorf("commands: got %d, want %d:\n%s", n, want, shown)
 	}
 }
 
 func wantWord(t *testing.T, text, word string) {
 	t.Helper()
 	if !strings.Contains(text, word) {
-		t.Errorf("%q is missing in:\n%s", word, text)
+		t.Errorf("got\n%s\nwant %q in it", text, word)
 	}
 }

@@ -38,7 +38,7 @@ func installed(t *testing.T, rt *containerd, modes ...string) {
 		bpffsctl(t, 0, "install", "--mode", mode, "--cri-socket", socket)
 		_, err := os.Stat(confDir + "/" + network + "/bpffs.conf")
 		if got, want := err == nil, rt.version == "2.4" && mode != "conflist"; got != want {
-			t.Errorf("with %s: there is a drop-in file: %v, want %v", mode, got, want)
+			t.Errorf("with %s, there is a drop-in file: got %v, want %v", mode, got, want)
 		}
 		p := podWith(t, rt, 1)
 		bpffsctl(t, 1, "uninstall")
@@ -49,16 +49,16 @@ func installed(t *testing.T, rt *containerd, modes ...string) {
 		must(t, p.remove)
 		left := endpoints(t)
 		if len(left) != 1 {
-			t.Errorf("with %s: %d endpoints of a deleted pod, want 1: the documentation says that containerd calls who is configured now", mode, len(left))
+			t.Errorf("with %s, endpoints of a deleted pod: got %d, want 1, for the documentation says that containerd calls who is configured now", mode, len(left))
 		}
 		bpffsctl(t, 1, "uninstall")
 		release(t, left)
 		bpffsctl(t, 0, "uninstall")
 		if _, err := os.Stat(cniBin + "/bpffs"); err == nil {
-			t.Errorf("with %s: the binary is still there", mode)
+			t.Errorf("the binary, uninstalled with %s: got one, want none", mode)
 		}
 		if now, err := os.ReadFile(confDir + "/10-runtimes.conflist"); err != nil || string(now) != bridgeOnly {
-			t.Errorf("with %s: the network's file is %s (%v), want %s", mode, now, err, bridgeOnly)
+			t.Errorf("with %s, the network's file: got %s (%v), want %s", mode, now, err, bridgeOnly)
 		}
 	}
 	nothingLeft(t)

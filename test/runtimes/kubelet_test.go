@@ -175,14 +175,14 @@ func events(t *testing.T, expression string) (lines []string) {
 func cleanEvents(t *testing.T) {
 	t.Helper()
 	if len(events(t, `"Event occurred".*kind="Pod".*reason="Started"`)) == 0 {
-		t.Error("no event of the start of the pod in kubelet's log: are there events at all?")
+		t.Error("events of the start of the pod in kubelet's log: got none, want one: are there events at all?")
 	}
 	const network = `^E.*([cC][nN][iI]|[nN]etwork|[sS]andbox)`
 	// Not all hosts have cgroups of version 2, and ours appears with the first pod.
 	known := regexp.MustCompile(`reason="(CgroupV1|FailedNodeAllocatableEnforcement)"`)
 	for _, line := range events(t, `"Event occurred".*type="Warning"|FailedCreatePodSandBox|NetworkNotReady|`+network) {
 		if !known.MatchString(line) {
-			t.Errorf("in kubelet's log: %s", line)
+			t.Errorf("in kubelet's log: got %s, want no such line", line)
 		}
 	}
 	for _, line := range events(t, `"Event occurred".*kind="Pod"`) {

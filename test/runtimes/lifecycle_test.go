@@ -82,7 +82,7 @@ func tooNew(t *testing.T, rt *containerd) {
 	err := rt.newPod(t, "new").run(t.Context())
 	t.Logf("running a pod: %v", err)
 	if err == nil {
-		t.Error("a pod runs with cniVersion 1.1.0")
+		t.Error("running a pod with cniVersion 1.1.0: got success, want an error")
 	}
 	nothingLeft(t)
 }
@@ -113,13 +113,13 @@ func (c *containerd) isMountedFor(t *testing.T) {
 	testns.Must(t, err)
 	for _, c := range recorded(t) {
 		if c.MountNS != ns {
-			t.Errorf("%s was called in the mount namespace %s, the runtime's is %s", c.Command, c.MountNS, ns)
+			t.Errorf("mount namespace of %s: got %s, want the runtime's: %s", c.Command, c.MountNS, ns)
 		}
 	}
 	var fs unix.Statfs_t
 	err = unix.Statfs(fmt.Sprintf("/proc/%d/root%s", c.cmd.Process.Pid, bpfRoot), &fs)
 	if err != nil || fs.Type != unix.BPF_FS_MAGIC {
-		t.Errorf("the runtime has a file system of type %#x at %s (%v), want bpffs", fs.Type, bpfRoot, err)
+		t.Errorf("type of the file system that the runtime has at %s: got %#x (%v), want bpffs", bpfRoot, fs.Type, err)
 	}
 }
 
@@ -129,7 +129,7 @@ func pinned(t *testing.T, id string) bpffs.Endpoint {
 	t.Helper()
 	ep, ok := endpoints(t)[id]
 	if !ok {
-		t.Fatalf("no endpoint of %s, only %v", id, endpoints(t))
+		t.Fatalf("endpoints: got %v, want one of %s", endpoints(t), id)
 	}
 	for _, name := range []string{"stats_", "pktcount_rx_", "pktcount_tx_"} {
 		if _, err := os.Lstat(mapDir + "/" + bpffs.LocalMapName(name, ep.ID)); err != nil {
@@ -148,7 +148,7 @@ func addition(t *testing.T, id string) record.Call {
 	calls := recorded(t)
 	at := slices.IndexFunc(calls, func(c record.Call) bool { return c.Command == "ADD" && c.ContainerID == id })
 	if at < 0 {
-		t.Fatalf("no call of ADD for %s in %+v", id, calls)
+		t.Fatalf("calls: got %+v, want an ADD for %s", calls, id)
 	}
 	return calls[at]
 }
@@ -160,7 +160,7 @@ func counts(t *testing.T, ep bpffs.Endpoint, send func(*testing.T, string, int),
 	before := sent(t, ep)
 	send(t, container, packets)
 	if n := sent(t, ep) - before; n < packets { // the kernel sends some of its own
-		t.Errorf("%d packets counted, at least %d sent", n, packets)
+		t.Errorf("packets counted: got %d, want at least %d", n, packets)
 	}
 }
 
@@ -188,7 +188,7 @@ func failingAdd(t *testing.T, rt *containerd, _ string) {
 	p := rt.newPod(t, "failing")
 	err := p.run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "record was told to fail") {
-		t.Errorf("running a pod: error %v, want that of the last plugin", err)
+		t.Errorf("running a pod: got the error %v, want that of the last plugin", err)
 	}
 	nothingLeft(t)
 	calls := recorded(t)
@@ -228,7 +228,7 @@ func many(t *testing.T, rt *containerd) {
 		ids[ep.ID] = true
 	}
 	if len(ids) != n {
-		t.Errorf("%d pods have %d endpoint IDs", n, len(ids))
+		t.Errorf("endpoint IDs: got %d, want one for each of %d pods", len(ids), n)
 	}
 	each(t, pods, (*pod).stop)
 	each(t, pods, (*pod).remove)

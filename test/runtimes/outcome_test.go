@@ -106,7 +106,7 @@ func (c chain) delOurs(t *testing.T, rt *libcni.RuntimeConf) {
 		err = libcni.NewCNIConfig([]string{cniBin}, nil).DelNetworkList(t.Context(), list, rt)
 	}
 	if err != nil {
-		t.Errorf("%v: DEL of ours alone: %v", c, err)
+		t.Errorf("%v: DEL of ours alone: got %v, want success", c, err)
 	}
 }
 

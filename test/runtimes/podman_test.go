@@ -91,7 +91,7 @@ func (p *podman) life(t *testing.T, args []string, check func(*testing.T, string
 	p.remove(t, id)
 	nothingLeft(t)
 	if n := len(deletions(t, id)); n != 1 {
-		t.Errorf("%d calls of DEL, want 1", n)
+		t.Errorf("calls of DEL: got %d, want 1", n)
 	}
 }
 
@@ -110,7 +110,7 @@ func (p *podman) tooNew(t *testing.T) {
 	_, err := p.run(t)
 	t.Logf("podman run: %v", err)
 	if err == nil {
-		t.Error("podman ran a container with cniVersion 1.1.0")
+		t.Error("running a container with cniVersion 1.1.0: got success, want an error")
 	}
 	nothingLeft(t)
 }
@@ -124,7 +124,7 @@ func (p *podman) ignoresDropIns(t *testing.T) {
 	id, err := p.run(t)
 	testns.Must(t, err)
 	if all := endpoints(t); len(all) > 0 {
-		t.Errorf("endpoints %v, want none", all)
+		t.Errorf("endpoints: got %v, want none", all)
 	}
 	p.remove(t, id)
 }
@@ -144,6 +144,6 @@ func published(t *testing.T, _ string) {
 	testns.Must(t, err)
 	defer conn.Close()
 	if answer, err := io.ReadAll(conn); err != nil || string(answer) != "hello\n" {
-		t.Errorf("the container answers %q (%v), want hello", answer, err)
+		t.Errorf("answer of the container: got %q (%v), want hello", answer, err)
 	}
 }

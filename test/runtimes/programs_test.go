@@ -167,7 +167,7 @@ func TestTC(t *testing.T) {
 			works(t, "programs", tt.feature)
 			loadTC(t, tt.env, "uplink", object(t, tt.name))
 			if got := names(t, dir.Path()); !slices.Equal(got, tt.pins) {
-				t.Errorf("pinned in %s: %q, want %q", dir.Path(), got, tt.pins)
+				t.Errorf("pinned in %s: got %q, want %q", dir.Path(), got, tt.pins)
 			}
 			testns.Must(t, os.RemoveAll(filepath.Join(dir.Path(), tt.name)))
 		})
@@ -190,7 +190,7 @@ func tcOwnMap(t *testing.T, dir bpffs.MapDir, path string) {
 	before := sentIn(t, path)
 	mustRun(t, "ip", "netns", "exec", "pod", bins+"/runtimes/own/pod", "send", gateway, fmt.Sprint(packets))
 	if n := sentIn(t, path) - before; n < packets {
-		t.Errorf("%d packets counted, at least %d sent", n, packets)
+		t.Errorf("packets counted: got %d, want at least %d", n, packets)
 	}
 }
 

@@ -55,7 +55,7 @@ func nothingLeft(t *testing.T) {
 	for _, dir := range []string{mapDir, bpfRoot + "/cni/endpoints", bpfRoot + "/cni/attachments", bpfRoot + "/cni/scratch"} {
 		left, err := filepath.Glob(dir + "/*")
 		if err != nil || len(left) > 0 {
-			t.Errorf("left in the bpffs: %q (%v)", left, err)
+			t.Errorf("left in the bpffs: got %q (%v), want nothing", left, err)
 		}
 	}
 }

@@ -46,6 +46,6 @@ func isOthers(t *testing.T, id string) {
 	own, err := os.Stat("/proc/self/ns/user")
 	testns.Must(t, err)
 	if os.SameFile(its, own) {
-		t.Errorf("%s belongs to our own user namespace", path)
+		t.Errorf("the user namespace of %s: got our own, want another", path)
 	}
 }
