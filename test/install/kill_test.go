@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -154,16 +153,9 @@ func withoutInput(tree map[string]string) map[string]string {
 // kill plays the command and kills it before its nth system call that counts.
 func (s *stage) kill(n int, counts func(uint64) bool) (at trace.Stop, killed bool) {
 	s.Helper()
-	runtime.LockOSThread() // a tracee belongs to a thread
-	defer runtime.UnlockOSThread()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	at, killed, _, err := trace.Run(s.command(s.words[0], s.words[1:]...), n, counts, trace.Kill(unix.SIGKILL))
 	testns.Must(s, err)
-	defer null.Close()
-	p, err := trace.Start(s.args(s.words[0], s.words[1:]...), os.Environ(), [3]*os.File{null, null, null})
-	testns.Must(s, err)
-	at, err = p.RunTo(n, counts, func(pid int) error { return os.NewSyscallError("kill", unix.Kill(pid, unix.SIGKILL)) })
-	testns.Must(s, err)
-	return at, p.Status.Signaled()
+	return at, killed
 }
 
 // holds wants what must be true at every moment.

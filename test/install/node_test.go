@@ -73,14 +73,9 @@ func list(network string, types ...string) string {
 	return fmt.Sprintf("{\n  \"cniVersion\": \"1.0.0\",\n  \"name\": %q,\n  \"plugins\": [\n%s\n  ]\n}\n", network, strings.Join(plugins, ",\n"))
 }
 
-// args returns the arguments of the command for this node.
-func (n *node) args(command string, more ...string) []string {
-	return append([]string{program, command, "--bin-dir", n.bin, "--conf-dir", n.conf}, more...)
-}
-
+// command returns the command for this node.
 func (n *node) command(command string, more ...string) *exec.Cmd {
-	args := n.args(command, more...)
-	return exec.Command(args[0], args[1:]...)
+	return exec.Command(program, append([]string{command, "--bin-dir", n.bin, "--conf-dir", n.conf}, more...)...)
 }
 
 // run returns what the command says, and its exit code.

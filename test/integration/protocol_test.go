@@ -3,7 +3,6 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,7 +10,6 @@ import (
 	"github.com/containernetworking/cni/libcni"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
@@ -76,48 +74,6 @@ func TestResultVersions(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestLostResult: the result of ADD cannot be printed, so nobody knows the ID.
-func TestLostResult(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	testns.Must(t, err)
-	defer full.Close()
-	reader, closed, err := os.Pipe()
-	testns.Must(t, err)
-	testns.Must(t, reader.Close())
-	defer closed.Close()
-	for name, stdout := range map[string]*os.File{"closed pipe": closed, "full disk": full} {
-		t.Run(name, func(t *testing.T) {
-			p := newNode(t)
-			cmd := p.Command("ADD", conf(keys{"maps": typedMaps(8)}))
-			cmd.Stdout = stdout
-			if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 1 {
-				t.Errorf("ADD: got %v, want exit status 1", cmd.ProcessState)
-			}
-			node.NothingLeft(t, defaultRoot)
-		})
-	}
-}
-
-// TestStatusFull: the last ID is still one, and without one there is no ADD.
-func TestStatusFull(t *testing.T) {
-	p := newNode(t)
-	last := plugintest.IDOf(p.Add(t, conf(nil))[0])
-	p.Succeed(t, "DEL", conf(nil))
-	for id := range 65535 {
-		name := fmt.Sprintf("%05d", id+1)
-		if name != last {
-			testns.Must(t, os.Mkdir(defaultRoot+"/cni/endpoints/"+name, 0o700))
-		}
-	}
-	p.Succeed(t, "STATUS", conf(keys{"prevResult": nil}))
-	if got := plugintest.IDOf(p.Add(t, conf(nil), "CNI_CONTAINERID=late")[0]); got != last {
-		t.Errorf("the only free ID: got %s, want %s", got, last)
-	}
-	p.Fail(t, 50, []string{"no endpoint ID is free", "65535"}, "STATUS", conf(keys{"prevResult": nil}))
-	p.Fail(t, 103, []string{"no endpoint ID is free", "65535"}, "ADD", conf(nil))
-	p.Succeed(t, "ADD", conf(nil), "CNI_CONTAINERID=late")
 }
 
 // TestStatusAfterAdd: STATUS needs none of the keys that only ADD gets.

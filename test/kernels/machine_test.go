@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -80,41 +79,6 @@ func TestMachineStatmount(t *testing.T) {
 		t.Skipf("%s has no statmount(2), which needs Linux %s: all that TestLook in the library does on it "+
 			"goes through mountinfo, and nothing is compared", kernelRelease(t), since)
 	}
-}
-
-// The binary does all its verbs on a machine whose bpffs nobody has mounted.
-func TestMachineVerbs(t *testing.T) {
-	p := newNode(t)
-	conf := plugintest.Keys{"maps": []any{plugintest.Keys{"name": "m_", "type": "hash", "keySize": 4, "valueSize": 8, "maxEntries": 16}}}
-	ok := func(verb string) string {
-		t.Helper()
-		a := p.Succeed(t, verb, plugintest.Conf(conf))
-		if a.Stderr != "" {
-			t.Errorf("%s: got the warning %q, want none", verb, a.Stderr)
-		}
-		return a.Stdout
-	}
-	ok("VERSION")
-	ok("STATUS")
-	if onBPF(t, bpfRoot) {
-		t.Error("after STATUS: got a bpffs, want none")
-	}
-	result := ok("ADD")
-	found, err := plugintest.Paths(result)
-	testns.Must(t, err)
-	if len(found) != 1 || !onBPF(t, found[0]) {
-		t.Fatalf("paths in the result of ADD: got %q, want one on a bpffs", found)
-	}
-	conf["prevResult"] = json.RawMessage(result)
-	ok("CHECK")
-	conf["cni.dev/valid-attachments"] = []any{plugintest.Keys{"containerID": "c1", "ifname": "eth0"}}
-	for _, verb := range []string{"GC", "CHECK", "STATUS", "DEL", "DEL"} {
-		ok(verb)
-	}
-	if _, err := os.Lstat(found[0]); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s after DEL: got %v, want nothing", found[0], err)
-	}
-	p.Fail(t, 105, nil, "CHECK", plugintest.Conf(conf))
 }
 
 // The map types of docs/maps.md can be created as its examples say, on kernels

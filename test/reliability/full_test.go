@@ -26,8 +26,8 @@ func TestFull(t *testing.T) {
 		testns.Must(t, os.Symlink(owner, record+"/owner"))
 		testns.Must(t, os.Symlink(filepath.Base(record), index))
 	}
-	c.fail(t, 103, "65535", root)
-	c.as("STATUS").fail(t, 50, "65535", root)
+	c.fail(t, 103, "no endpoint ID is free", "65535", root)
+	c.as("STATUS").fail(t, 50, "no endpoint ID is free", "65535", root)
 	const freed = "31415"
 	call{verb: "DEL", who: attachment{"full", "c" + freed, "eth0"}, root: root}.succeed(t)
 	c.as("STATUS").succeed(t)
@@ -35,6 +35,7 @@ func TestFull(t *testing.T) {
 	if err != nil || id != freed {
 		t.Errorf("on a node with one ID left: got %q (%v), want %s", id, err, freed)
 	}
+	c.succeed(t) // again, on a full node
 	another := c
 	another.who.container = "another"
 	another.fail(t, 103)

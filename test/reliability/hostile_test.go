@@ -199,8 +199,7 @@ func TestNeighbourComesLater(t *testing.T) {
 	}
 	add.as("DEL").succeed(t)
 	add.as("GC").succeed(t)
-	all, err := readTree(root)
-	testns.Must(t, err)
+	all := readTree(t, root)
 	if len(all) == 0 || len(all.left()) < len(litter)*5 {
 		t.Errorf("paths of the neighbour after DEL and GC: got %d, want all", len(all))
 	}
@@ -221,11 +220,7 @@ func TestLinksInOurPlace(t *testing.T) {
 			testns.Must(t, os.Symlink(target, fmt.Sprint(paths[1], "/dir/link", i)))
 		}
 		add.as(verb).succeed(t)
-		all, err := readTree(root)
-		testns.Must(t, err)
-		if left := all.left(); len(left) > 0 {
-			t.Errorf("left after %s: got %q, want nothing", verb, left)
-		}
+		node.NothingLeft(t, root)
 		if diff := cmp.Diff(precious, node.Identities(t, victim)); diff != "" {
 			t.Errorf("%s followed a link (-before +after):\n%s", verb, diff)
 		}
@@ -358,17 +353,13 @@ func TestHostileNames(t *testing.T) {
 		others[id] = tt.value
 	}
 	sound(t, root, nil)
-	if all, err := readTree(root); err != nil || len(all.ids()) != len(others) {
-		t.Errorf("records: got %d (%v), want %d", len(all.ids()), err, len(others))
+	if got := len(readTree(t, root).ids()); got != len(others) {
+		t.Errorf("records: got %d, want %d", got, len(others))
 	}
 	for _, network := range []string{"net", "cni", "a..b", "scratch"} {
 		call{verb: "GC", who: attachment{network: network}, root: root}.succeed(t)
 	}
-	all, err := readTree(root)
-	testns.Must(t, err)
-	if left := all.left(); len(left) > 0 {
-		t.Errorf("left: got %q, want nothing", left)
-	}
+	node.NothingLeft(t, root)
 	if diff := cmp.Diff(before, node.Identities(t, victim)); diff != "" {
 		t.Errorf("outside of the root something changed (-before +after):\n%s", diff)
 	}

@@ -27,8 +27,7 @@ type saved struct {
 // save returns an image of the bpffs at root, which is empty where there is none.
 func save(t *testing.T, root string) image {
 	t.Helper()
-	all, err := readTree(root)
-	testns.Must(t, err)
+	all := readTree(t, root)
 	im := make(image)
 	for name, kind := range all {
 		var s saved
@@ -37,10 +36,11 @@ func save(t *testing.T, root string) image {
 		case isLink:
 			s.target = target
 		case kind[0] != 'd':
-			s.pinned, err = ebpf.LoadPinnedMap(filepath.Join(root, name), nil)
-			t.Cleanup(func() { testns.Must(t, s.pinned.Close()) })
+			m, err := ebpf.LoadPinnedMap(filepath.Join(root, name), nil)
+			testns.Must(t, err)
+			t.Cleanup(func() { testns.Must(t, m.Close()) })
+			s.pinned = m
 		}
-		testns.Must(t, err)
 		im[name] = s
 	}
 	return im

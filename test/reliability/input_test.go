@@ -10,6 +10,7 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
@@ -92,11 +93,7 @@ func TestStandardOutput(t *testing.T) {
 			if status := cmd.ProcessState.ExitCode(); status != 1 {
 				t.Errorf("got the exit status %d (%v), want 1", status, err)
 			}
-			all, err := readTree(c.root)
-			testns.Must(t, err)
-			if left := all.left(); len(left) > 0 {
-				t.Errorf("left: got %q, want nothing", left)
-			}
+			node.NothingLeft(t, c.root)
 		})
 	}
 }
@@ -105,13 +102,7 @@ func TestStandardOutput(t *testing.T) {
 func TestVanishedNetNS(t *testing.T) {
 	c := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: created}
 	c.succeed(t) // /run/netns/none never was there
-	cmd := c.as("DEL").command()
-	cmd.Env = append(cmd.Env, "CNI_NETNS=")
-	a, err := plugintest.Run(cmd)
-	testns.Must(t, err)
-	if a.Status != 0 {
-		t.Errorf("DEL without a network namespace: got %+v, want success", a)
-	}
+	plugin().Succeed(t, "DEL", c.conf(), append(c.env(), "CNI_NETNS=")...)
 	empty(t, c.root, nil, nil)
 }
 
@@ -129,9 +120,9 @@ func TestStoppedHolder(t *testing.T) {
 		locked = locked || name == "flock"
 		return locked && name == "mkdirat"
 	}
-	_, killed, _, err := c.interrupt(3, afterLock, func(pid int) error {
+	_, killed, _, err := trace.Run(c.command(), 3, afterLock, func(pid int) error {
 		wantLocked(t, old)
-		return syscall.Kill(pid, syscall.SIGKILL)
+		return trace.Kill(syscall.SIGKILL)(pid)
 	})
 	if err != nil || !killed {
 		t.Fatalf("killing an ADD in the middle: got %v (%v), want true", killed, err)

@@ -123,9 +123,7 @@ func (s *stage) idOf(a attachment) string {
 
 func (s *stage) tree() tree {
 	s.Helper()
-	all, err := readTree(s.root)
-	testns.Must(s.T, err)
-	return all
+	return readTree(s.T, s.root)
 }
 
 // newStage prepares a node for the scenario.
@@ -245,7 +243,7 @@ func (s *stage) kill(n int, counts func(uint64) bool) (at trace.Stop, killed boo
 	c := s.call(s.verb, s.who[0])
 	theirs := inodes(s.T, s.root, s.foreign)
 	others := s.untouched()
-	at, killed, a, err := c.killAt(n, counts, s.signal)
+	at, killed, a, err := trace.Run(c.command(), n, counts, trace.Kill(s.signal))
 	testns.Must(s.T, err)
 	if !killed && at.Nth == 0 {
 		if a.Status != 0 {

@@ -136,8 +136,7 @@ func newRound(t *testing.T, root string, round int) (foreign []string) {
 // sound wants the invariants to hold.
 func sound(t *testing.T, root string, foreign []string) {
 	t.Helper()
-	all, err := readTree(root)
-	testns.Must(t, err)
+	all := readTree(t, root)
 	layers, err := node.Layers(root)
 	testns.Must(t, err)
 	if wrong := all.wrong(foreign); wrong != nil || len(layers) > 1 {
@@ -151,8 +150,7 @@ func empty(t *testing.T, root string, foreign []string, before map[string]uint64
 	for _, network := range []string{"net", "other"} {
 		call{verb: "GC", who: attachment{network: network}, root: root}.succeed(t)
 	}
-	all, err := readTree(root)
-	testns.Must(t, err)
+	all := readTree(t, root)
 	if diff := cmp.Diff(tree{}, all.without(foreign).left()); diff != "" {
 		t.Errorf("GC without anything valid leaves (-want +got):\n%s", diff)
 	}

@@ -28,7 +28,7 @@ func TestMountedMeanwhile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: created}
 			mounting := false
-			_, _, a, err := add.interrupt(tt.nth, func(nr uint64) bool {
+			_, _, a, err := trace.Run(add.command(), tt.nth, func(nr uint64) bool {
 				mounting = mounting || nr == unix.SYS_MOUNT
 				return mounting && trace.Any(nr)
 			}, func(int) error { return tt.do(add.root) })
@@ -49,7 +49,7 @@ func TestUnmountedAnywhere(t *testing.T) {
 			for n, done := 1, false; !done; n++ {
 				add.succeed(t)
 				started := false
-				at, _, a, err := add.as(verb).interrupt(n, func(nr uint64) bool {
+				at, _, a, err := trace.Run(add.as(verb).command(), n, func(nr uint64) bool {
 					started = started || nr == unix.SYS_STATX || nr == unix.SYS_STATFS // the first look at the root
 					return started && trace.Any(nr)
 				}, func(int) error { return syscall.Unmount(add.root, syscall.MNT_DETACH) })

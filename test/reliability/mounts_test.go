@@ -66,8 +66,7 @@ func readOnlyUnderUs(t *testing.T, add call) {
 	t.Helper()
 	const bind, ro = syscall.MS_REMOUNT | syscall.MS_BIND, syscall.MS_RDONLY
 	testns.Must(t, syscall.Mount("", add.root, "", bind|ro, ""))
-	before, err := readTree(add.root)
-	testns.Must(t, err)
+	before := readTree(t, add.root)
 	another := add
 	another.who.container = "another"
 	another.fail(t, 100, "read-only file system", add.root)
@@ -75,8 +74,7 @@ func readOnlyUnderUs(t *testing.T, add call) {
 		add.as(verb).fail(t, 108, "read-only file system", add.root)
 	}
 	add.succeed(t) // it has all it needs
-	after, err := readTree(add.root)
-	testns.Must(t, err)
+	after := readTree(t, add.root)
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("a read-only bpffs changed (-before +after):\n%s", diff)
 	}
@@ -89,19 +87,17 @@ func readOnlyUnderUs(t *testing.T, add call) {
 func hiddenUnderUs(fsType string) func(t *testing.T, add call) {
 	return func(t *testing.T, add call) {
 		t.Helper()
-		before, err := readTree(add.root)
-		testns.Must(t, err)
+		before := readTree(t, add.root)
 		testns.Must(t, syscall.Mount(fsType, add.root, fsType, 0, ""))
 		add.fail(t, 100, "stacked", fsType+" (/) over bpf (/)", "umount "+add.root)
 		add.as("STATUS").fail(t, 50, "stacked")
 		add.as("DEL").succeed(t) // there is no record to be seen
 		add.as("GC").succeed(t)
-		if top, err := readTree(add.root); err != nil || len(top) > 0 {
-			t.Errorf("in the layer on top: got %q (%v), want nothing", top, err)
+		if top := readTree(t, add.root); len(top) > 0 {
+			t.Errorf("in the layer on top: got %q, want nothing", top)
 		}
 		testns.Must(t, syscall.Unmount(add.root, syscall.MNT_DETACH))
-		after, err := readTree(add.root)
-		testns.Must(t, err)
+		after := readTree(t, add.root)
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("the bpffs changed while it was hidden (-before +after):\n%s", diff)
 		}

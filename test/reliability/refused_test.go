@@ -59,8 +59,7 @@ func TestRefused(t *testing.T) {
 				foreign = []string{node.Globals + "/theirs"}
 				testns.Must(t, node.Pin(filepath.Join(root, foreign[0])))
 			}
-			before, err := readTree(root)
-			testns.Must(t, err)
+			before := readTree(t, root)
 			c := call{verb: tt.verb, who: attachment{"net", "new", "eth0"}, root: root, maps: created}
 			if tt.verb == "DEL" {
 				c.who = other.who
@@ -68,8 +67,7 @@ func TestRefused(t *testing.T) {
 			a, err := c.tryWithin(tt.limits)
 			testns.Must(t, err)
 			a.WantError(t, c.String(), tt.code, tt.says)
-			after, err := readTree(root)
-			testns.Must(t, err)
+			after := readTree(t, root)
 			if diff := cmp.Diff(before.left(), after.withoutStale(c.who).left()); diff != "" {
 				t.Errorf("the node changed (-before +after):\n%s", diff)
 			}

@@ -6,7 +6,9 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"testing"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
@@ -15,9 +17,11 @@ import (
 type tree node.Tree
 
 // readTree returns what is below root, nothing if there is no root.
-func readTree(root string) (tree, error) {
-	t, err := node.Kinds(root)
-	return tree(t), err
+func readTree(tb testing.TB, root string) tree {
+	tb.Helper()
+	all, err := node.Kinds(root)
+	testns.Must(tb, err)
+	return tree(all)
 }
 
 // left returns the tree without the directories that stay.
