@@ -119,8 +119,8 @@ release: $(BIN)/tools/syft ## make archives, images, SBOMs and checksums: bin/re
 	deploy/install.sh
 	deploy/release.sh $(VERSION) $(BIN)/release $(BIN)/tools/syft $(RELEASE_ARCH)
 
-$(BIN)/tools/syft: tools/sbom/go.mod tools/sbom/go.sum
-	CGO_ENABLED=0 go build -C tools/sbom -trimpath -o $@ github.com/anchore/syft/cmd/syft
+$(BIN)/tools/syft: tools/go.mod tools/go.sum
+	CGO_ENABLED=0 go build -C tools -trimpath -o $@ github.com/anchore/syft/cmd/syft
 
 check-reproducible: $(BIN)/tools/syft ## make a release twice, in two directories with two caches, and compare
 	deploy/install.sh
