@@ -4,13 +4,14 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"slices"
 )
 
 // A change is what is done to one guard in a function. It names the guard by what
 // it calls or mentions, so that its lines may be written anew.
 type change struct {
 	function string // its name, with its type and a dot in front where that is needed
-	find     finder
+	kind     kind
 	names    []string
 	last     bool   // of several parts the last one is meant; else there must be one
 	with     string // what replaces the part; $0 is the part itself
@@ -19,44 +20,49 @@ type change struct {
 
 // A part of a function is a piece of its text.
 type part struct {
+	kind  kind
 	node  ast.Node
 	names []string // that it mentions
 }
 
-// A finder finds the parts of one kind.
-type finder struct {
-	kind string
-	in   func(*ast.FuncDecl) []part
-}
+// A kind is what a part is.
+type kind string
+
+const (
+	condition  kind = "condition"
+	call       kind = "call"
+	identifier kind = "identifier"
+	statement  kind = "statement"
+)
 
 // never makes the condition that mentions the names false.
 func never(function string, names ...string) change {
-	return change{function: function, find: finder{"condition", conditions}, names: names, with: "false && ($0)"}
+	return change{function: function, kind: condition, names: names, with: "false && ($0)"}
 }
 
 // always makes the condition that mentions the names true.
 func always(function string, names ...string) change {
-	return change{function: function, find: finder{"condition", conditions}, names: names, with: "true || ($0)"}
+	return change{function: function, kind: condition, names: names, with: "true || ($0)"}
 }
 
 // instead replaces the call of a function by an expression.
 func instead(function, called, with string) change {
-	return change{function: function, find: finder{"call", calls}, names: []string{called}, with: with}
+	return change{function: function, kind: call, names: []string{called}, with: with}
 }
 
 // renamed replaces an identifier by an expression, wherever it is.
-func renamed(function, identifier, with string) change {
-	return change{function: function, find: finder{identifiersKind, identifiers}, names: []string{identifier}, with: with}
+func renamed(function, name, with string) change {
+	return change{function: function, kind: identifier, names: []string{name}, with: with}
 }
 
 // drop takes the statement out that calls the function.
 func drop(function, called string) change {
-	return change{function: function, find: finder{"statement", statements}, names: []string{called}}
+	return change{function: function, kind: statement, names: []string{called}}
 }
 
 // move puts the statement that calls a function before the one that calls another.
 func move(function, called, before string) change {
-	return change{function: function, find: finder{"statement", statements}, names: []string{called}, before: before}
+	return change{function: function, kind: statement, names: []string{called}, before: before}
 }
 
 // theLast says that of several parts the last one is meant.
@@ -65,52 +71,29 @@ func (c change) theLast() change {
 	return c
 }
 
-// conditions returns those of if, and the cases of a switch. Each mentions what is
-// in it, and what the statement before the condition calls.
-func conditions(f *ast.FuncDecl) (parts []part) {
-	ast.Inspect(f, func(n ast.Node) bool {
+// parts returns the parts of that kind: the conditions of if and the cases of a
+// switch, calls, identifiers, or the statements of the body. A condition also
+// mentions what the statement before it calls, a call only what it calls.
+func (k kind) parts(f *ast.FuncDecl) (parts []part) {
+	ast.Inspect(f.Body, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.IfStmt:
-			parts = append(parts, part{n.Cond, append(mentioned(n.Cond), called(n.Init)...)})
+			parts = append(parts, part{condition, n.Cond, append(mentioned(n.Cond), called(n.Init)...)})
 		case *ast.CaseClause:
 			for _, e := range n.List {
-				parts = append(parts, part{e, mentioned(e)})
+				parts = append(parts, part{condition, e, mentioned(e)})
 			}
+		case *ast.CallExpr:
+			parts = append(parts, part{call, n, []string{callee(n)}})
+		case *ast.Ident:
+			parts = append(parts, part{identifier, n, []string{n.Name}})
 		}
 		return true
 	})
-	return parts
-}
-
-// calls returns the calls of functions, each with the name of the function.
-func calls(f *ast.FuncDecl) (parts []part) {
-	ast.Inspect(f, func(n ast.Node) bool {
-		if c, ok := n.(*ast.CallExpr); ok {
-			parts = append(parts, part{c, []string{callee(c)}})
-		}
-		return true
-	})
-	return parts
-}
-
-const identifiersKind = "identifier"
-
-func identifiers(f *ast.FuncDecl) (parts []part) {
-	ast.Inspect(f.Body, func(n ast.Node) bool {
-		if id, ok := n.(*ast.Ident); ok {
-			parts = append(parts, part{id, []string{id.Name}})
-		}
-		return true
-	})
-	return parts
-}
-
-// statements returns those of the body, each with the functions it calls.
-func statements(f *ast.FuncDecl) (parts []part) {
 	for _, s := range f.Body.List {
-		parts = append(parts, part{s, called(s)})
+		parts = append(parts, part{statement, s, called(s)})
 	}
-	return parts
+	return slices.DeleteFunc(parts, func(p part) bool { return p.kind != k })
 }
 
 // mentioned returns the names and literals in a piece of text.

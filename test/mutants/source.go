@@ -102,7 +102,7 @@ func (s *source) edits(c change) (edits []edit, err error) {
 		text := string(s.texts[file][from:to])
 		edits = append(edits, edit{file, from, to, strings.ReplaceAll(c.with, "$0", text)})
 		if c.before != "" {
-			target, err := s.parts(f, change{function: c.function, find: c.find, names: []string{c.before}})
+			target, err := s.parts(f, change{function: c.function, kind: c.kind, names: []string{c.before}})
 			if err != nil {
 				return nil, err
 			}
@@ -132,27 +132,20 @@ func (s *source) function(name string) (file string, f *ast.FuncDecl, err error)
 
 // parts returns what the change means of the function.
 func (s *source) parts(f *ast.FuncDecl, c change) ([]part, error) {
-	all := c.find.in(f)
-	found := slices.Collect(func(yield func(part) bool) {
-		for _, p := range all {
-			if !slices.ContainsFunc(c.names, func(n string) bool { return !slices.Contains(p.names, n) }) && !yield(p) {
-				return
-			}
-		}
+	all := c.kind.parts(f)
+	found := slices.DeleteFunc(slices.Clone(all), func(p part) bool {
+		return slices.ContainsFunc(c.names, func(name string) bool { return !slices.Contains(p.names, name) })
 	})
-	switch {
-	case c.last && len(found) > 1, c.find.kind == identifiersKind && len(found) > 0:
-		if c.last {
-			found = found[len(found)-1:]
-		}
-		return found, nil
-	case len(found) != 1:
+	if c.last && len(found) > 1 {
+		found = found[len(found)-1:]
+	}
+	if len(found) != 1 && (c.kind != identifier || len(found) == 0) {
 		var there []string
 		for _, p := range all {
 			there = append(there, strings.Join(p.names, " "))
 		}
 		return nil, fmt.Errorf("%ss in %s of %s that mention %q: got %d, want one; each of its %ss mentions:\n\t%s",
-			c.find.kind, c.function, s.dir, c.names, len(found), c.find.kind, strings.Join(there, "\n\t"))
+			c.kind, c.function, s.dir, c.names, len(found), c.kind, strings.Join(there, "\n\t"))
 	}
 	return found, nil
 }
