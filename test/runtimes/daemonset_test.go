@@ -45,20 +45,17 @@ func TestDaemonSet(t *testing.T) {
 		p := rt.newPod(t, name)
 		must(t, p.run)
 		pinned(t, p.id)
-		must(t, p.stop)
-		must(t, p.remove)
+		p.end(t)
 		alone += "\n" // to be told from the one before
 		rt.rewrite(t, alone)
 	}
 	rt.takesPlugin(t, alone)
 	t.Logf("working set of the container: %d KiB", rt.workingSet(t, container)>>10)
-	must(t, installer.stop)
-	must(t, installer.remove)
+	installer.end(t)
 	p := rt.newPod(t, "afterwards")
 	must(t, p.run)
 	pinned(t, p.id)
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 	nothingLeft(t)
 	alone += "\n"
 	rt.rewrite(t, alone)
@@ -94,8 +91,7 @@ func (c *containerd) otherOwner(t *testing.T, alone string) {
 	if err := unix.Stat(list, &is); err != nil || is.Uid != user || is.Gid != user || is.Mode&0o777 != 0o640 {
 		t.Errorf("owner and mode of the list: got %d:%d and %o (%v), want %d:%d and 640", is.Uid, is.Gid, is.Mode&0o777, err, user, user)
 	}
-	must(t, installer.stop)
-	must(t, installer.remove)
+	installer.end(t)
 }
 
 // takesPlugin waits until the runtime has taken this version of the network's file

@@ -21,8 +21,7 @@ func TestDoctor(t *testing.T) {
 	if bad := doctor(t, 0); len(bad) > 0 {
 		t.Errorf("on a healthy node: got %q, want nothing", bad)
 	}
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 	nothingLeft(t)
 }
 

@@ -37,8 +37,7 @@ func TestDropInIgnored(t *testing.T) {
 	if all := endpoints(t); len(all) > 0 || recorded(t) != nil {
 		t.Errorf("endpoints and calls: got %v and %+v, want none", all, recorded(t))
 	}
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 }
 
 // containerd looks at drop-in files when it starts, and when something is written,
@@ -57,16 +56,14 @@ func TestDropInLater(t *testing.T) {
 	if all := endpoints(t); len(all) > 0 {
 		t.Errorf("endpoints: got %v, want none, for the documentation says that containerd does not notice the files", all)
 	}
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 	write(t, confDir+"/any", "")
 	testns.Must(t, os.Remove(confDir+"/any"))
 	waitFor(t, "containerd to see the files", func() bool {
 		p := rt.newPod(t, "late")
 		must(t, p.run)
 		has := len(endpoints(t)) == 1
-		must(t, p.stop)
-		must(t, p.remove)
+		p.end(t)
 		return has
 	})
 	nothingLeft(t)

@@ -32,8 +32,7 @@ func collected(t *testing.T, rt *containerd) {
 	}
 	rt.network(t, bridgeOnly) // so that no DEL comes
 	must(t, stopped.stop)
-	must(t, lost.stop)
-	must(t, lost.remove)
+	lost.end(t)
 	wantEndpoints(t, runs, stopped, lost)
 
 	gc := []string{"gc", "--cri-socket", "unix://" + socket}
@@ -71,8 +70,7 @@ func shown(t *testing.T, rt *containerd) {
 	wantWord(t, ctl(t, 0, "list", "--wide", "--pod", "shown"), "percpu_array:2,object:2,reserved:1")
 	wantWord(t, ctl(t, 0, "list", "--pod", "default/shown"), "maps:1,object:2,reserved:1")
 	tryCommands(t, ctl(t, 0, "show", p.id), 4)
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 }
 
 // wantEndpoints reports if there are endpoints of other pods than these.

@@ -43,10 +43,8 @@ func installed(t *testing.T, rt *containerd, modes ...string) {
 		p := podWith(t, rt, 1)
 		bpffsctl(t, 1, "uninstall")
 		without := podWith(t, rt, 0)
-		must(t, without.stop)
-		must(t, without.remove)
-		must(t, p.stop)
-		must(t, p.remove)
+		without.end(t)
+		p.end(t)
 		left := endpoints(t)
 		if len(left) != 1 {
 			t.Errorf("with %s, endpoints of a deleted pod: got %d, want 1, for the documentation says that containerd calls who is configured now", mode, len(left))
@@ -91,8 +89,7 @@ func podWith(t *testing.T, rt *containerd, more int) (p *pod) {
 		if len(endpoints(t)) == before+more {
 			return true
 		}
-		must(t, p.stop)
-		must(t, p.remove)
+		p.end(t)
 		return false
 	})
 	return p

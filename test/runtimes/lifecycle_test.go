@@ -207,8 +207,7 @@ func restart(t *testing.T, rt *containerd, _ string) {
 	rt.stop(t)
 	rt.start(t)
 	counts(t, ep, p.send, container)
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 	nothingLeft(t)
 }
 

@@ -71,6 +71,13 @@ func (p *pod) remove(ctx context.Context) error {
 	return err
 }
 
+// end stops and removes the pod.
+func (p *pod) end(t *testing.T) {
+	t.Helper()
+	must(t, p.stop)
+	must(t, p.remove)
+}
+
 // must fails the test on an error of one of the above.
 func must(t *testing.T, do func(context.Context) error) {
 	t.Helper()

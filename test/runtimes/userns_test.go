@@ -22,8 +22,7 @@ func TestUserNamespace(t *testing.T) {
 	ep := pinned(t, p.id)
 	isOthers(t, p.id)
 	counts(t, ep, p.send, p.container(t))
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 	nothingLeft(t)
 }
 
