@@ -5,13 +5,12 @@ go 1.26
 require (
 	github.com/cilium/ebpf v0.22.0
 	github.com/cni-bpffs/cni-bpffs v0.0.0-00010101000000-000000000000
-	github.com/containernetworking/cni v1.3.0
+	github.com/containernetworking/cni v1.3.1
 	github.com/vishvananda/netlink v1.3.1
 	github.com/vishvananda/netns v0.0.5
 )
 
 require (
-	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/moby/sys/mountinfo v0.7.3 // indirect
 	golang.org/x/sys v0.43.0 // indirect
 )

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -45,8 +46,7 @@ func cmdAdd(args *skel.CmdArgs) error {
 	if err := c.each(direction.start); err != nil {
 		return err
 	}
-	_, err = os.Stdout.Write(c.prevResult)
-	return err
+	return types.PrintResult(c.conf.PrevResult, c.conf.CNIVersion)
 }
 
 // cmdCheck reports the first difference between what cmdAdd did and what is there.
@@ -81,24 +81,28 @@ func cmdStatus(*skel.CmdArgs) error {
 
 // A container is what the verbs work on.
 type container struct {
-	prevResult json.RawMessage   // to be handed on as it is
-	pins       map[string]string // its paths in the bpffs by their declared names
-	veth       int               // the index of the host's end of its veth pair
+	conf types.PluginConf  // with prevResult, which is handed on
+	pins map[string]string // its paths in the bpffs by their declared names
+	veth int               // the index of the host's end of its veth pair
 }
 
 func open(args *skel.CmdArgs) (*container, error) {
-	var conf struct {
-		PrevResult json.RawMessage `json:"prevResult"`
-	}
+	var conf types.PluginConf
 	if err := json.Unmarshal(args.StdinData, &conf); err != nil {
 		return nil, err
 	}
-	maps, err := bpffs.LocalMaps(conf.PrevResult)
+	if err := version.ParsePrevResult(&conf); err != nil {
+		return nil, err
+	}
+	if conf.PrevResult == nil {
+		return nil, types.NewError(types.ErrInvalidNetworkConfig, "pktcount is a chained plugin", "put it after bpffs")
+	}
+	prevResult, err := types100.GetResult(conf.PrevResult)
 	if err != nil {
 		return nil, err
 	}
 	pins := make(map[string]string)
-	for _, m := range maps {
+	for _, m := range bpffs.LocalMaps(prevResult) {
 		pins[m.Name] = m.Path
 	}
 	for _, name := range []string{statsName, rxName, txName} {
@@ -108,7 +112,7 @@ func open(args *skel.CmdArgs) (*container, error) {
 		}
 	}
 	veth, err := hostVeth(args.Netns, args.IfName)
-	return &container{conf.PrevResult, pins, veth}, err
+	return &container{conf, pins, veth}, err
 }
 
 // each calls do for both directions until there is an error.

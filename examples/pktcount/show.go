@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"path"
 	"text/tabwriter"
-	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -44,17 +43,11 @@ func show(out io.Writer) error {
 // list returns the endpoints of the node. While it has the records open, every
 // ADD and DEL waits, so it does no more than that.
 func list() (all []bpffs.Endpoint, err error) {
-	root, err := bpffs.Find()
+	root, err := bpffs.FindRoot()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	records, err := bpffs.OpenEndpoints(ctx, dir)
+	records, err := bpffs.OpenEndpoints(context.Background(), root)
 	if err != nil {
 		return nil, err
 	}

@@ -49,17 +49,18 @@ func (a Answer) Error() (e Error, err error) {
 }
 
 // WantError wants the answer to a call to be the CNI error code, and nothing but
-// it, with all the parts in its message, which it returns.
+// it, with all the parts in its message and details, which it returns.
 func (a Answer) WantError(tb testing.TB, call string, code uint, parts ...string) string {
 	tb.Helper()
 	e, err := a.Error()
 	if a.Status != 1 || err != nil || e.Code != code || e.Msg == "" {
 		tb.Errorf("%s: got %.1000q (%v), want exit status 1 and the CNI error code %d", call, fmt.Sprint(a), err, code)
 	}
-	if !Contains(e.Msg, parts...) {
-		tb.Errorf("%s: got the message %.1000q, want %q in it", call, e.Msg, parts)
+	says := e.Msg + "; " + e.Details
+	if !Contains(says, parts...) {
+		tb.Errorf("%s: got the message %.1000q, want %q in it", call, says, parts)
 	}
-	return e.Msg
+	return says
 }
 
 // Contains reports whether the text has all the parts.

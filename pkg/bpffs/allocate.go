@@ -3,36 +3,28 @@ package bpffs
 import (
 	"errors"
 	"fmt"
-	"path"
 	"slices"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
 // Allocate returns the endpoint ID of the attachment and records that the local
-// maps names are its pins, whoever creates them. The first call for an
-// attachment finds a free ID, and says that it is new: an ID none of whose paths
-// is occupied. A later call gives the same ID and adds the names that are new;
-// one whose path is occupied by something unrecorded is [ErrOccupied].
+// maps names, in the map directory prefix, are its pins, whoever creates them. The
+// first call for an attachment finds a free ID, and says that it is new: an ID none
+// of whose paths is occupied. A later call gives the same ID and adds the names
+// that are new; one whose path is occupied by something unrecorded is
+// [ErrOccupied]. The map directory is made if it is missing. An empty prefix is
+// [DefaultMapPrefix].
 //
-// [ErrFull] if there is no ID left.
-func (e *Endpoints) Allocate(a Attachment, names ...string) (id uint16, isNew bool, err error) {
-	if err := errors.Join(a.Check(), checkMapNames(names)); err != nil {
-		return 0, false, err
-	}
-	id, err = e.lookUp(a)
-	if err == nil && id != 0 {
-		return id, false, e.in(e.addPins(id, names))
-	}
-	if err == nil {
-		id, err = e.search(a, names)
-	}
-	if err != nil {
+// [ErrFull] if there is no ID left, [ErrUnsafe] if others can change the map
+// directory.
+func (e *Endpoints) Allocate(a Attachment, prefix string, names ...string) (id uint16, isNew bool, err error) {
+	maps, err := NewMapDir(e.Root(), prefix)
+	if err := errors.Join(err, a.Check(), checkMapNames(names)); err != nil {
 		return 0, false, e.in(err)
 	}
-	if err := e.insert(a, id, names); err != nil {
-		return 0, false, errors.Join(
-			fmt.Errorf("recording endpoint %d at %s: %w", id, e.dir.Root(), err), e.clearScratch(), e.Release(a))
-	}
-	return id, true, nil
+	id, isNew, err = e.allocate(a, maps, names)
+	return id, isNew, e.in(err)
 }
 
 func checkMapNames(names []string) error {
@@ -44,95 +36,127 @@ func checkMapNames(names []string) error {
 	return nil
 }
 
+func (e *Endpoints) allocate(a Attachment, maps MapDir, names []string) (id uint16, isNew bool, err error) {
+	if err := owned.Walk(maps.Prefix(), e.root.Make); err != nil {
+		return 0, false, err
+	}
+	pins := pinGroup{maps.Prefix(), names}
+	id, err = e.lookUp(a)
+	if err == nil {
+		return id, false, e.extend(e.record(id), pins)
+	}
+	if errors.Is(err, ErrNoEndpoint) {
+		id, err = e.search(a, pins)
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	if err := e.insert(a, id, pins); err != nil {
+		return 0, false, errors.Join(fmt.Errorf("recording endpoint %d: %w", id, err), e.clearScratch(), e.release(a))
+	}
+	return id, true, nil
+}
+
 // search returns the first ID in the order of the attachment that has no record
 // and whose paths are not occupied.
-func (e *Endpoints) search(a Attachment, names []string) (uint16, error) {
-	maps, err := e.root.open(e.dir.Prefix())
+func (e *Endpoints) search(a Attachment, pins pinGroup) (uint16, error) {
+	maps, err := e.root.Open(pins.dir)
 	if err != nil {
 		return 0, err
 	}
-	defer maps.f.Close()
+	defer maps.Close()
 	for id := range a.candidates() {
-		if taken, err := e.cni.exists(path.Join(endpointsDir, formatID(id))); err != nil {
+		if taken, err := e.record(id).exists(); err != nil {
 			return 0, err
 		} else if taken {
 			continue
 		}
-		if occupied, err := anyExists(maps, names, id); err != nil {
+		if occupied, err := firstOccupied(maps, pins.files(id)); err != nil {
 			return 0, err
-		} else if !occupied {
+		} else if occupied == "" {
 			return id, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: all %d at %s are in use or their paths are occupied", ErrFull, MaxEndpoints, e.dir.Root())
+	return 0, fmt.Errorf("%w: all %d are in use or their paths are occupied", ErrFull, MaxEndpoints)
+}
+
+// firstOccupied returns the first of the names in maps at which something is,
+// empty if nothing is at any.
+func firstOccupied(maps *owned.Dir, names []string) (string, error) {
+	for _, name := range names {
+		if found, err := maps.Exists(name); err != nil {
+			return "", err
+		} else if found {
+			return name, nil
+		}
+	}
+	return "", nil
 }
 
 // insert records that the attachment has id. The entry in the index comes first
 // and is believed only together with the record, which appears whole or not at
 // all: nothing that a kill leaves here misleads, and a DEL of the attachment
 // finds it.
-func (e *Endpoints) insert(a Attachment, id uint16, names []string) error {
-	index := path.Join(attachmentsDir, a.path())
-	if err := e.cni.mkdirAll(path.Dir(index)); err != nil {
+func (e *Endpoints) insert(a Attachment, id uint16, pins pinGroup) error {
+	if err := e.index.add(a, id); err != nil {
 		return err
 	}
-	if err := e.setLink(index, formatID(id)); err != nil {
+	if err := e.cni.Mkdir(scratchDir); err != nil {
 		return err
 	}
-	if err := e.cni.mkdir(scratchDir); err != nil {
+	r := record{e.cni, id, scratchDir}
+	if err := e.cni.Symlink(a.path(), r.link(ownerLink)); err != nil {
 		return err
 	}
-	if err := e.cni.symlink(a.path(), path.Join(scratchDir, ownerLink)); err != nil {
+	if err := r.addPins(pins); err != nil {
 		return err
 	}
-	if err := e.writePins(scratchDir, names); err != nil {
+	if err := e.cni.MkdirAll(endpointsDir); err != nil {
 		return err
 	}
-	if err := e.cni.mkdirAll(endpointsDir); err != nil {
-		return err
-	}
-	return e.cni.rename(scratchDir, path.Join(endpointsDir, formatID(id)))
+	return e.cni.Rename(scratchDir, e.record(id).dir)
 }
 
-// addPins records those of the local maps names that the endpoint id does not
-// own yet, if all their paths are free.
-func (e *Endpoints) addPins(id uint16, names []string) error {
-	pins, err := e.readPins(id)
+// extend records those of the pins that the record does not have yet, if all their
+// paths are free.
+func (e *Endpoints) extend(r record, pins pinGroup) error {
+	groups, err := r.pins()
 	if err != nil {
 		return err
 	}
-	owned := pins[e.dir.Prefix()]
-	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(owned, name) })
-	if len(missing) == 0 {
+	var has []string
+	for _, g := range groups {
+		if g.dir == pins.dir {
+			has = append(has, g.names...)
+		}
+	}
+	missing := pinGroup{pins.dir, slices.DeleteFunc(slices.Clone(pins.names), func(name string) bool { return slices.Contains(has, name) })}
+	if len(missing.names) == 0 {
 		return nil
 	}
-	maps, err := e.root.open(e.dir.Prefix())
+	maps, err := e.root.Open(pins.dir)
 	if err != nil {
 		return err
 	}
-	defer maps.f.Close()
-	for _, name := range missing {
-		if occupied, err := maps.exists(LocalMapName(name, id)); err != nil {
-			return err
-		} else if occupied {
-			return fmt.Errorf("%s: %w by something that endpoint %d does not own: remove it or declare another name",
-				path.Join(e.dir.Root(), e.pin(name, id)), ErrOccupied, id)
-		}
+	defer maps.Close()
+	if occupied, err := firstOccupied(maps, missing.files(r.id)); err != nil {
+		return err
+	} else if occupied != "" {
+		return fmt.Errorf("%s: %w by something that endpoint %d does not own: remove it or declare another name",
+			maps.Path(occupied), ErrOccupied, r.id)
 	}
-	return e.writePins(path.Join(endpointsDir, formatID(id)), missing)
+	return r.addPins(missing)
 }
 
-// pin returns the path below the root of the local map name of the endpoint id.
-func (e *Endpoints) pin(name string, id uint16) string {
-	return path.Join(e.dir.Prefix(), LocalMapName(name, id))
+// Details are what the runtime says of an endpoint's container, kept for people
+// who look for it. Nothing else depends on them.
+type Details struct {
+	Pod   string // "namespace/name" in Kubernetes; empty if there is none
+	NetNS string // the path of the network namespace, as the runtime gave it
 }
 
-// anyExists reports whether one of the local maps names of id is in maps.
-func anyExists(maps *dir, names []string, id uint16) (bool, error) {
-	for _, name := range names {
-		if found, err := maps.exists(LocalMapName(name, id)); found || err != nil {
-			return found, err
-		}
-	}
-	return false, nil
+// SetDetails records the details of the endpoint id in place of earlier ones. What
+// is empty in d, or longer than any path can be, is left as it was.
+func (e *Endpoints) SetDetails(id uint16, d Details) error {
+	return e.in(e.record(id).setDetails(d))
 }

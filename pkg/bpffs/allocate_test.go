@@ -15,7 +15,7 @@ import (
 // allocate gives the attachment an ID, or its old one.
 func allocate(tb testing.TB, e *Endpoints, a Attachment, names ...string) uint16 {
 	tb.Helper()
-	id, _, err := e.Allocate(a, names...)
+	id, _, err := e.Allocate(a, "", names...)
 	if err != nil {
 		tb.Fatalf("Allocate(%v, %q): %v", a, names, err)
 	}
@@ -25,13 +25,13 @@ func allocate(tb testing.TB, e *Endpoints, a Attachment, names ...string) uint16
 func TestAllocateGivesTheSameAgain(t *testing.T) {
 	e := newEndpoints(t)
 	a := Attachment{"net", "pod", "eth0"}
-	id, isNew, err := e.Allocate(a, "policy_")
+	id, isNew, err := e.Allocate(a, "", "policy_")
 	if err != nil || !isNew || id == 0 {
-		t.Fatalf("Allocate(%v) = %d, %v, %v; wanted an ID that is new", a, id, isNew, err)
+		t.Fatalf("Allocate(%v) = %d, %v, %v; want an ID that is new", a, id, isNew, err)
 	}
-	again, isNew, err := e.Allocate(a, "policy_")
+	again, isNew, err := e.Allocate(a, "", "policy_")
 	if err != nil || isNew || again != id {
-		t.Errorf("Allocate(%v) = %d, %v, %v the second time; wanted %d, not new", a, again, isNew, err, id)
+		t.Errorf("Allocate(%v) = %d, %v, %v the second time; want %d, not new", a, again, isNew, err, id)
 	}
 }
 
@@ -59,10 +59,10 @@ func TestLookUpBothWays(t *testing.T) {
 	}
 	for id, a := range ids {
 		if got, err := e.ID(a); err != nil || got != id {
-			t.Errorf("ID(%v) = %d, %v; wanted %d", a, got, err, id)
+			t.Errorf("ID(%v) = %d, %v; want %d", a, got, err, id)
 		}
 		if got, err := e.Owner(id); err != nil || got != a {
-			t.Errorf("Owner(%d) = %v, %v; wanted %v", id, got, err, a)
+			t.Errorf("Owner(%d) = %v, %v; want %v", id, got, err, a)
 		}
 	}
 }
@@ -78,15 +78,15 @@ func TestAllocateRefusesImpossibleAttachments(t *testing.T) {
 		{"net", "", "pod"}, // the directory above the one of an attachment
 		{"net", strings.Repeat("n", maxName+1), "eth0"},
 	} {
-		if id, _, err := e.Allocate(a); err == nil {
-			t.Errorf("Allocate(%.60v) = %d; wanted an error", a, id)
+		if id, _, err := e.Allocate(a, ""); err == nil {
+			t.Errorf("Allocate(%.60v) = %d; want an error", a, id)
 		}
 		if id, err := e.ID(a); !errors.Is(err, ErrNoEndpoint) {
-			t.Errorf("ID(%.60v) = %d, %v; wanted %v", a, id, err, ErrNoEndpoint)
+			t.Errorf("ID(%.60v) = %d, %v; want %v", a, id, err, ErrNoEndpoint)
 		}
 	}
-	if free, err := e.Free(); err != nil || free != MaxEndpoints-1 {
-		t.Errorf("Free() = %d, %v after refusals; wanted %d", free, err, MaxEndpoints-1)
+	if free, err := e.FreeIDs(); err != nil || free != MaxEndpoints-1 {
+		t.Errorf("FreeIDs() = %d, %v after refusals; want %d", free, err, MaxEndpoints-1)
 	}
 }
 
@@ -106,10 +106,10 @@ func TestAllocatePassesOccupiedPathsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !isThere(t, filepath.Join(occupied, "content")) {
-		t.Errorf("%s is gone; wanted what nobody's record names left alone", occupied)
+		t.Errorf("%s is gone; want what nobody's record names left alone", occupied)
 	}
 	if got := allocate(t, e, a, "first_"); got != first {
-		t.Errorf("Allocate(%v) = %d without the occupied name; wanted %d", a, got, first)
+		t.Errorf("Allocate(%v) = %d without the occupied name; want %d", a, got, first)
 	}
 }
 
@@ -117,9 +117,9 @@ func TestAllocateAddsPins(t *testing.T) {
 	e := newEndpoints(t)
 	a := Attachment{"net", "pod", "eth0"}
 	id := allocate(t, e, a, "policy_")
-	mkdir(t, e.dir.LocalMapPath("policy_", id)) // our own, not an occupier
+	mkdir(t, mapsOf(e).LocalMapPath("policy_", id)) // our own, not an occupier
 	allocate(t, e, a, "policy_", "calls_")
-	want := []string{e.dir.LocalMapPath("calls_", id), e.dir.LocalMapPath("policy_", id)}
+	want := []string{mapsOf(e).LocalMapPath("calls_", id), mapsOf(e).LocalMapPath("policy_", id)}
 	if diff := cmp.Diff(want, pinsOf(t, e, id)); diff != "" {
 		t.Errorf("pins of %v after a second Allocate (-want +got):\n%s", a, diff)
 	}
@@ -129,13 +129,13 @@ func TestAllocateOccupiedLater(t *testing.T) {
 	e := newEndpoints(t)
 	a := Attachment{"net", "pod", "eth0"}
 	id := allocate(t, e, a, "policy_")
-	occupied := e.dir.LocalMapPath("calls_", id)
+	occupied := mapsOf(e).LocalMapPath("calls_", id)
 	mkdir(t, occupied)
-	_, _, err := e.Allocate(a, "policy_", "nat_", "calls_")
+	_, _, err := e.Allocate(a, "", "policy_", "nat_", "calls_")
 	if !errors.Is(err, ErrOccupied) || !strings.Contains(err.Error(), occupied) {
-		t.Errorf("Allocate with %s occupied: %v; wanted %v with the path", occupied, err, ErrOccupied)
+		t.Errorf("Allocate with %s occupied: %v; want %v with the path", occupied, err, ErrOccupied)
 	}
-	want := []string{e.dir.LocalMapPath("policy_", id)}
+	want := []string{mapsOf(e).LocalMapPath("policy_", id)}
 	if diff := cmp.Diff(want, pinsOf(t, e, id)); diff != "" {
 		t.Errorf("pins of %v after %v (-want +got):\n%s", a, ErrOccupied, diff)
 	}
@@ -162,15 +162,15 @@ func TestAllocateIgnoresAStaleIndex(t *testing.T) {
 			link(t, "00007", inRecords(e, attachmentsDir, a.path()))
 			row.prepare(e)
 			if id, err := e.ID(a); !errors.Is(err, ErrNoEndpoint) {
-				t.Errorf("ID(%v) = %d, %v; wanted %v", a, id, err, ErrNoEndpoint)
+				t.Errorf("ID(%v) = %d, %v; want %v", a, id, err, ErrNoEndpoint)
 			}
-			id, isNew, err := e.Allocate(a)
+			id, isNew, err := e.Allocate(a, "")
 			if err != nil || !isNew || id == 7 {
-				t.Errorf("Allocate(%v) = %d, %v, %v; wanted a new ID other than 7", a, id, isNew, err)
+				t.Errorf("Allocate(%v) = %d, %v, %v; want a new ID other than 7", a, id, isNew, err)
 			}
 			indexed, err := os.Readlink(inRecords(e, attachmentsDir, a.path()))
 			if err != nil || indexed != formatID(id) {
-				t.Errorf("the index of %v holds %s, %v; wanted %s", a, indexed, err, formatID(id))
+				t.Errorf("the index of %v holds %s, %v; want %s", a, indexed, err, formatID(id))
 			}
 		})
 	}

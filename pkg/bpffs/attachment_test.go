@@ -29,7 +29,7 @@ func TestAttachmentCheck(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			err := row.a.Check()
 			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
-				t.Errorf("Check of %.60v: %v; wanted an error about %q", row.a, err, row.want)
+				t.Errorf("Check of %.60v: %v; want an error about %q", row.a, err, row.want)
 			}
 		})
 	}
@@ -51,11 +51,11 @@ func TestCandidatesAreAllIDsOnce(t *testing.T) {
 			count++
 		}
 		if count != MaxEndpoints || seen[0] {
-			t.Errorf("candidates of %v yields %d IDs, 0 among them: %v; wanted 1 to 65535", a, count, seen[0])
+			t.Errorf("candidates of %v yields %d IDs, 0 among them: %v; want 1 to 65535", a, count, seen[0])
 		}
 	}
 	if len(firsts) < 15 {
-		t.Errorf("20 attachments begin with %d different IDs; wanted hardly any twice", len(firsts))
+		t.Errorf("20 attachments begin with %d different IDs; want hardly any twice", len(firsts))
 	}
 }
 

@@ -10,11 +10,7 @@ import (
 // benchEndpoints opens the records of a new bpffs with that many endpoints.
 func benchEndpoints(b *testing.B, many int) *Endpoints {
 	b.Helper()
-	dir, err := NewMapDir(testns.BPFFS(b), "")
-	if err != nil {
-		b.Fatal(err)
-	}
-	e, err := CreateEndpoints(b.Context(), dir)
+	e, err := CreateEndpoints(b.Context(), testns.BPFFS(b))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -38,7 +34,7 @@ func benchAttachment(number int) Attachment {
 func allocateMany(b *testing.B, e *Endpoints, many int) {
 	b.Helper()
 	for i := range many {
-		if _, _, err := e.Allocate(benchAttachment(i), benchNames()...); err != nil {
+		if _, _, err := e.Allocate(benchAttachment(i), "", benchNames()...); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -53,31 +49,11 @@ func releaseMany(b *testing.B, e *Endpoints, many int) {
 	}
 }
 
-// BenchmarkLook looks at a mount point in both ways, in this node's mount table.
-func BenchmarkLook(b *testing.B) {
-	for _, way := range []struct {
-		name string
-		look func(string) ([]layer, error)
-	}{{"statmount", lookStatmount}, {"mountinfo", lookMountinfo}} {
-		b.Run(way.name, func(b *testing.B) {
-			root := testns.BPFFS(b)
-			for b.Loop() {
-				if layers, err := way.look(root); err != nil || stateOf(layers) != mounted {
-					b.Fatalf("looking at %s: %v, %v; wanted one bpffs", root, layers, err)
-				}
-			}
-		})
-	}
-}
-
 // BenchmarkCreateEndpoints opens records that are there, as every ADD does.
 func BenchmarkCreateEndpoints(b *testing.B) {
-	dir, err := NewMapDir(testns.BPFFS(b), "")
-	if err != nil {
-		b.Fatal(err)
-	}
+	root := testns.BPFFS(b)
 	for b.Loop() {
-		e, err := CreateEndpoints(b.Context(), dir)
+		e, err := CreateEndpoints(b.Context(), root)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -100,7 +76,7 @@ func BenchmarkAllocate(b *testing.B) {
 			next = 0
 			b.StartTimer()
 		}
-		if _, _, err := e.Allocate(benchAttachment(next), benchNames()...); err != nil {
+		if _, _, err := e.Allocate(benchAttachment(next), "", benchNames()...); err != nil {
 			b.Fatal(err)
 		}
 		next++
@@ -121,7 +97,7 @@ func BenchmarkLookUp(b *testing.B) {
 					b.Fatal(err)
 				}
 				if owner, err := e.Owner(id); err != nil || owner != a {
-					b.Fatalf("Owner(%d) = %v, %v; wanted %v", id, owner, err, a)
+					b.Fatalf("Owner(%d) = %v, %v; want %v", id, owner, err, a)
 				}
 			}
 		})
@@ -160,7 +136,7 @@ func BenchmarkAll(b *testing.B) {
 			found++
 		}
 		if found != many {
-			b.Fatalf("All gives %d endpoints, wanted %d", found, many)
+			b.Fatalf("All gives %d endpoints, want %d", found, many)
 		}
 	}
 }
@@ -176,7 +152,7 @@ func BenchmarkReleaseAll(b *testing.B) {
 		b.StartTimer()
 		attachments, err := e.Attachments("bench")
 		if err != nil || len(attachments) != many {
-			b.Fatalf("Attachments gives %d, %v; wanted %d", len(attachments), err, many)
+			b.Fatalf("Attachments gives %d, %v; want %d", len(attachments), err, many)
 		}
 		for _, a := range attachments {
 			if err := e.Release(a); err != nil {
@@ -205,10 +181,10 @@ func benchPaths() []string {
 // BenchmarkAppendPaths adds eight paths to a result.
 func BenchmarkAppendPaths(b *testing.B) {
 	b.ReportAllocs()
-	paths := benchPaths()
+	prev, paths := result(b, benchResult), benchPaths()
 	for b.Loop() {
-		if _, err := AppendPaths([]byte(benchResult), "1.1.0", paths); err != nil {
-			b.Fatal(err)
+		if got := AppendPaths(prev, paths); len(got.Interfaces) != 3+len(paths) {
+			b.Fatalf("AppendPaths gives %d interfaces", len(got.Interfaces))
 		}
 	}
 }
@@ -216,13 +192,10 @@ func BenchmarkAppendPaths(b *testing.B) {
 // BenchmarkLocalMaps reads eight paths from a result.
 func BenchmarkLocalMaps(b *testing.B) {
 	b.ReportAllocs()
-	result, err := AppendPaths([]byte(benchResult), "1.1.0", benchPaths())
-	if err != nil {
-		b.Fatal(err)
-	}
+	result := AppendPaths(result(b, benchResult), benchPaths())
 	for b.Loop() {
-		if maps, err := LocalMaps(result); err != nil || len(maps) != 8 {
-			b.Fatalf("LocalMaps gives %v, %v; wanted 8 maps", maps, err)
+		if maps := LocalMaps(result); len(maps) != 8 {
+			b.Fatalf("LocalMaps: got %v, want 8 maps", maps)
 		}
 	}
 }

@@ -23,8 +23,8 @@ func TestDetails(t *testing.T) {
 		{"longest", Details{NetNS: "/" + strings.Repeat("n", maxPath-2)}, Details{"my-ns/pod.2", "/" + strings.Repeat("n", maxPath-2)}},
 		{"too long keeps", Details{Pod: strings.Repeat("p", maxPath)}, Details{"my-ns/pod.2", "/" + strings.Repeat("n", maxPath-2)}},
 	} {
-		if err := e.Describe(id, step.give); err != nil {
-			t.Errorf("%s: Describe: %v", step.name, err)
+		if err := e.SetDetails(id, step.give); err != nil {
+			t.Errorf("%s: SetDetails: %v", step.name, err)
 		}
 		for ep, err := range e.All() {
 			if diff := cmp.Diff(step.want, ep.Details); diff != "" || err != nil {
@@ -43,7 +43,7 @@ func TestDetails(t *testing.T) {
 
 func TestDetailsOfNobody(t *testing.T) {
 	e := newEndpoints(t)
-	if err := e.Describe(7, Details{Pod: "my-ns/pod"}); err == nil {
-		t.Error("Describe of an endpoint without a record succeeds")
+	if err := e.SetDetails(7, Details{Pod: "my-ns/pod"}); err == nil {
+		t.Error("SetDetails of an endpoint without a record succeeds")
 	}
 }

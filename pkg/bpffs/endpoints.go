@@ -5,15 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/flock"
+	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
-// MaxEndpoints is how many endpoints a node can have: the IDs 1 to 65535.
+// MaxEndpoints is how many endpoints a bpffs can have: the IDs 1 to 65535.
 const MaxEndpoints = 65535
 
 // Errors of [Endpoints].
 var (
+	// ErrNoRecords: the bpffs has no records of endpoints.
+	ErrNoRecords = errors.New("no endpoints are recorded")
 	// ErrNoEndpoint: the attachment or the ID has no record.
 	ErrNoEndpoint = errors.New("no endpoint")
 	// ErrFull: all IDs, or all whose paths are not occupied, are in use.
@@ -24,6 +28,12 @@ var (
 	ErrPinStuck = errors.New("cannot remove a pin")
 	// ErrLayout: the records were written by a version that this one does not know.
 	ErrLayout = errors.New("unknown layout of the endpoint records")
+	// ErrUnsafe: another user could have prepared or could change a directory.
+	// Nothing below it is read, written or removed.
+	ErrUnsafe = owned.ErrUnsafe
+	// ErrNotOurs: somebody else made a directory, so that it can hold nothing of
+	// ours. It comes together with ErrUnsafe.
+	ErrNotOurs = owned.ErrNotOurs
 )
 
 // The directories below the root that hold the records. docs/design.md says what
@@ -32,66 +42,70 @@ const (
 	recordsDir     = "cni"
 	layoutDir      = "layout-1"    // says which version of this layout it is
 	endpointsDir   = "endpoints"   // endpoints/<id> is a record, see record.go
-	attachmentsDir = "attachments" // attachments/<attachment> -> <id>
-	scratchDir     = "scratch"     // an endpoint's record while it is made or removed
+	attachmentsDir = "attachments" // attachments/<attachment> -> <id>, see index.go
+	scratchDir     = "scratch"     // a record while it is made or removed
 )
 
-// Endpoints are the records of which attachment has which endpoint ID and pins.
-// An open Endpoints has them to itself: no other process can open them until
-// Close. It is not safe for use by several goroutines.
+// Endpoints are the records of one bpffs: which attachment has which endpoint ID
+// and pins. An open Endpoints has them to itself: no other process can open them
+// until Close. It is not safe for use by several goroutines.
 type Endpoints struct {
-	dir  MapDir
-	root *dir
-	cni  *dir // open and locked
+	root   *owned.Dir
+	cni    *owned.Dir // the directory of the records
+	index  index
+	unlock func() // which also closes cni
 }
 
-// CreateEndpoints opens the records in the bpffs mounted at dir's root, after
-// making what is missing: the records and the map directory. It waits for
-// another process that has them open until ctx is done: [ErrLocked].
+// CreateEndpoints opens the records in the bpffs mounted at root, after making
+// them if they are missing. It waits for another process that has them open:
+// [ErrLocked].
 //
-// [ErrUnsafe] if one of these directories is not a directory of this process's
-// user that only it can write to, [ErrNotFound] if the root is not on a bpffs,
-// [ErrLayout] if a later version made the records.
-func CreateEndpoints(ctx context.Context, dir MapDir) (*Endpoints, error) {
-	return openEndpoints(ctx, dir, true)
+// [ErrUnsafe] if the root or the directory of the records is not a directory of
+// this process's user that only it can write to, [ErrNotMounted] if the root is
+// not on a bpffs, [ErrStacked] if it hides one, [ErrLayout] if a later version
+// made the records.
+func CreateEndpoints(ctx context.Context, root string) (*Endpoints, error) {
+	return openRoot(ctx, root, true)
 }
 
-// OpenEndpoints is like [CreateEndpoints], but makes nothing: without records
-// the error is [fs.ErrNotExist]. It removes what a killed process left of one.
-func OpenEndpoints(ctx context.Context, dir MapDir) (*Endpoints, error) {
-	return openEndpoints(ctx, dir, false)
+// OpenEndpoints is like [CreateEndpoints], but makes nothing: [ErrNoRecords]. It
+// removes what a killed process left of a record.
+func OpenEndpoints(ctx context.Context, root string) (*Endpoints, error) {
+	return openRoot(ctx, root, false)
 }
 
-func openEndpoints(ctx context.Context, dir MapDir, create bool) (*Endpoints, error) {
-	root, err := openBPF(dir.Root())
+func openRoot(ctx context.Context, root string, create bool) (*Endpoints, error) {
+	top, _, err := openTop(root)
 	if err != nil {
 		return nil, err
 	}
-	e := &Endpoints{dir: dir, root: root}
-	if err := e.open(ctx, create); err != nil {
-		return nil, errors.Join(e.in(err), e.Close())
-	}
-	return e, nil
+	return openEndpoints(ctx, top, create)
 }
 
-// openBPF opens the root of a bpffs. It looks at what it has opened, for the
-// bpffs may be unmounted at any time, and what it covered is not ours.
-func openBPF(path string) (*dir, error) {
-	root, err := openDir(path)
-	if err != nil {
-		if fi, serr := os.Stat(path); serr == nil && !fi.IsDir() {
-			return nil, fmt.Errorf("%s: %w there, it is not a directory", path, ErrNotFound)
+// openEndpoints opens the records below top, which it closes if it cannot.
+func openEndpoints(ctx context.Context, top *owned.Dir, create bool) (*Endpoints, error) {
+	e := &Endpoints{root: top}
+	err := e.open(ctx, create)
+	if err == nil {
+		return e, nil
+	}
+	if errors.Is(err, ErrNoRecords) {
+		if herr := checkHidden(e.Root()); herr != nil {
+			err = herr
 		}
-		return nil, err
 	}
-	ok, err := isBPFFile(root.f)
-	if err == nil && !ok {
-		err = fmt.Errorf("%s: %w there", path, ErrNotFound)
+	return nil, errors.Join(e.in(err), e.Close())
+}
+
+// Root returns the root of the bpffs, without symbolic links.
+func (e *Endpoints) Root() string { return e.root.Path(".") }
+
+// Close lets others open the records.
+func (e *Endpoints) Close() error {
+	if e.unlock != nil {
+		e.unlock()
 	}
-	if err != nil {
-		return nil, errors.Join(err, root.close())
-	}
-	return root, nil
+	return e.root.Close()
 }
 
 // in says of an error in which bpffs it happened.
@@ -99,62 +113,58 @@ func (e *Endpoints) in(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("in the bpffs at %s: %w", e.dir.Root(), err)
+	return fmt.Errorf("in the bpffs at %s: %w", e.Root(), err)
 }
 
 func (e *Endpoints) open(ctx context.Context, create bool) error {
 	if !create { // a root without records can be as it likes
-		if _, err := e.root.stat(recordsDir); err != nil {
+		if found, err := e.root.Exists(recordsDir); err != nil {
 			return err
+		} else if !found {
+			return ErrNoRecords
 		}
 	}
-	if err := checkRootDir(e.root); err != nil {
+	if err := e.root.CheckTop(); err != nil {
 		return err
 	}
-	noMapDir, err := e.prepare(create)
-	if err != nil {
-		return err
+	check := e.root.Check
+	if create {
+		check = e.root.Make
 	}
-	if err := e.takeLock(ctx); err != nil {
-		return err
+	if err := check(recordsDir); err != nil {
+		return absentRecords(err)
+	}
+	if err := e.lock(ctx); err != nil {
+		return absentRecords(err)
 	}
 	if err := e.checkLayout(create); err != nil {
 		return err
 	}
-	if err := e.clearScratch(); err != nil || !noMapDir {
-		return err
-	}
-	return walkOwned(e.root, e.dir.Prefix(), makeOwned)
+	return e.clearScratch()
 }
 
-// prepare makes sure that the directory of the records is ours. With create it
-// makes it if it is missing, unless the map directory is not ours, and says
-// whether the map directory is to be made.
-func (e *Endpoints) prepare(create bool) (noMapDir bool, err error) {
-	if !create {
-		return false, checkOwned(e.root, recordsDir)
+// absentRecords is the error of a look at the directory of the records.
+func absentRecords(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNoRecords
 	}
-	err = walkOwned(e.root, e.dir.Prefix(), checkOwned)
-	noMapDir = errors.Is(err, fs.ErrNotExist)
-	if err != nil && !noMapDir {
-		return false, err
-	}
-	return noMapDir, makeOwned(e.root, recordsDir)
+	return err
 }
 
-// takeLock opens the directory of the records and locks it. While this process
-// waited, the bpffs may have been unmounted and another mounted in its place.
-func (e *Endpoints) takeLock(ctx context.Context) error {
-	cni, err := e.root.open(recordsDir)
+// lock opens the directory of the records and locks it. While this process waited,
+// the bpffs may have been unmounted and another mounted in its place.
+func (e *Endpoints) lock(ctx context.Context) error {
+	cni, err := e.root.Open(recordsDir)
 	if err != nil {
 		return err
 	}
-	if err := lockFile(ctx, cni.f); err != nil {
+	unlock, err := flock.File(ctx, cni.File())
+	if err != nil {
 		return err
 	}
-	e.cni = cni
-	records := path.Join(e.dir.Root(), recordsDir)
-	ok, err := isAt(cni.f, records)
+	e.cni, e.index, e.unlock = cni, index{cni}, unlock
+	records := cni.Path(".")
+	ok, err := flock.IsAt(cni.File(), records)
 	if ok || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -164,10 +174,10 @@ func (e *Endpoints) takeLock(ctx context.Context) error {
 // checkLayout refuses records without the mark of this layout. With create it makes
 // it in new ones; without, they are none yet.
 func (e *Endpoints) checkLayout(create bool) error {
-	if known, err := e.cni.exists(layoutDir); known || err != nil {
+	if known, err := e.cni.Exists(layoutDir); known || err != nil {
 		return err
 	}
-	names, err := e.cni.list(".")
+	names, err := e.cni.List(".")
 	if err != nil {
 		return err
 	}
@@ -175,95 +185,73 @@ func (e *Endpoints) checkLayout(create bool) error {
 		return e.unknownLayout(names)
 	}
 	if !create {
-		return fmt.Errorf("%s: %w", e.cni.path(layoutDir), fs.ErrNotExist)
+		return ErrNoRecords
 	}
-	return e.cni.mkdir(layoutDir)
+	return e.cni.Mkdir(layoutDir)
 }
 
 func (e *Endpoints) unknownLayout(names []string) error {
 	return fmt.Errorf("%w: %s holds %q but no %s; use the version of bpffs that made it",
-		ErrLayout, e.cni.path("."), names, layoutDir)
+		ErrLayout, e.cni.Path("."), names, layoutDir)
 }
 
-// clearScratch removes what a process that was killed left of a record in the
-// making, or in removal.
+// clearScratch removes what a process that was killed left of a record that it
+// made or removed.
 func (e *Endpoints) clearScratch() error {
-	if left, err := e.cni.exists(scratchDir); !left || err != nil {
+	if left, err := e.cni.Exists(scratchDir); !left || err != nil {
 		return err // also in a bpffs that is mounted read-only
 	}
-	return e.cni.removeAll(scratchDir)
-}
-
-// Close lets others open the records.
-func (e *Endpoints) Close() error {
-	if e.cni == nil {
-		return e.root.close()
-	}
-	return errors.Join(e.cni.close(), e.root.close())
+	return e.cni.RemoveTree(scratchDir)
 }
 
 // ID returns the endpoint ID of the attachment, [ErrNoEndpoint] if it has none.
 func (e *Endpoints) ID(a Attachment) (uint16, error) {
+	id, err := e.lookUp(a)
+	return id, e.in(err)
+}
+
+func (e *Endpoints) lookUp(a Attachment) (uint16, error) {
 	if err := a.Check(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 	}
-	id, err := e.lookUp(a)
-	if err == nil && id == 0 {
+	id, err := e.index.lookUp(a)
+	if err != nil || id == 0 {
+		return 0, noEndpoint(a, err)
+	}
+	owner, err := e.record(id).owner()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && owner != a.path() {
+		return 0, noEndpoint(a, nil)
+	}
+	return id, err
+}
+
+// noEndpoint is err, or if that is nil, that the attachment has no endpoint.
+func noEndpoint(a Attachment, err error) error {
+	if err == nil {
 		err = fmt.Errorf("%w: %v", ErrNoEndpoint, a)
 	}
-	return id, err
-}
-
-// lookUp returns the endpoint ID of the attachment, 0 if it has none.
-func (e *Endpoints) lookUp(a Attachment) (uint16, error) {
-	name, err := e.cni.readlink(path.Join(attachmentsDir, a.path()))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	id, err := parseID(name)
-	if err != nil {
-		return 0, fmt.Errorf("record of %v: %w", a, err)
-	}
-	owner, err := e.owner(id)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && owner != a.path() {
-		return 0, nil
-	}
-	return id, err
-}
-
-// owner returns the path of the attachment that has the endpoint ID.
-func (e *Endpoints) owner(id uint16) (string, error) {
-	return e.cni.readlink(path.Join(endpointsDir, formatID(id), ownerLink))
+	return err
 }
 
 // Owner returns the attachment that has the endpoint ID, [ErrNoEndpoint] if none
 // has it.
 func (e *Endpoints) Owner(id uint16) (Attachment, error) {
-	owner, err := e.owner(id)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Attachment{}, fmt.Errorf("%w: ID %d", ErrNoEndpoint, id)
-	}
-	if err != nil {
-		return Attachment{}, err
-	}
-	a, err := parseAttachment(owner)
-	if err != nil {
-		return Attachment{}, fmt.Errorf("record of endpoint %d: %w", id, err)
-	}
-	return a, nil
+	a, err := e.record(id).attachment()
+	return a, e.in(err)
 }
 
-// Free returns how many endpoint IDs have no owner.
-func (e *Endpoints) Free() (int, error) {
-	st, err := e.cni.stat(endpointsDir)
+// FreeIDs returns how many endpoint IDs have no record.
+func (e *Endpoints) FreeIDs() (int, error) {
+	st, err := e.cni.Stat(endpointsDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return MaxEndpoints, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, e.in(err)
 	}
-	return MaxEndpoints - int(st.links-emptyDirLinks), nil
+	return MaxEndpoints - int(st.Links-owned.EmptyLinks), nil
+}
+
+func (e *Endpoints) record(id uint16) record {
+	return record{e.cni, id, path.Join(endpointsDir, formatID(id))}
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
+// mapsOf returns the default map directory beside the records.
+func mapsOf(e *Endpoints) MapDir { return MapDir{root: e.Root()} }
+
 // newMapDir returns the default map directory of a new bpffs.
 func newMapDir(tb testing.TB) MapDir {
 	tb.Helper()
@@ -30,7 +33,7 @@ func mapDirAt(tb testing.TB, root string) MapDir {
 // openRecords makes and opens the records until the test ends.
 func openRecords(tb testing.TB, dir MapDir) *Endpoints {
 	tb.Helper()
-	e, err := CreateEndpoints(tb.Context(), dir)
+	e, err := CreateEndpoints(tb.Context(), dir.Root())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -53,7 +56,7 @@ func newEndpoints(tb testing.TB) *Endpoints {
 
 // inRecords returns a path below the directory of the records.
 func inRecords(e *Endpoints, parts ...string) string {
-	return filepath.Join(append([]string{e.dir.Root(), recordsDir}, parts...)...)
+	return filepath.Join(append([]string{mapsOf(e).Root(), recordsDir}, parts...)...)
 }
 
 func mkdir(tb testing.TB, paths ...string) {
@@ -85,8 +88,8 @@ func isThere(tb testing.TB, path string) bool {
 
 func TestOpenEndpointsWithoutRecords(t *testing.T) {
 	dir := newMapDir(t)
-	if _, err := OpenEndpoints(t.Context(), dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("OpenEndpoints on a new bpffs: %v; wanted %v", err, fs.ErrNotExist)
+	if _, err := OpenEndpoints(t.Context(), dir.Root()); !errors.Is(err, ErrNoRecords) {
+		t.Errorf("OpenEndpoints on a new bpffs: %v; want %v", err, ErrNoRecords)
 	}
 	for _, name := range []string{recordsDir, "tc"} {
 		if isThere(t, filepath.Join(dir.Root(), name)) {
@@ -94,13 +97,13 @@ func TestOpenEndpointsWithoutRecords(t *testing.T) {
 		}
 	}
 	chmod(t, dir.Root(), 0o777) // in which nothing could be made
-	if _, err := OpenEndpoints(t.Context(), dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("OpenEndpoints in a root for everybody, without records: %v; wanted %v", err, fs.ErrNotExist)
+	if _, err := OpenEndpoints(t.Context(), dir.Root()); !errors.Is(err, ErrNoRecords) {
+		t.Errorf("OpenEndpoints in a root for everybody, without records: %v; want %v", err, ErrNoRecords)
 	}
 	chmod(t, dir.Root(), 0o700)
 	mkdir(t, filepath.Join(dir.Root(), recordsDir)) // as a kill leaves it
-	if _, err := OpenEndpoints(t.Context(), dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("OpenEndpoints with nothing in the records: %v; wanted %v", err, fs.ErrNotExist)
+	if _, err := OpenEndpoints(t.Context(), dir.Root()); !errors.Is(err, ErrNoRecords) {
+		t.Errorf("OpenEndpoints with nothing in the records: %v; want %v", err, ErrNoRecords)
 	}
 	if isThere(t, filepath.Join(dir.Root(), recordsDir, layoutDir)) {
 		t.Errorf("OpenEndpoints made %s", layoutDir)
@@ -114,7 +117,7 @@ func TestAllRoots(t *testing.T) {
 			want = []string{root, DefaultFallback}
 		}
 		if got := (Roots{Root: root}).All(); !slices.Equal(got, want) {
-			t.Errorf("all roots with %s: %q, wanted %q", root, got, want)
+			t.Errorf("all roots with %s: %q, want %q", root, got, want)
 		}
 	}
 }
@@ -124,13 +127,13 @@ func TestOpenEndpointsOpensWhatCreateMade(t *testing.T) {
 	a := Attachment{"net", "pod", "eth0"}
 	want := allocate(t, e, a)
 	closeRecords(t, e)
-	reopened, err := OpenEndpoints(t.Context(), e.dir)
+	reopened, err := OpenEndpoints(t.Context(), mapsOf(e).Root())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reopened.Close()
 	if got, err := reopened.ID(a); err != nil || got != want {
-		t.Errorf("ID(%v) = %d, %v after opening again; wanted %d", a, got, err, want)
+		t.Errorf("ID(%v) = %d, %v after opening again; want %d", a, got, err, want)
 	}
 }
 
@@ -138,17 +141,17 @@ func TestEndpointsOffBPFFS(t *testing.T) {
 	testns.Need(t)
 	dir := mapDirAt(t, t.TempDir())
 	for name, open := range openers() {
-		if _, err := open(t.Context(), dir); !errors.Is(err, ErrNotFound) {
-			t.Errorf("%s on a directory that is no bpffs: %v; wanted %v", name, err, ErrNotFound)
+		if _, err := open(t.Context(), dir.Root()); !errors.Is(err, ErrNotMounted) {
+			t.Errorf("%s on a directory that is no bpffs: %v; want %v", name, err, ErrNotMounted)
 		}
 	}
 	if entries, err := os.ReadDir(dir.Root()); err != nil || len(entries) > 0 {
-		t.Errorf("opening left %v, %v in the directory; wanted nothing", entries, err)
+		t.Errorf("opening left %v, %v in the directory; want nothing", entries, err)
 	}
 }
 
-func openers() map[string]func(context.Context, MapDir) (*Endpoints, error) {
-	return map[string]func(context.Context, MapDir) (*Endpoints, error){
+func openers() map[string]func(context.Context, string) (*Endpoints, error) {
+	return map[string]func(context.Context, string) (*Endpoints, error){
 		"CreateEndpoints": CreateEndpoints, "OpenEndpoints": OpenEndpoints,
 	}
 }
@@ -170,9 +173,9 @@ func TestEndpointsLayout(t *testing.T) {
 			for _, r := range row.records {
 				mkdir(t, filepath.Join(dir.Root(), recordsDir, r))
 			}
-			e, err := CreateEndpoints(t.Context(), dir)
+			e, err := CreateEndpoints(t.Context(), dir.Root())
 			if !errors.Is(err, row.want) {
-				t.Fatalf("CreateEndpoints on records %q: %v; wanted %v", row.records, err, row.want)
+				t.Fatalf("CreateEndpoints on records %q: %v; want %v", row.records, err, row.want)
 			}
 			if row.want != nil {
 				return
@@ -191,7 +194,7 @@ func TestOpeningClearsScratch(t *testing.T) {
 			e := newEndpoints(t)
 			mkdir(t, inRecords(e, scratchDir, "owner/net/pod/eth0"), inRecords(e, scratchDir, "pins/tc/globals/x"))
 			closeRecords(t, e)
-			again, err := open(t.Context(), e.dir)
+			again, err := open(t.Context(), mapsOf(e).Root())
 			if err != nil {
 				t.Fatal(err)
 			}

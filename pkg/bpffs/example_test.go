@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"time"
+
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // A plugin prepares the node; where is for those that come after it.
 func ExampleMount() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	m, err := bpffs.Mount(ctx, bpffs.Roots{})
+	m, err := bpffs.Mount(context.Background(), bpffs.Roots{})
 	if errors.Is(err, bpffs.ErrLocked) {
 		fmt.Println("another process is mounting: try again later")
 		return
@@ -30,9 +29,9 @@ func ExampleMount() {
 }
 
 // A daemon that mounts nothing itself finds the maps.
-func ExampleFind() {
-	root, err := bpffs.Find()
-	if errors.Is(err, bpffs.ErrNotFound) {
+func ExampleFindRoot() {
+	root, err := bpffs.FindRoot()
+	if errors.Is(err, bpffs.ErrNotMounted) {
 		fmt.Println("wait until a plugin has mounted it")
 		return
 	}
@@ -87,9 +86,7 @@ func ExampleMapDir_Environ() {
 
 // The life of an endpoint: what ADD does, and what DEL does.
 func ExampleEndpoints() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	endpoints, err := bpffs.CreateEndpoints(ctx, bpffs.MapDir{})
+	endpoints, err := bpffs.CreateEndpoints(context.Background(), bpffs.DefaultRoot)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -97,7 +94,7 @@ func ExampleEndpoints() {
 	defer endpoints.Close()
 
 	pod := bpffs.Attachment{Network: "my-net", ContainerID: "0a1b2c", IfName: "eth0"}
-	id, isNew, err := endpoints.Allocate(pod, "policy_", "calls_")
+	id, isNew, err := endpoints.Allocate(pod, bpffs.DefaultMapPrefix, "policy_", "calls_")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -108,29 +105,33 @@ func ExampleEndpoints() {
 	}
 }
 
-// A chained plugin adds the paths to the result of the plugin before it.
+// A chained plugin adds the paths to the result of the plugin before it, which it
+// has from version.ParsePrevResult and types100.GetResult.
 func ExampleAppendPaths() {
-	prevResult := []byte(`{"cniVersion":"1.0.0","interfaces":[{"name":"eth0","sandbox":"/run/netns/pod"}]}`)
-	var dir bpffs.MapDir
-	result, err := bpffs.AppendPaths(prevResult, "1.0.0", []string{dir.LocalMapPath("policy_", 42)})
-	if err != nil {
-		fmt.Println(err)
-		return
+	prevResult := &types100.Result{
+		CNIVersion: "1.0.0",
+		Interfaces: []*types100.Interface{{Name: "eth0", Sandbox: "/run/netns/pod"}},
 	}
-	fmt.Println(string(result))
-	// Output: {"cniVersion":"1.0.0","interfaces":[{"name":"eth0","sandbox":"/run/netns/pod"},{"name":"/sys/fs/bpf/tc/globals/policy_00042"}]}
+	var dir bpffs.MapDir
+	result := bpffs.AppendPaths(prevResult, []string{dir.LocalMapPath("policy_", 42)})
+	for _, i := range result.Interfaces {
+		fmt.Println(i.Name)
+	}
+	// Output:
+	// eth0
+	// /sys/fs/bpf/tc/globals/policy_00042
 }
 
 // A plugin that comes later in the chain reads them from its prevResult.
 func ExampleLocalMaps() {
-	prevResult := []byte(`{"cniVersion":"1.0.0","interfaces":[{"name":"eth0","sandbox":"/run/netns/pod"},
-		{"name":"/sys/fs/bpf/tc/globals/policy_00042"}]}`)
-	maps, err := bpffs.LocalMaps(prevResult)
-	if err != nil {
-		fmt.Println(err)
-		return
+	prevResult := &types100.Result{
+		CNIVersion: "1.0.0",
+		Interfaces: []*types100.Interface{
+			{Name: "eth0", Sandbox: "/run/netns/pod"},
+			{Name: "/sys/fs/bpf/tc/globals/policy_00042"},
+		},
 	}
-	for _, m := range maps {
+	for _, m := range bpffs.LocalMaps(prevResult) {
 		fmt.Printf("%s of endpoint %d is %s\n", m.Name, m.EndpointID, m.Path)
 	}
 	// Output: policy_ of endpoint 42 is /sys/fs/bpf/tc/globals/policy_00042

@@ -24,11 +24,11 @@ func TestAllocateOnAFullNode(t *testing.T) {
 	e := newEndpoints(t)
 	fillNode(t, e)
 	a := Attachment{"net", "pod", "eth0"}
-	if id, _, err := e.Allocate(a, "policy_"); !errors.Is(err, ErrFull) {
-		t.Errorf("Allocate on a full node = %d, %v; wanted %v", id, err, ErrFull)
+	if id, _, err := e.Allocate(a, "", "policy_"); !errors.Is(err, ErrFull) {
+		t.Errorf("Allocate on a full node = %d, %v; want %v", id, err, ErrFull)
 	}
-	if free, err := e.Free(); err != nil || free != 0 {
-		t.Errorf("Free() = %d, %v on a full node; wanted 0", free, err)
+	if free, err := e.FreeIDs(); err != nil || free != 0 {
+		t.Errorf("FreeIDs() = %d, %v on a full node; want 0", free, err)
 	}
 	const freed = 31415
 	if err := os.Remove(inRecords(e, endpointsDir, formatID(freed))); err != nil {
@@ -54,7 +54,7 @@ func TestAllocateByManyProcesses(t *testing.T) {
 		}
 		owners[m.Stdout] = i
 	}
-	if free, err := openRecords(t, dir).Free(); err != nil || free != MaxEndpoints-many {
-		t.Errorf("Free() = %d, %v after %d processes; wanted %d", free, err, many, MaxEndpoints-many)
+	if free, err := openRecords(t, dir).FreeIDs(); err != nil || free != MaxEndpoints-many {
+		t.Errorf("FreeIDs() = %d, %v after %d processes; want %d", free, err, many, MaxEndpoints-many)
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
-// An Inspection is all that can be seen of the records and the map directory of
-// one bpffs, for people who repair a node. Its paths are absolute.
+// An Inspection is all that can be seen of the records and a map directory of one
+// bpffs, for people who repair a node. Its paths are absolute.
 type Inspection struct {
 	Records     string      // the directory of the records, which is what is locked
 	Endpoints   []Endpoint  // the records that can be read, in the order of their IDs
@@ -18,9 +20,9 @@ type Inspection struct {
 	Unindexed   []Missing   // links that the index lacks, so that DEL and GC do not find a record
 	Unconfirmed []string    // links in the index that no record confirms
 	Empty       []string    // directories of the index without anything in them
-	Scratch     string      // what is left of a record in the making or in removal, if anything
+	Scratch     string      // what a killed process left of a record, if anything
 	Foreign     []string    // in the map directory, but owned by no record
-	Free        int         // how many endpoint IDs have no owner
+	FreeIDs     int         // how many endpoint IDs have no record
 }
 
 // Missing is a symbolic link that is not there, or leads elsewhere.
@@ -34,110 +36,124 @@ type BadRecord struct {
 	Err  error
 }
 
-// Inspect returns what is in the records and the map directory. Unlike
-// [OpenEndpoints] it changes nothing, not even what a killed process left. Without
-// records, or without a bpffs, there is nothing to see, which is no error.
+// Inspect returns what is in the records and in the map directory prefix of the
+// bpffs at root. Unlike [OpenEndpoints] it changes nothing, not even what a killed
+// process left. Without records, or without a bpffs, there is nothing to see, which
+// is no error.
 //
-// It has the records to itself while it looks. If another process has them, it
-// waits until ctx is done: [ErrLocked]. Further errors: [ErrUnsafe], [ErrLayout].
+// It has the records to itself while it looks, and waits if another process has
+// them: [ErrLocked]. Further errors: [ErrUnsafe], [ErrLayout], [ErrStacked].
 // Records is set in any case.
-func Inspect(ctx context.Context, dir MapDir) (Inspection, error) {
-	i := Inspection{Records: path.Join(dir.Root(), recordsDir), Free: MaxEndpoints}
-	root, err := openBPF(dir.Root())
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotFound) {
-		return i, nil
+func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
+	seen := Inspection{Records: path.Join(root, recordsDir), FreeIDs: MaxEndpoints}
+	maps, err := NewMapDir(root, prefix)
+	if err != nil {
+		return seen, err
+	}
+	top, _, err := openTop(root)
+	if errors.Is(err, ErrNotMounted) {
+		return seen, nil
 	}
 	if err != nil {
-		return i, err
+		return seen, err
 	}
-	e := &Endpoints{dir: dir, root: root}
+	e := &Endpoints{root: top}
 	defer e.Close()
-	if err := e.openAsIs(ctx); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return i, e.in(err)
+	err = e.openAsIs(ctx)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return seen, e.in(err)
 	}
-	if e.cni != nil {
-		err = errors.Join(e.inspectRecords(&i), e.inspectIndex(&i, attachmentsDir))
+	i := inspector{e, &seen}
+	if err == nil {
+		err = errors.Join(i.records(), i.indexBelow(attachmentsDir))
+	} else {
+		err = nil
 	}
-	return i, e.in(errors.Join(err, e.inspectMapDir(&i)))
+	return seen, e.in(errors.Join(err, i.mapDir(maps)))
 }
 
 // openAsIs is open for whoever only looks.
 func (e *Endpoints) openAsIs(ctx context.Context) error {
-	if err := checkRootDir(e.root); err != nil {
+	if err := e.root.CheckTop(); err != nil {
 		return err
 	}
-	if err := checkOwned(e.root, recordsDir); err != nil {
+	if err := e.root.Check(recordsDir); err != nil {
 		return err
 	}
-	if err := e.takeLock(ctx); err != nil {
+	if err := e.lock(ctx); err != nil {
 		return err
 	}
-	names, err := e.cni.list(".")
+	names, err := e.cni.List(".")
 	if err == nil && len(names) > 0 && !slices.Contains(names, layoutDir) {
 		err = e.unknownLayout(names)
 	}
 	return err
 }
 
-func (e *Endpoints) inspectRecords(i *Inspection) (err error) {
-	names, err := e.cni.list(endpointsDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+// An inspector looks through open records and tells what it has seen.
+type inspector struct {
+	*Endpoints
+	seen *Inspection
+}
+
+func (i inspector) records() error {
+	names, err := i.recordNames()
+	if err != nil {
 		return err
 	}
-	slices.Sort(names)
 	for _, name := range names {
-		ep, err := e.read(name)
+		ep, err := i.read(name)
 		if err != nil {
-			i.Unreadable = append(i.Unreadable, BadRecord{e.cni.path(path.Join(endpointsDir, name)), err})
+			i.seen.Unreadable = append(i.seen.Unreadable, BadRecord{i.cni.Path(path.Join(endpointsDir, name)), err})
 			continue
 		}
-		i.Endpoints = append(i.Endpoints, ep)
-		index := path.Join(attachmentsDir, ep.Attachment.path())
-		if indexed, err := e.cni.readlink(index); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		i.seen.Endpoints = append(i.seen.Endpoints, ep)
+		entry := indexPath(ep.Attachment)
+		if has, err := i.cni.Readlink(entry); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
-		} else if indexed != name {
-			i.Unindexed = append(i.Unindexed, Missing{e.cni.path(index), name})
+		} else if has != name {
+			i.seen.Unindexed = append(i.seen.Unindexed, Missing{i.cni.Path(entry), name})
 		}
 	}
-	if i.Free, err = e.Free(); err != nil {
+	if i.seen.FreeIDs, err = i.FreeIDs(); err != nil {
 		return err
 	}
-	scratch, err := e.cni.exists(scratchDir)
+	scratch, err := i.cni.Exists(scratchDir)
 	if scratch {
-		i.Scratch = e.cni.path(scratchDir)
+		i.seen.Scratch = i.cni.Path(scratchDir)
 	}
 	return err
 }
 
-// inspectIndex looks at the directory name of the index and those below it.
-func (e *Endpoints) inspectIndex(i *Inspection, name string) error {
-	names, err := e.cni.list(name)
+// indexBelow looks at the directory name of the index and those below it.
+func (i inspector) indexBelow(name string) error {
+	names, err := i.cni.List(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil && len(names) == 0 && name != attachmentsDir {
-		i.Empty = append(i.Empty, e.cni.path(name))
+		i.seen.Empty = append(i.seen.Empty, i.cni.Path(name))
 	}
 	errs := []error{err}
 	slices.Sort(names)
 	for _, n := range names {
 		entry := path.Join(name, n)
-		st, err := e.cni.stat(entry)
+		st, err := i.cni.Stat(entry)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-		case st.mode.IsDir():
-			errs = append(errs, e.inspectIndex(i, entry))
-		case !e.confirmed(entry):
-			i.Unconfirmed = append(i.Unconfirmed, e.cni.path(entry))
+		case st.Mode.IsDir():
+			errs = append(errs, i.indexBelow(entry))
+		case !i.confirmed(entry):
+			i.seen.Unconfirmed = append(i.seen.Unconfirmed, i.cni.Path(entry))
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // confirmed reports whether a record has the attachment of an entry of the index.
-func (e *Endpoints) confirmed(entry string) bool {
-	name, err := e.cni.readlink(entry)
+func (i inspector) confirmed(entry string) bool {
+	name, err := i.cni.Readlink(entry)
 	if err != nil {
 		return false
 	}
@@ -145,34 +161,34 @@ func (e *Endpoints) confirmed(entry string) bool {
 	if err != nil {
 		return false
 	}
-	owner, err := e.owner(id)
+	owner, err := i.record(id).owner()
 	return err == nil && path.Join(attachmentsDir, owner) == entry
 }
 
-// inspectMapDir compares the map directory with the records. With a record that
-// cannot be read it cannot be known whose a pin is with that ID.
-func (e *Endpoints) inspectMapDir(i *Inspection) error {
-	err := walkOwned(e.root, e.dir.Prefix(), checkOwned)
+// mapDir compares the map directory with the records. With a record that cannot be
+// read it cannot be known whose a pin is with that ID.
+func (i inspector) mapDir(maps MapDir) error {
+	err := owned.Walk(maps.Prefix(), i.root.Check)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) {
 		return nil // what is not ours is not looked into; UnsafeDirs tells of it
 	}
 	if err != nil {
 		return err
 	}
-	names, err := e.root.list(e.dir.Prefix())
+	names, err := i.root.List(maps.Prefix())
 	if err != nil {
 		return fmt.Errorf("listing the map directory: %w", err)
 	}
-	owned := make(map[string]bool)
-	for _, ep := range i.Endpoints {
+	taken := make(map[string]bool)
+	for _, ep := range i.seen.Endpoints {
 		for _, pin := range ep.Pins {
-			owned[pin] = true
+			taken[pin] = true
 		}
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if pin := e.dir.MapPath(name); !owned[pin] {
-			i.Foreign = append(i.Foreign, pin)
+		if pin := path.Join(i.Root(), maps.Prefix(), name); !taken[pin] {
+			i.seen.Foreign = append(i.seen.Foreign, pin)
 		}
 	}
 	return nil

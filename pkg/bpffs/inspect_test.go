@@ -22,12 +22,12 @@ import (
 func inspect(tb testing.TB, e *Endpoints) Inspection {
 	tb.Helper()
 	closeRecords(tb, e)
-	before := snapshot(tb, e.dir.Root())
-	got, err := Inspect(tb.Context(), e.dir)
+	before := snapshot(tb, mapsOf(e).Root())
+	got, err := Inspect(tb.Context(), mapsOf(e).Root(), "")
 	if err != nil {
 		tb.Errorf("Inspect: %v", err)
 	}
-	if diff := cmp.Diff(before, snapshot(tb, e.dir.Root())); diff != "" {
+	if diff := cmp.Diff(before, snapshot(tb, mapsOf(e).Root())); diff != "" {
 		tb.Errorf("Inspect changed something (-before +after):\n%s", diff)
 	}
 	return got
@@ -78,18 +78,18 @@ func TestInspect(t *testing.T) {
 		}},
 		{"pins of others", func(e *Endpoints, id uint16) {
 			for _, name := range []string{"theirs", LocalMapName("other_", id), LocalMapName("policy_", id)} {
-				pinAnyMap(t, e.dir.MapPath(name))
+				pinAnyMap(t, mapsOf(e).MapPath(name))
 			}
 		}, func(e *Endpoints, id uint16, i *Inspection) {
-			i.Foreign = []string{e.dir.LocalMapPath("other_", id), e.dir.MapPath("theirs")}
+			i.Foreign = []string{mapsOf(e).LocalMapPath("other_", id), mapsOf(e).MapPath("theirs")}
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			e := newEndpoints(t)
 			a := Attachment{"net", "pod", "eth0"}
 			id := allocate(t, e, a, "policy_")
-			want := Inspection{Records: inRecords(e), Free: MaxEndpoints - 1, Endpoints: []Endpoint{
-				{ID: id, Attachment: a, Pins: []string{e.dir.LocalMapPath("policy_", id)}},
+			want := Inspection{Records: inRecords(e), FreeIDs: MaxEndpoints - 1, Endpoints: []Endpoint{
+				{ID: id, Attachment: a, Pins: []string{mapsOf(e).LocalMapPath("policy_", id)}},
 			}}
 			row.prepare(e, id)
 			row.want(e, id, &want)
@@ -127,7 +127,7 @@ func TestInspectUnreadable(t *testing.T) {
 		t.Errorf("Inspect: unreadable records (-want +got):\n%s", diff)
 	}
 	if len(got.Endpoints) != 1 {
-		t.Errorf("Inspect: %d records that can be read; wanted 1", len(got.Endpoints))
+		t.Errorf("Inspect: %d records that can be read; want 1", len(got.Endpoints))
 	}
 }
 
@@ -153,12 +153,12 @@ func TestInspectRefuses(t *testing.T) {
 			before := snapshot(t, dir.Root())
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			got, err := Inspect(ctx, dir)
+			got, err := Inspect(ctx, dir.Root(), "")
 			if !errors.Is(err, row.want) {
-				t.Errorf("Inspect: %v; wanted %v", err, row.want)
+				t.Errorf("Inspect: %v; want %v", err, row.want)
 			}
 			if want := filepath.Join(dir.Root(), "cni"); got.Records != want {
-				t.Errorf("Inspect: the records are at %q; wanted %q", got.Records, want)
+				t.Errorf("Inspect: the records are at %q; want %q", got.Records, want)
 			}
 			if diff := cmp.Diff(before, snapshot(t, dir.Root())); diff != "" {
 				t.Errorf("Inspect changed something (-before +after):\n%s", diff)
@@ -170,8 +170,8 @@ func TestInspectRefuses(t *testing.T) {
 func TestInspectWithoutBPFFS(t *testing.T) {
 	testns.Need(t)
 	for _, root := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing")} {
-		got, err := Inspect(t.Context(), mapDirAt(t, root))
-		want := Inspection{Records: filepath.Join(root, "cni"), Free: MaxEndpoints}
+		got, err := Inspect(t.Context(), root, "")
+		want := Inspection{Records: filepath.Join(root, "cni"), FreeIDs: MaxEndpoints}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("Inspect of %s, where no bpffs is: %v (-want +got):\n%s", root, err, diff)
 		}
@@ -213,17 +213,17 @@ func TestUnsafeDirs(t *testing.T) {
 
 func expectUnsafe(t *testing.T, dir MapDir, want ...string) {
 	t.Helper()
-	found, err := UnsafeDirs(dir)
+	found, err := UnsafeDirs(dir.Root(), "")
 	var got []string
 	for _, d := range found {
 		fi, serr := os.Lstat(d.Path)
 		if serr != nil || d.Mode != fi.Mode() || d.UID != fi.Sys().(*syscall.Stat_t).Uid || !errors.Is(d.Err, ErrUnsafe) {
-			t.Errorf("UnsafeDirs: %+v; wanted it as Lstat shows it (%v), and %v", d, fi, ErrUnsafe)
+			t.Errorf("UnsafeDirs: %+v; want it as Lstat shows it (%v), and %v", d, fi, ErrUnsafe)
 		}
 		got = append(got, d.Path)
 	}
 	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("UnsafeDirs = %q, %v; wanted %q", fmt.Sprint(got), err, want)
+		t.Errorf("UnsafeDirs = %q, %v; want %q", fmt.Sprint(got), err, want)
 	}
 }
 

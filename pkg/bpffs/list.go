@@ -24,18 +24,29 @@ type Endpoint struct {
 // read is an error with the ID it stands under, and does not end the sequence.
 func (e *Endpoints) All() iter.Seq2[Endpoint, error] {
 	return func(yield func(Endpoint, error) bool) {
-		names, err := e.cni.list(endpointsDir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			yield(Endpoint{}, err)
+		names, err := e.recordNames()
+		if err != nil {
+			yield(Endpoint{}, e.in(err))
 			return
 		}
-		slices.Sort(names)
 		for _, name := range names {
-			if !yield(e.read(name)) {
+			ep, err := e.read(name)
+			if !yield(ep, e.in(err)) {
 				return
 			}
 		}
 	}
+}
+
+// recordNames returns the names of all records, which are IDs unless somebody
+// else made them, sorted.
+func (e *Endpoints) recordNames() ([]string, error) {
+	names, err := e.cni.List(endpointsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 // IDs returns the endpoint IDs that have a record, in their order. Names that are
@@ -44,61 +55,64 @@ func (e *Endpoints) All() iter.Seq2[Endpoint, error] {
 // With [Endpoints.Endpoint] the records of a large node can be read in portions,
 // and closed in between, so that no ADD waits long.
 func (e *Endpoints) IDs() (ids []uint16, err error) {
-	names, err := e.cni.list(endpointsDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, e.in(err)
-	}
-	var errs []error
+	names, err := e.recordNames()
+	errs := []error{err}
 	for _, name := range names {
 		id, err := parseID(name)
 		if err != nil {
-			errs = append(errs, e.in(fmt.Errorf("in the records: %w", err)))
+			errs = append(errs, fmt.Errorf("in the records: %w", err))
 			continue
 		}
 		ids = append(ids, id)
 	}
-	slices.Sort(ids)
-	return ids, errors.Join(errs...)
+	return ids, e.in(errors.Join(errs...))
 }
 
 // Endpoint returns the endpoint that has the ID, [ErrNoEndpoint] if it has no
 // record. Another error says why the record cannot be read.
 func (e *Endpoints) Endpoint(id uint16) (Endpoint, error) {
-	name := formatID(id)
-	found, err := e.cni.exists(path.Join(endpointsDir, name))
+	found, err := e.record(id).exists()
 	if err == nil && !found {
 		err = fmt.Errorf("%w: ID %d", ErrNoEndpoint, id)
 	}
 	if err != nil {
 		return Endpoint{ID: id}, e.in(err)
 	}
-	ep, err := e.read(name)
-	if errors.Is(err, ErrNoEndpoint) {
-		err = fmt.Errorf("record of endpoint %d: it has no owner", id)
-	}
+	ep, err := e.read(formatID(id))
 	return ep, e.in(err)
 }
 
+// read returns the endpoint whose record has the name.
 func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 	if ep.ID, err = parseID(name); err != nil {
 		return ep, err
 	}
-	if ep.Attachment, err = e.Owner(ep.ID); err != nil {
+	r := e.record(ep.ID)
+	if ep.Attachment, err = r.attachment(); err != nil {
+		if errors.Is(err, ErrNoEndpoint) {
+			err = fmt.Errorf("record of endpoint %d: it has no owner", ep.ID)
+		}
 		return ep, err
 	}
-	if ep.Details, err = e.details(ep.ID); err != nil {
+	if ep.Details, err = r.details(); err != nil {
 		return ep, err
 	}
-	owner, err := e.cni.stat(path.Join(endpointsDir, name, ownerLink))
+	owner, err := e.cni.Stat(r.link(ownerLink))
 	if err != nil {
 		return ep, err
 	}
-	ep.Created = owner.changed
-	if ep.Pins, err = e.Pins(ep.ID); err != nil {
+	ep.Created = owner.Changed
+	groups, err := r.pins()
+	if err != nil {
 		return ep, err
 	}
+	for _, g := range groups {
+		for _, file := range g.files(r.id) {
+			ep.Pins = append(ep.Pins, path.Join(e.Root(), g.dir, file))
+		}
+	}
 	slices.Sort(ep.Pins)
-	ep.Maps, err = e.readMaps(ep.ID, ep.Pins)
+	ep.Maps, err = r.maps(ep.Pins)
 	return ep, err
 }
 
@@ -106,43 +120,6 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 // left in the index by a process that was killed. Names that this package did
 // not write are reported in the error, beside the attachments that are whole.
 func (e *Endpoints) Attachments(network string) ([]Attachment, error) {
-	if checkName(escape(network)) != nil {
-		return nil, nil
-	}
-	var all []Attachment
-	var errs []error
-	dir := path.Join(attachmentsDir, escape(network))
-	containers, err := listUnescaped(e, dir)
-	errs = append(errs, err)
-	for _, container := range containers {
-		names, err := listUnescaped(e, path.Join(dir, escape(container)))
-		errs = append(errs, err)
-		for _, name := range names {
-			all = append(all, Attachment{network, container, name})
-		}
-	}
-	return all, errors.Join(errs...)
-}
-
-// listUnescaped returns the original strings of the names in dir; none if it is
-// missing.
-func listUnescaped(e *Endpoints, dir string) ([]string, error) {
-	names, err := e.cni.list(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	var errs []error
-	for _, name := range names {
-		s, err := unescape(name)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("in the index of endpoints, %s: %w", dir, err))
-			continue
-		}
-		found = append(found, s)
-	}
-	return found, errors.Join(errs...)
+	all, err := e.index.attachments(network)
+	return all, e.in(err)
 }

@@ -16,7 +16,7 @@ func TestAll(t *testing.T) {
 	for _, a := range []Attachment{{"net", "pod", "eth0"}, {"my.net", "pod", "eth0"}, {"net", "pod", "eth1"}} {
 		id := allocate(t, e, a, "b_", "a_", "c_")
 		want = append(want, Endpoint{ID: id, Attachment: a, Pins: []string{
-			e.dir.LocalMapPath("a_", id), e.dir.LocalMapPath("b_", id), e.dir.LocalMapPath("c_", id),
+			mapsOf(e).LocalMapPath("a_", id), mapsOf(e).LocalMapPath("b_", id), mapsOf(e).LocalMapPath("c_", id),
 		}})
 	}
 	slices.SortFunc(want, func(a, b Endpoint) int { return int(a.ID) - int(b.ID) })
@@ -26,7 +26,7 @@ func TestAll(t *testing.T) {
 			t.Errorf("All: %v", err)
 		}
 		if age := time.Since(ep.Created); age < 0 || age > time.Minute {
-			t.Errorf("All: endpoint %d was created %v ago; wanted less than a minute", ep.ID, age)
+			t.Errorf("All: endpoint %d was created %v ago; want less than a minute", ep.ID, age)
 		}
 		ep.Created = time.Time{}
 		got = append(got, ep)
@@ -56,18 +56,18 @@ func TestAllGoesOnAfterBrokenRecords(t *testing.T) {
 		case ep.ID == whole:
 			read++
 		default:
-			t.Errorf("All yields %v; wanted an error", ep)
+			t.Errorf("All yields %v; want an error", ep)
 		}
 	}
 	if read != 1 || failed != 8 {
-		t.Errorf("All yields %d endpoints and %d errors; wanted 1 and 8", read, failed)
+		t.Errorf("All yields %d endpoints and %d errors; want 1 and 8", read, failed)
 	}
 }
 
 func TestEndpointByID(t *testing.T) {
 	e := newEndpoints(t)
 	if ids, err := e.IDs(); len(ids) > 0 || err != nil {
-		t.Errorf("IDs without records = %v, %v; wanted none", ids, err)
+		t.Errorf("IDs without records = %v, %v; want none", ids, err)
 	}
 	id := allocate(t, e, Attachment{"net", "pod", "eth0"}, "a_")
 	other := allocate(t, e, Attachment{"net", "pod", "eth1"})
@@ -83,13 +83,13 @@ func TestEndpointByID(t *testing.T) {
 	want := []uint16{id, other, broken}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, ids); diff != "" || err == nil || !strings.Contains(err.Error(), `"x"`) {
-		t.Errorf("IDs: %v; wanted an error about x (-want +got):\n%s", err, diff)
+		t.Errorf("IDs: %v; want an error about x (-want +got):\n%s", err, diff)
 	}
 	if _, err := e.Endpoint(broken); err == nil || errors.Is(err, ErrNoEndpoint) {
-		t.Errorf("Endpoint without an owner: %v; wanted an error other than %v", err, ErrNoEndpoint)
+		t.Errorf("Endpoint without an owner: %v; want an error other than %v", err, ErrNoEndpoint)
 	}
 	if _, err := e.Endpoint(7); !errors.Is(err, ErrNoEndpoint) {
-		t.Errorf("Endpoint without a record: %v; wanted %v", err, ErrNoEndpoint)
+		t.Errorf("Endpoint without a record: %v; want %v", err, ErrNoEndpoint)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestAllStops(t *testing.T) {
 		break
 	}
 	if seen != 1 {
-		t.Errorf("All yielded %d endpoints before the break; wanted 1", seen)
+		t.Errorf("All yielded %d endpoints before the break; want 1", seen)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestAttachmentsReportsForeignNames(t *testing.T) {
 	mkdir(t, inRecords(e, attachmentsDir, "net", "a%b", "eth0", "00001"), inRecords(e, attachmentsDir, "net", "pod", "%2e"))
 	got, err := e.Attachments("net")
 	if err == nil || !strings.Contains(err.Error(), "a%b") || !strings.Contains(err.Error(), "%2e") {
-		t.Errorf("Attachments with foreign names in the index: %v; wanted both named", err)
+		t.Errorf("Attachments with foreign names in the index: %v; want both named", err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Attachments with foreign names in the index (-want +got):\n%s", diff)
@@ -155,6 +155,6 @@ func TestAttachmentsOfNoNetwork(t *testing.T) {
 	allocate(t, e, Attachment{"net", "pod", "eth0"})
 	got, err := e.Attachments("")
 	if len(got) > 0 {
-		t.Errorf("Attachments(\"\") = %v, %v; wanted none", got, err)
+		t.Errorf("Attachments(\"\") = %v, %v; want none", got, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/flock"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -17,7 +18,7 @@ func TestLockOfAReplacedDirectory(t *testing.T) {
 	mkdir(t, dir)
 	var unlock func()
 	err := whileLocked(t, "hold lock", dir, func() (err error) {
-		unlock, err = lockDir(t.Context(), dir)
+		unlock, err = flock.Dir(t.Context(), dir)
 		return err
 	}, func() {
 		moveAway(t, dir)
@@ -32,7 +33,7 @@ func TestLockOfAReplacedDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := tryFlock(f); !errors.Is(err, syscall.EWOULDBLOCK) {
-		t.Errorf("locking the new directory a second time: %v; wanted %v", err, syscall.EWOULDBLOCK)
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("locking the new directory a second time: %v; want %v", err, syscall.EWOULDBLOCK)
 	}
 }

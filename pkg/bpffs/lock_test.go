@@ -58,7 +58,7 @@ func TestRecordsMountedAnewWhileWaiting(t *testing.T) {
 			dir := newMapDir(t)
 			var e *Endpoints
 			err := whileLocked(t, "hold records", dir.Root(), func() (err error) {
-				e, err = CreateEndpoints(t.Context(), dir)
+				e, err = CreateEndpoints(t.Context(), dir.Root())
 				return err
 			}, func() {
 				testns.Mount(t, "bpf", dir.Root(), "")
@@ -67,7 +67,7 @@ func TestRecordsMountedAnewWhileWaiting(t *testing.T) {
 				}
 			})
 			if !errors.Is(err, ErrLocked) {
-				t.Errorf("CreateEndpoints while a new bpffs is mounted: %v; wanted %v", err, ErrLocked)
+				t.Errorf("CreateEndpoints while a new bpffs is mounted: %v; want %v", err, ErrLocked)
 			}
 			if err == nil {
 				closeRecords(t, e)
@@ -83,17 +83,17 @@ func TestEndpointsLocked(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		if _, err := open(ctx, dir); !errors.Is(err, ErrLocked) {
-			t.Errorf("%s while another process has the records open: %v; wanted %v", name, err, ErrLocked)
+		if _, err := open(ctx, dir.Root()); !errors.Is(err, ErrLocked) {
+			t.Errorf("%s while another process has the records open: %v; want %v", name, err, ErrLocked)
 		}
 		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%s gave up waiting after %v; wanted 50ms", name, took)
+			t.Errorf("%s gave up waiting after %v; want 50ms", name, took)
 		}
 	}
 	kill()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	e, err := OpenEndpoints(ctx, dir)
+	e, err := OpenEndpoints(ctx, dir.Root())
 	if err != nil {
 		t.Fatalf("OpenEndpoints after the holder was killed: %v", err)
 	}
@@ -106,7 +106,7 @@ func TestEndpointsWaitForTheLock(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, kill)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	e, err := OpenEndpoints(ctx, dir)
+	e, err := OpenEndpoints(ctx, dir.Root())
 	if err != nil {
 		t.Fatalf("OpenEndpoints while the holder is killed: %v", err)
 	}

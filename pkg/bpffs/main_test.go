@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/flock"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -40,29 +41,19 @@ func roles() map[string]func(stdout io.Writer) error {
 // roleAllocate prints the ID of one attachment of its own.
 func roleAllocate(stdout io.Writer) error {
 	testns.Await()
-	dir, err := NewMapDir(os.Getenv(envRoot), "")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	e, err := CreateEndpoints(ctx, dir)
+	e, err := CreateEndpoints(context.Background(), os.Getenv(envRoot))
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	id, _, err := e.Allocate(Attachment{"crowd", os.Getenv(envNumber), "eth0"}, "policy_")
+	id, _, err := e.Allocate(Attachment{"crowd", os.Getenv(envNumber), "eth0"}, "", "policy_")
 	fmt.Fprint(stdout, id)
 	return err
 }
 
 // roleHoldRecords keeps the records open until it is told or killed.
 func roleHoldRecords(stdout io.Writer) error {
-	dir, err := NewMapDir(os.Getenv(envRoot), "")
-	if err != nil {
-		return err
-	}
-	e, err := CreateEndpoints(context.Background(), dir)
+	e, err := CreateEndpoints(context.Background(), os.Getenv(envRoot))
 	if err != nil {
 		return err
 	}
@@ -74,7 +65,7 @@ func roleHoldRecords(stdout io.Writer) error {
 
 // roleHoldLock keeps the root locked, as a process that is mounting does.
 func roleHoldLock(stdout io.Writer) error {
-	unlock, err := lockDir(context.Background(), os.Getenv(envRoot))
+	unlock, err := flock.Dir(context.Background(), os.Getenv(envRoot))
 	if err != nil {
 		return err
 	}
@@ -109,7 +100,7 @@ func roleMountUnprivileged(stdout io.Writer) error {
 
 // roleFind prints what Find finds with the environment of the process.
 func roleFind(stdout io.Writer) error {
-	root, err := Find()
+	root, err := FindRoot()
 	fmt.Fprint(stdout, root)
 	return err
 }

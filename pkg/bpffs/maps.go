@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
-	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
 )
 
 // Errors about maps.
@@ -25,18 +25,26 @@ type MapDecl struct {
 	Spec MapSpec // zero for a map that somebody else creates
 }
 
+// Typed reports whether the map is created here.
+func (d MapDecl) Typed() bool { return d.Spec.Type != 0 }
+
 // CreateMaps creates and pins the declared maps of the endpoint id that have a
-// type. Their names must have been given to [Endpoints.Allocate]. A map that is
-// pinned already in the declared shape is kept with its contents.
+// type, in the map directory prefix. Their names must have been given to
+// [Endpoints.Allocate] with the same prefix. A map that is pinned already in the
+// declared shape is kept with its contents.
 //
 // It does all or nothing: after an error the maps that this call made are gone.
 // [ErrMapShape] if something else is pinned, [ErrMapRefused] with the reason of
 // the kernel. Needs CAP_BPF, for some types also CAP_NET_ADMIN.
-func (e *Endpoints) CreateMaps(id uint16, decls []MapDecl) error {
+func (e *Endpoints) CreateMaps(id uint16, prefix string, decls []MapDecl) error {
+	maps, err := NewMapDir(e.Root(), prefix)
+	if err != nil {
+		return e.in(err)
+	}
 	var typed []MapDecl
-	var names, made []string
+	var names []string
 	for _, d := range decls {
-		if d.Spec.Type != "" {
+		if d.Typed() {
 			typed = append(typed, d)
 			names = append(names, d.Name)
 		}
@@ -44,13 +52,18 @@ func (e *Endpoints) CreateMaps(id uint16, decls []MapDecl) error {
 	if len(typed) == 0 {
 		return nil
 	}
-	if err := e.writeMaps(id, names); err != nil {
+	if err := e.record(id).setMaps(names); err != nil {
 		return e.in(err)
 	}
+	return e.in(e.createAll(id, maps, typed))
+}
+
+func (e *Endpoints) createAll(id uint16, maps MapDir, typed []MapDecl) error {
+	var made []string
 	for _, d := range typed {
-		isNew, err := e.createMap(id, d)
+		isNew, err := d.createAt(maps, id)
 		if err != nil {
-			return errors.Join(err, e.unpin(e.dir.Prefix(), made))
+			return errors.Join(err, e.unpin(maps.Prefix(), made))
 		}
 		if isNew {
 			made = append(made, LocalMapName(d.Name, id))
@@ -59,17 +72,17 @@ func (e *Endpoints) CreateMaps(id uint16, decls []MapDecl) error {
 	return nil
 }
 
-// createMap makes sure that the map is pinned, and reports whether it was not.
-func (e *Endpoints) createMap(id uint16, d MapDecl) (isNew bool, err error) {
-	err = e.CheckMap(id, d)
+// createAt makes sure that the map is pinned, and reports whether it was not.
+func (d MapDecl) createAt(maps MapDir, id uint16) (isNew bool, err error) {
+	where := maps.LocalMapPath(d.Name, id)
+	err = d.check(where)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	where := path.Join(e.dir.Root(), e.pin(d.Name, id))
 	m, err := d.Spec.create(kernelName(d.Name, id))
 	if err == nil {
 		defer m.Close()
-		err = bpfPin(m, where)
+		err = bpf.Pin(m, where)
 	}
 	if err != nil {
 		return false, fmt.Errorf("creating the map %s (%v): %w: %w%s", where, d.Spec, ErrMapRefused, err, whyRefused(err))
@@ -77,21 +90,24 @@ func (e *Endpoints) createMap(id uint16, d MapDecl) (isNew bool, err error) {
 	return true, nil
 }
 
-// CheckMap compares what is pinned for a declared map with a type with its
-// declaration: [fs.ErrNotExist] if nothing is, [ErrMapShape] with both shapes if
-// they differ, [ErrMapRefused] if the kernel does not say. The shape of the maps
-// inside a map cannot be read back.
-func (e *Endpoints) CheckMap(id uint16, d MapDecl) error {
-	t, err := findMapType(d.Spec.Type)
+// CheckMap compares what is pinned for a declared map with a type, in the map
+// directory prefix, with its declaration: [fs.ErrNotExist] if nothing is,
+// [ErrMapShape] with both shapes if they differ, [ErrMapRefused] if the kernel does
+// not say. The shape of the maps inside a map cannot be read back.
+func (e *Endpoints) CheckMap(id uint16, prefix string, d MapDecl) error {
+	maps, err := NewMapDir(e.Root(), prefix)
 	if err != nil {
-		return err
+		return e.in(err)
 	}
-	where := path.Join(e.dir.Root(), e.pin(d.Name, id))
+	return e.in(d.check(maps.LocalMapPath(d.Name, id)))
+}
+
+func (d MapDecl) check(where string) error {
 	has, err := ReadMap(where)
 	if err != nil {
 		return err
 	}
-	want, err := d.Spec.shape(t)
+	want, err := d.Spec.inKernel()
 	if err != nil {
 		return err
 	}
@@ -103,27 +119,24 @@ func (e *Endpoints) CheckMap(id uint16, d MapDecl) error {
 
 // create creates the map, not yet pinned.
 func (s MapSpec) create(name string) (*os.File, error) {
-	t, err := findMapType(s.Type)
+	entries, err := s.entries()
 	if err != nil {
 		return nil, err
 	}
-	inner := 0
+	attr := bpf.MapAttr{
+		Type: uint32(s.Type), KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: entries, Flags: s.Flags, Name: name,
+	}
 	if s.Inner != nil {
-		m, err := s.Inner.create(name)
-		if err != nil {
+		if attr.Inner, err = s.Inner.create(name); err != nil {
 			return nil, fmt.Errorf("inner: %w", err)
 		}
-		defer m.Close()
-		inner = int(m.Fd())
+		defer attr.Inner.Close()
 	}
-	if s.MaxEntries, err = s.entriesOf(t); err != nil {
-		return nil, err
-	}
-	m, err := bpfMapCreate(t.kernel, s, inner, name)
+	m, err := bpf.CreateMap(attr)
 	if err != nil || !s.Frozen {
 		return m, err
 	}
-	if err := bpfMapFreeze(m); err != nil {
+	if err := bpf.Freeze(m); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("freezing: %w", err)
 	}
@@ -134,7 +147,7 @@ func (s MapSpec) create(name string) (*os.File, error) {
 // kernel, which bpftool shows: the file name where that fits into 15 bytes, else
 // the start of it and the ID, with '_' for what the kernel does not take.
 func kernelName(name string, id uint16) string {
-	if most := bpfMapName - 1 - len(idDigits); len(name) > most {
+	if most := bpf.MaxName - len(idDigits); len(name) > most {
 		name = name[:most]
 	}
 	return strings.Map(func(r rune) rune {
@@ -145,20 +158,36 @@ func kernelName(name string, id uint16) string {
 	}, LocalMapName(name, id))
 }
 
-// possibleCPUs returns how many CPUs the kernel could ever bring up.
-func possibleCPUs() (uint32, error) {
-	const file = "/sys/devices/system/cpu/possible"
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0, err
+// MapInfo is what the kernel says of a map.
+type MapInfo struct {
+	ID     uint32  // the kernel's, as bpftool takes it
+	Spec   MapSpec // the shape; that of the maps in it cannot be read back
+	Memory uint64  // bytes; an estimate before Linux 6.4
+}
+
+// ReadMap returns what the kernel says of the map that is pinned at path:
+// [fs.ErrNotExist] if nothing is there, [ErrMapShape] if it is no map,
+// [ErrMapRefused] if the kernel does not say.
+func ReadMap(path string) (MapInfo, error) {
+	m, err := bpf.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return MapInfo{}, err
 	}
-	list := strings.TrimSpace(string(text))
-	last := list[strings.LastIndexAny(list, ",-")+1:]
-	n, err := strconv.ParseUint(last, 10, 31)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", file, err)
+	if errors.Is(err, syscall.EACCES) { // neither a map nor another object of BPF
+		return MapInfo{}, fmt.Errorf("%w: it is no map: %w", ErrMapShape, err)
 	}
-	return uint32(n) + 1, nil
+	if err != nil {
+		return MapInfo{}, fmt.Errorf("looking for the map: %w: %w%s", ErrMapRefused, err, whyRefused(err))
+	}
+	defer m.Close()
+	i, err := bpf.Info(m)
+	if errors.Is(err, bpf.ErrNotMap) {
+		err = fmt.Errorf("%w: %w", ErrMapShape, err)
+	}
+	return MapInfo{i.ID, MapSpec{
+		Type: MapType(i.Type), KeySize: i.KeySize, ValueSize: i.ValueSize, MaxEntries: i.MaxEntries,
+		Flags: i.Flags, Frozen: i.Frozen,
+	}, i.Memory}, err
 }
 
 // whyRefused explains the errors that the kernel gives for several reasons.

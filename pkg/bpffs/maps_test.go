@@ -11,10 +11,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
 )
 
 func array(name string) MapDecl {
-	return MapDecl{name, MapSpec{Type: "array", KeySize: 4, ValueSize: 4, MaxEntries: 2}}
+	return MapDecl{name, MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 2}}
 }
 
 // endpointWith returns open records and an endpoint that owns the maps.
@@ -38,39 +40,43 @@ type elemAttr struct {
 // element calls bpf(2) for element 0 of the pinned array.
 func element(tb testing.TB, cmd int, path string, value *uint32) error {
 	tb.Helper()
-	m, err := bpfOpen(path)
+	m, err := bpf.Open(path)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer m.Close()
 	key := new(uint32)
-	_, err = bpf(cmd, &elemAttr{
+	attr := elemAttr{
 		fd:  uint32(m.Fd()),
 		key: uint64(uintptr(unsafe.Pointer(key))), value: uint64(uintptr(unsafe.Pointer(value))),
-	})
+	}
+	_, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(cmd), uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	runtime.KeepAlive(key)
 	runtime.KeepAlive(value)
-	return err
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 func TestCreateMapsKeepsTheContents(t *testing.T) {
 	decl := array("policy_")
 	e, id := endpointWith(t, decl)
-	path := e.dir.LocalMapPath("policy_", id)
+	path := mapsOf(e).LocalMapPath("policy_", id)
 	written, read := uint32(4711), uint32(0)
-	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil {
+	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
 		t.Fatal(err)
 	}
 	if err := element(t, unix.BPF_MAP_UPDATE_ELEM, path, &written); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil {
+	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
 		t.Errorf("CreateMaps a second time: %v", err)
 	}
 	if err := element(t, unix.BPF_MAP_LOOKUP_ELEM, path, &read); err != nil || read != written {
-		t.Errorf("element 0 = %d, %v after a second CreateMaps; wanted %d", read, err, written)
+		t.Errorf("element 0 = %d, %v after a second CreateMaps; want %d", read, err, written)
 	}
-	if err := e.CheckMap(id, decl); err != nil {
+	if err := e.CheckMap(id, "", decl); err != nil {
 		t.Errorf("CheckMap: %v", err)
 	}
 	if err := e.Release(Attachment{"net", "pod", "eth0"}); err != nil || isThere(t, path) {
@@ -81,8 +87,8 @@ func TestCreateMapsKeepsTheContents(t *testing.T) {
 func TestCreateMapsLeavesUntypedToOthers(t *testing.T) {
 	decl := MapDecl{Name: "calls_"}
 	e, id := endpointWith(t, decl)
-	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil || isThere(t, e.dir.LocalMapPath("calls_", id)) {
-		t.Errorf("CreateMaps of a map without type: %v; wanted nothing made", err)
+	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil || isThere(t, mapsOf(e).LocalMapPath("calls_", id)) {
+		t.Errorf("CreateMaps of a map without type: %v; want nothing made", err)
 	}
 }
 
@@ -98,12 +104,12 @@ func TestMapsOfAnEndpoint(t *testing.T) {
 		for _, name := range step.create {
 			typed = append(typed, array(name))
 		}
-		if err := e.CreateMaps(id, append(typed, decls[0])); err != nil {
+		if err := e.CreateMaps(id, "", append(typed, decls[0])); err != nil {
 			t.Fatal(err)
 		}
 		var want []string
 		for _, name := range step.want {
-			want = append(want, e.dir.LocalMapPath(name, id))
+			want = append(want, mapsOf(e).LocalMapPath(name, id))
 		}
 		ep, err := e.Endpoint(id)
 		if diff := cmp.Diff(want, ep.Maps); diff != "" || err != nil || len(ep.Pins) != len(decls) {
@@ -114,21 +120,21 @@ func TestMapsOfAnEndpoint(t *testing.T) {
 
 func TestCreateMapsIsAllOrNothing(t *testing.T) {
 	kept := array("kept_")
-	decls := []MapDecl{array("a_"), array("b_"), {"c_", MapSpec{Type: "lpm_trie", KeySize: 1, ValueSize: 4, MaxEntries: 1, Flags: 1}}}
+	decls := []MapDecl{array("a_"), array("b_"), {"c_", MapSpec{Type: unix.BPF_MAP_TYPE_LPM_TRIE, KeySize: 1, ValueSize: 4, MaxEntries: 1, Flags: 1}}}
 	e, id := endpointWith(t, append(decls, kept)...)
-	if err := e.CreateMaps(id, []MapDecl{kept}); err != nil {
+	if err := e.CreateMaps(id, "", []MapDecl{kept}); err != nil {
 		t.Fatal(err)
 	}
-	err := e.CreateMaps(id, append([]MapDecl{kept}, decls...))
+	err := e.CreateMaps(id, "", append([]MapDecl{kept}, decls...))
 	if !errors.Is(err, ErrMapRefused) || !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "c_") {
-		t.Errorf("CreateMaps with a third map that the kernel refuses: %v; wanted %v with its reason", err, ErrMapRefused)
+		t.Errorf("CreateMaps with a third map that the kernel refuses: %v; want %v with its reason", err, ErrMapRefused)
 	}
 	for _, d := range decls {
-		if path := e.dir.LocalMapPath(d.Name, id); isThere(t, path) {
+		if path := mapsOf(e).LocalMapPath(d.Name, id); isThere(t, path) {
 			t.Errorf("%s is left after CreateMaps gave up", path)
 		}
 	}
-	if path := e.dir.LocalMapPath("kept_", id); !isThere(t, path) {
+	if path := mapsOf(e).LocalMapPath("kept_", id); !isThere(t, path) {
 		t.Errorf("%s is gone, which an earlier call made", path)
 	}
 }
@@ -136,17 +142,17 @@ func TestCreateMapsIsAllOrNothing(t *testing.T) {
 func TestCheckMap(t *testing.T) {
 	decl := array("policy_")
 	e, id := endpointWith(t, decl)
-	if err := e.CheckMap(id, decl); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrMapShape) {
-		t.Errorf("CheckMap of a missing map: %v; wanted %v", err, fs.ErrNotExist)
+	if err := e.CheckMap(id, "", decl); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrMapShape) {
+		t.Errorf("CheckMap of a missing map: %v; want %v", err, fs.ErrNotExist)
 	}
-	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil {
+	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range []struct {
 		name   string
 		change func(s *MapSpec)
 	}{
-		{"type", func(s *MapSpec) { s.Type = "hash" }},
+		{"type", func(s *MapSpec) { s.Type = unix.BPF_MAP_TYPE_HASH }},
 		{"valueSize", func(s *MapSpec) { s.ValueSize = 8 }},
 		{"maxEntries", func(s *MapSpec) { s.MaxEntries = 3 }},
 		{"flags", func(s *MapSpec) { s.Flags = flagMmapable }},
@@ -155,16 +161,16 @@ func TestCheckMap(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			other := MapDecl{decl.Name, *changed(decl.Spec, row.change)}
 			for call, err := range map[string]error{
-				"CheckMap": e.CheckMap(id, other), "CreateMaps": e.CreateMaps(id, []MapDecl{other}),
+				"CheckMap": e.CheckMap(id, "", other), "CreateMaps": e.CreateMaps(id, "", []MapDecl{other}),
 			} {
 				if !errors.Is(err, ErrMapShape) || !strings.Contains(err.Error(), other.Spec.String()) ||
 					!strings.Contains(err.Error(), decl.Spec.String()) {
-					t.Errorf("%s with %v: %v; wanted %v with both shapes", call, other.Spec, err, ErrMapShape)
+					t.Errorf("%s with %v: %v; want %v with both shapes", call, other.Spec, err, ErrMapShape)
 				}
 			}
 		})
 	}
-	if err := e.CheckMap(id, decl); err != nil {
+	if err := e.CheckMap(id, "", decl); err != nil {
 		t.Errorf("CheckMap after the refusals: %v", err)
 	}
 }
@@ -172,11 +178,11 @@ func TestCheckMap(t *testing.T) {
 func TestCheckMapOfNoMap(t *testing.T) {
 	decl := array("policy_")
 	e, id := endpointWith(t, decl)
-	mkdir(t, e.dir.LocalMapPath("policy_", id))
-	if err := e.CheckMap(id, decl); !errors.Is(err, ErrMapShape) {
-		t.Errorf("CheckMap of a directory: %v; wanted %v", err, ErrMapShape)
+	mkdir(t, mapsOf(e).LocalMapPath("policy_", id))
+	if err := e.CheckMap(id, "", decl); !errors.Is(err, ErrMapShape) {
+		t.Errorf("CheckMap of a directory: %v; want %v", err, ErrMapShape)
 	}
-	if err := e.CheckMap(id, MapDecl{Name: "policy_"}); err == nil {
+	if err := e.CheckMap(id, "", MapDecl{Name: "policy_"}); err == nil {
 		t.Error("CheckMap of a map without a type gave no error")
 	}
 }
@@ -185,35 +191,35 @@ func TestFrozenMap(t *testing.T) {
 	decl := array("policy_")
 	decl.Spec.Frozen = true
 	e, id := endpointWith(t, decl)
-	if err := e.CreateMaps(id, []MapDecl{decl}); err != nil {
+	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
 		t.Fatal(err)
 	}
 	value := new(uint32)
-	path := e.dir.LocalMapPath("policy_", id)
+	path := mapsOf(e).LocalMapPath("policy_", id)
 	if err := element(t, unix.BPF_MAP_UPDATE_ELEM, path, value); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("writing to a frozen map: %v; wanted %v", err, fs.ErrPermission)
+		t.Errorf("writing to a frozen map: %v; want %v", err, fs.ErrPermission)
 	}
-	if err := e.CheckMap(id, decl); err != nil {
+	if err := e.CheckMap(id, "", decl); err != nil {
 		t.Errorf("CheckMap of a frozen map: %v", err)
 	}
 }
 
 func TestInnerMaps(t *testing.T) {
-	for _, outer := range []string{"array_of_maps", "hash_of_maps"} {
+	for _, outer := range []MapType{unix.BPF_MAP_TYPE_ARRAY_OF_MAPS, unix.BPF_MAP_TYPE_HASH_OF_MAPS} {
 		decl := MapDecl{"ct_", MapSpec{
 			Type: outer, KeySize: 4, ValueSize: 4, MaxEntries: 2,
-			Inner: &MapSpec{Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 16},
+			Inner: &MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 16},
 		}}
 		e, id := endpointWith(t, decl)
 		for range 2 {
-			if err := e.CreateMaps(id, []MapDecl{decl}); err != nil {
+			if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
 				t.Errorf("CreateMaps of %v: %v", decl.Spec, err)
 			}
 		}
 		decl.Name = "broken_"
-		decl.Spec.Inner = &MapSpec{Type: "lpm_trie", KeySize: 1, ValueSize: 8, MaxEntries: 16, Flags: flagNoPrealloc}
-		if err := e.CreateMaps(id, []MapDecl{decl}); !errors.Is(err, ErrMapRefused) || !strings.Contains(err.Error(), "inner: ") {
-			t.Errorf("CreateMaps of %v: %v; wanted %v about the inner map", decl.Spec, err, ErrMapRefused)
+		decl.Spec.Inner = &MapSpec{Type: unix.BPF_MAP_TYPE_LPM_TRIE, KeySize: 1, ValueSize: 8, MaxEntries: 16, Flags: flagNoPrealloc}
+		if err := e.CreateMaps(id, "", []MapDecl{decl}); !errors.Is(err, ErrMapRefused) || !strings.Contains(err.Error(), "inner: ") {
+			t.Errorf("CreateMaps of %v: %v; want %v about the inner map", decl.Spec, err, ErrMapRefused)
 		}
 	}
 }

@@ -5,6 +5,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
 )
 
 func TestKernelName(t *testing.T) {
@@ -23,7 +27,7 @@ func TestKernelName(t *testing.T) {
 		{"\xff\xfe", 7, "__00007"},
 	} {
 		if got := kernelName(row.name, row.id); got != row.want {
-			t.Errorf("kernelName(%q, %d) = %q; wanted %q", row.name, row.id, got, row.want)
+			t.Errorf("kernelName(%q, %d) = %q; want %q", row.name, row.id, got, row.want)
 		}
 	}
 }
@@ -39,16 +43,16 @@ func TestWhyRefused(t *testing.T) {
 		{os.NewSyscallError("bpf", syscall.ENOMEM), "memory"},
 	} {
 		if got := whyRefused(row.err); !strings.Contains(got, row.want) {
-			t.Errorf("whyRefused(%v) = %q; wanted %q in it", row.err, got, row.want)
+			t.Errorf("whyRefused(%v) = %q; want %q in it", row.err, got, row.want)
 		}
 	}
 	if got := whyRefused(os.NewSyscallError("bpf", syscall.EBUSY)); got != "" {
-		t.Errorf("whyRefused(%v) = %q; wanted nothing", syscall.EBUSY, got)
+		t.Errorf("whyRefused(%v) = %q; want nothing", syscall.EBUSY, got)
 	}
 }
 
 func TestShape(t *testing.T) {
-	cpus, err := possibleCPUs()
+	cpus, err := bpf.PossibleCPUs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,32 +62,28 @@ func TestShape(t *testing.T) {
 		entries uint32
 		flags   uint32
 	}{
-		{"hash", MapSpec{Type: "hash", MaxEntries: 7, Flags: flagNoPrealloc}, 7, flagNoPrealloc},
-		{"a perf event for each CPU", MapSpec{Type: "perf_event_array"}, cpus, 0},
-		{"fewer perf events", MapSpec{Type: "perf_event_array", MaxEntries: 1}, 1, 0},
-		{"per-CPU lists", MapSpec{Type: "lru_hash", MaxEntries: 1, Flags: flagNoCommonLRU}, cpus, flagNoCommonLRU},
-		{"full per-CPU lists", MapSpec{Type: "lru_hash", MaxEntries: 3 * cpus, Flags: flagNoCommonLRU}, 3 * cpus, flagNoCommonLRU},
-		{"one more", MapSpec{Type: "lru_hash", MaxEntries: 3*cpus + 1, Flags: flagNoCommonLRU}, 4 * cpus, flagNoCommonLRU},
-		{"a flag of the kernel", MapSpec{Type: "devmap", MaxEntries: 2}, 2, flagRdonlyProg},
+		{"hash", MapSpec{Type: unix.BPF_MAP_TYPE_HASH, MaxEntries: 7, Flags: flagNoPrealloc}, 7, flagNoPrealloc},
+		{"a perf event for each CPU", MapSpec{Type: unix.BPF_MAP_TYPE_PERF_EVENT_ARRAY}, cpus, 0},
+		{"fewer perf events", MapSpec{Type: unix.BPF_MAP_TYPE_PERF_EVENT_ARRAY, MaxEntries: 1}, 1, 0},
+		{"per-CPU lists", MapSpec{Type: unix.BPF_MAP_TYPE_LRU_HASH, MaxEntries: 1, Flags: flagNoCommonLRU}, cpus, flagNoCommonLRU},
+		{"full per-CPU lists", MapSpec{Type: unix.BPF_MAP_TYPE_LRU_HASH, MaxEntries: 3 * cpus, Flags: flagNoCommonLRU}, 3 * cpus, flagNoCommonLRU},
+		{"one more", MapSpec{Type: unix.BPF_MAP_TYPE_LRU_HASH, MaxEntries: 3*cpus + 1, Flags: flagNoCommonLRU}, 4 * cpus, flagNoCommonLRU},
+		{"a flag of the kernel", MapSpec{Type: unix.BPF_MAP_TYPE_DEVMAP, MaxEntries: 2}, 2, flagRdonlyProg},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			mt, err := findMapType(row.spec.Type)
-			if err != nil {
-				t.Fatal(err)
-			}
 			want := *changed(row.spec, func(s *MapSpec) { s.MaxEntries, s.Flags = row.entries, row.flags })
-			if got, err := row.spec.shape(mt); err != nil || got != want {
-				t.Errorf("shape of %v on %d CPUs = %v, %v; wanted %v", row.spec, cpus, got, err, want)
+			if got, err := row.spec.inKernel(); err != nil || got != want {
+				t.Errorf("%v in the kernel on %d CPUs = %v, %v; want %v", row.spec, cpus, got, err, want)
 			}
 		})
 	}
 }
 
 func TestMapSpecString(t *testing.T) {
-	s := MapSpec{"array_of_maps", 4, 4, 8, 0x400, &MapSpec{Type: "hash", KeySize: 1, ValueSize: 2, MaxEntries: 3}, true}
+	s := MapSpec{unix.BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 8, 0x400, &MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 1, ValueSize: 2, MaxEntries: 3}, true}
 	want := "array_of_maps, keySize 4, valueSize 4, maxEntries 8, flags 0x400, " +
 		"inner (hash, keySize 1, valueSize 2, maxEntries 3, flags 0x0), frozen"
 	if got := s.String(); got != want {
-		t.Errorf("String() = %q; wanted %q", got, want)
+		t.Errorf("String() = %q; want %q", got, want)
 	}
 }

@@ -6,13 +6,14 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
 )
 
 // A MapSpec is the shape of a map to create. Its zero value means that the map
 // is created by somebody else.
 type MapSpec struct {
-	// Type is the name that bpftool has for the type, such as "percpu_hash".
-	Type string
+	Type MapType
 	// KeySize and ValueSize are in bytes.
 	KeySize, ValueSize uint32
 	// MaxEntries counts entries; for ringbuf and user_ringbuf bytes, for arena
@@ -28,7 +29,7 @@ type MapSpec struct {
 
 // String returns the shape as messages show it.
 func (s MapSpec) String() string {
-	text := fmt.Sprintf("%s, keySize %d, valueSize %d, maxEntries %d, flags %#x",
+	text := fmt.Sprintf("%v, keySize %d, valueSize %d, maxEntries %d, flags %#x",
 		s.Type, s.KeySize, s.ValueSize, s.MaxEntries, s.Flags)
 	if s.Inner != nil {
 		text += fmt.Sprintf(", inner (%v)", s.Inner)
@@ -37,91 +38,6 @@ func (s MapSpec) String() string {
 		text += ", frozen"
 	}
 	return text
-}
-
-// Flags of map creation that the rules below name (include/uapi/linux/bpf.h).
-const (
-	flagNoPrealloc  = 1 << 0
-	flagNoCommonLRU = 1 << 1
-	flagNUMANode    = 1 << 2
-	flagRdonlyProg  = 1 << 7
-	flagMmapable    = 1 << 10
-	flagVtypeBTF    = 1 << 15
-	flagTokenFD     = 1 << 16
-
-	// flagsNeedMore need a further parameter, which a MapSpec does not have.
-	flagsNeedMore = flagNUMANode | flagVtypeBTF | flagTokenFD
-)
-
-// Rules for MaxEntries.
-const (
-	entriesSome  = iota // at least one
-	entriesCPUs         // 0 means one for each possible CPU
-	entriesNone         // must be 0
-	entriesBytes        // a power of two that whole pages fill
-)
-
-// A mapType is what the kernel wants of the maps of one type. An empty list of
-// sizes takes any but 0.
-type mapType struct {
-	name          string
-	kernel        uint32 // enum bpf_map_type
-	keys, values  []uint32
-	entries       int
-	flags, forced uint32 // wanted from the caller; set by the kernel itself
-	inner         bool
-}
-
-// mapTypes are the types that can be created from a MapSpec alone. Those missing
-// need BTF (local storage, struct_ops).
-func mapTypes() []mapType {
-	var (
-		none  = []uint32{0}
-		index = []uint32{4}
-		fd    = []uint32{4}
-		fd8   = []uint32{4, 8} // with more than a descriptor in the value
-	)
-	return []mapType{
-		{name: "hash", kernel: 1},
-		{name: "array", kernel: 2, keys: index},
-		{name: "prog_array", kernel: 3, keys: index, values: fd},
-		{name: "perf_event_array", kernel: 4, keys: index, values: fd, entries: entriesCPUs},
-		{name: "percpu_hash", kernel: 5},
-		{name: "percpu_array", kernel: 6, keys: index},
-		{name: "stack_trace", kernel: 7, keys: index},
-		{name: "cgroup_array", kernel: 8, keys: index, values: fd},
-		{name: "lru_hash", kernel: 9},
-		{name: "lru_percpu_hash", kernel: 10},
-		{name: "lpm_trie", kernel: 11, flags: flagNoPrealloc},
-		{name: "array_of_maps", kernel: 12, keys: index, values: fd, inner: true},
-		{name: "hash_of_maps", kernel: 13, values: fd, inner: true},
-		{name: "devmap", kernel: 14, keys: index, values: fd8, forced: flagRdonlyProg},
-		{name: "sockmap", kernel: 15, keys: index, values: fd8},
-		{name: "cpumap", kernel: 16, keys: index, values: fd8},
-		{name: "xskmap", kernel: 17, keys: index, values: fd},
-		{name: "sockhash", kernel: 18, values: fd8},
-		{name: "cgroup_storage", kernel: 19, keys: []uint32{8, 16}, entries: entriesNone},
-		{name: "reuseport_sockarray", kernel: 20, keys: index, values: fd8},
-		{name: "percpu_cgroup_storage", kernel: 21, keys: []uint32{8, 16}, entries: entriesNone},
-		{name: "queue", kernel: 22, keys: none},
-		{name: "stack", kernel: 23, keys: none},
-		{name: "devmap_hash", kernel: 25, keys: index, values: fd8, forced: flagRdonlyProg},
-		{name: "ringbuf", kernel: 27, keys: none, values: none, entries: entriesBytes},
-		{name: "bloom_filter", kernel: 30, keys: none},
-		{name: "user_ringbuf", kernel: 31, keys: none, values: none, entries: entriesBytes},
-		{name: "arena", kernel: 33, keys: none, values: none, flags: flagMmapable},
-	}
-}
-
-func findMapType(name string) (mapType, error) {
-	var names []string
-	for _, t := range mapTypes() {
-		if t.name == name {
-			return t, nil
-		}
-		names = append(names, t.name)
-	}
-	return mapType{}, fmt.Errorf("there is no type %q that can be created here; there are %s", name, strings.Join(names, ", "))
 }
 
 // A SpecError says which part of a MapSpec is wrong. Field is named as in the
@@ -146,17 +62,17 @@ func (s MapSpec) Check() error {
 	if s == (MapSpec{}) {
 		return nil
 	}
-	if s.Type == "" {
+	if s.Type == 0 {
 		return specErrorf("type", "it is missing, and without it no other parameter means anything")
 	}
-	t, err := findMapType(s.Type)
-	if err != nil {
-		return &SpecError{"type", err}
+	r, ok := s.Type.rules()
+	if !ok {
+		return specErrorf("type", "maps of %v cannot be created here", s.Type)
 	}
 	return errors.Join(
-		checkSize("keySize", s.KeySize, t.keys, t.name),
-		checkSize("valueSize", s.ValueSize, t.values, t.name),
-		s.checkEntries(t), s.checkFlags(t), s.checkInner(t))
+		checkSize("keySize", s.KeySize, r.keys, r.name),
+		checkSize("valueSize", s.ValueSize, r.values, r.name),
+		s.checkEntries(r), s.checkFlags(r), s.checkInner(r))
 }
 
 func checkSize(field string, size uint32, allowed []uint32, name string) error {
@@ -170,23 +86,23 @@ func checkSize(field string, size uint32, allowed []uint32, name string) error {
 	return specErrorf(field, "a map of type %s wants %s bytes, not %d", name, want, size)
 }
 
-func (s MapSpec) checkEntries(t mapType) error {
+func (s MapSpec) checkEntries(r typeRules) error {
 	page := uint32(os.Getpagesize())
 	switch {
-	case t.entries == entriesSome && s.MaxEntries == 0:
-		return specErrorf("maxEntries", "a map of type %s wants at least 1", t.name)
-	case t.entries == entriesNone && s.MaxEntries != 0:
-		return specErrorf("maxEntries", "a map of type %s wants 0", t.name)
-	case t.entries == entriesBytes && (s.MaxEntries < page || s.MaxEntries&(s.MaxEntries-1) != 0):
+	case r.entries == entriesSome && s.MaxEntries == 0:
+		return specErrorf("maxEntries", "a map of type %s wants at least 1", r.name)
+	case r.entries == entriesNone && s.MaxEntries != 0:
+		return specErrorf("maxEntries", "a map of type %s wants 0", r.name)
+	case r.entries == entriesBytes && (s.MaxEntries < page || s.MaxEntries&(s.MaxEntries-1) != 0):
 		return specErrorf("maxEntries",
-			"a map of type %s wants its size in bytes here: a power of two, at least a page (%d)", t.name, page)
+			"a map of type %s wants its size in bytes here: a power of two, at least a page (%d)", r.name, page)
 	}
 	return nil
 }
 
-func (s MapSpec) checkFlags(t mapType) error {
-	if missing := t.flags &^ s.Flags; missing != 0 {
-		return specErrorf("flags", "a map of type %s needs the flag %d", t.name, missing)
+func (s MapSpec) checkFlags(r typeRules) error {
+	if missing := r.flags &^ s.Flags; missing != 0 {
+		return specErrorf("flags", "a map of type %s needs the flag %d", r.name, missing)
 	}
 	if more := s.Flags & flagsNeedMore; more != 0 {
 		return specErrorf("flags", "the flag %d needs a parameter that cannot be given here", more)
@@ -194,15 +110,15 @@ func (s MapSpec) checkFlags(t mapType) error {
 	return nil
 }
 
-func (s MapSpec) checkInner(t mapType) error {
+func (s MapSpec) checkInner(r typeRules) error {
 	switch {
-	case t.inner && s.Inner == nil:
-		return specErrorf("inner", "it is missing: a map of type %s needs the shape of the maps in it", t.name)
-	case !t.inner && s.Inner != nil:
-		return specErrorf("inner", "a map of type %s holds no maps", t.name)
+	case r.inner && s.Inner == nil:
+		return specErrorf("inner", "it is missing: a map of type %s needs the shape of the maps in it", r.name)
+	case !r.inner && s.Inner != nil:
+		return specErrorf("inner", "a map of type %s holds no maps", r.name)
 	case s.Inner == nil:
 		return nil
-	case s.Inner.Inner != nil || s.Inner.Frozen || s.Inner.Type == "":
+	case s.Inner.Inner != nil || s.Inner.Frozen || s.Inner.Type == 0:
 		return specErrorf("inner", "it wants a type, and cannot have maps in it or be frozen")
 	}
 	if err := s.Inner.Check(); err != nil {
@@ -211,13 +127,14 @@ func (s MapSpec) checkInner(t mapType) error {
 	return nil
 }
 
-// entriesOf returns the number of entries that a map of s has in the kernel.
-func (s MapSpec) entriesOf(t mapType) (uint32, error) {
+// entries returns the number of entries that a map of s has in the kernel.
+func (s MapSpec) entries() (uint32, error) {
+	r, _ := s.Type.rules()
 	perCPU := s.Flags&flagNoCommonLRU != 0 // the kernel rounds up to full lists
-	if t.entries != entriesCPUs && !perCPU {
+	if r.entries != entriesCPUs && !perCPU {
 		return s.MaxEntries, nil
 	}
-	cpus, err := possibleCPUs()
+	cpus, err := bpf.PossibleCPUs()
 	if s.MaxEntries == 0 || err != nil {
 		return cpus, err
 	}
@@ -227,11 +144,13 @@ func (s MapSpec) entriesOf(t mapType) (uint32, error) {
 	return s.MaxEntries, nil
 }
 
-// shape returns what the kernel reports of a map that was created from s.
-func (s MapSpec) shape(t mapType) (MapSpec, error) {
-	entries, err := s.entriesOf(t)
+// inKernel returns what the kernel reports of a map that was created from s. The
+// shape of the maps inside a map cannot be read back.
+func (s MapSpec) inKernel() (MapSpec, error) {
+	r, _ := s.Type.rules()
+	entries, err := s.entries()
 	return MapSpec{
 		Type: s.Type, KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: entries,
-		Flags: s.Flags | t.forced, Frozen: s.Frozen,
+		Flags: s.Flags | r.forced, Frozen: s.Frozen,
 	}, err
 }

@@ -2,14 +2,17 @@ package bpffs
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // goodSpec returns a shape that Check takes for the type.
-func goodSpec(t mapType) MapSpec {
-	s := MapSpec{Type: t.name, KeySize: 16, ValueSize: 24, MaxEntries: 8, Flags: t.flags}
+func goodSpec(mt MapType, t typeRules) MapSpec {
+	s := MapSpec{Type: mt, KeySize: 16, ValueSize: 24, MaxEntries: 8, Flags: t.flags}
 	if len(t.keys) > 0 {
 		s.KeySize = t.keys[0]
 	}
@@ -23,7 +26,7 @@ func goodSpec(t mapType) MapSpec {
 		s.MaxEntries = uint32(os.Getpagesize())
 	}
 	if t.inner {
-		s.Inner = &MapSpec{Type: "hash", KeySize: 4, ValueSize: 4, MaxEntries: 1}
+		s.Inner = &MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 4, MaxEntries: 1}
 	}
 	return s
 }
@@ -39,7 +42,7 @@ func expectFields(t *testing.T, s MapSpec, want string) {
 	t.Helper()
 	err := s.Check()
 	if got := strings.Join(fieldsIn(err), " "); got != want {
-		t.Errorf("Check of %v reports %q (%v); wanted %q", s, got, err, want)
+		t.Errorf("Check of %v reports %q (%v); want %q", s, got, err, want)
 	}
 }
 
@@ -58,9 +61,12 @@ func fieldsIn(err error) []string {
 }
 
 func TestCheckOfEveryType(t *testing.T) {
-	for _, mt := range mapTypes() {
+	for number, mt := range mapTypes {
+		if mt.name == "" {
+			continue
+		}
 		t.Run(mt.name, func(t *testing.T) {
-			good := goodSpec(mt)
+			good := goodSpec(MapType(number), mt)
 			expectFields(t, good, "")
 			for _, size := range mt.keys {
 				expectFields(t, *changed(good, func(s *MapSpec) { s.KeySize = size }), "")
@@ -87,7 +93,7 @@ func badSize(allowed []uint32) uint32 {
 	return 3
 }
 
-func checkFlagsOf(t *testing.T, mt mapType, good MapSpec) {
+func checkFlagsOf(t *testing.T, mt typeRules, good MapSpec) {
 	t.Helper()
 	if mt.flags != 0 {
 		expectFields(t, *changed(good, func(s *MapSpec) { s.Flags = 0 }), "flags")
@@ -95,7 +101,7 @@ func checkFlagsOf(t *testing.T, mt mapType, good MapSpec) {
 	expectFields(t, *changed(good, func(s *MapSpec) { s.Flags |= flagRdonlyProg }), "")
 }
 
-func checkEntriesOf(t *testing.T, mt mapType, good MapSpec) {
+func checkEntriesOf(t *testing.T, mt typeRules, good MapSpec) {
 	t.Helper()
 	page := uint32(os.Getpagesize())
 	bad := map[int][]uint32{
@@ -117,9 +123,9 @@ func checkEntriesOf(t *testing.T, mt mapType, good MapSpec) {
 	}
 }
 
-func checkInnerOf(t *testing.T, mt mapType, good MapSpec) {
+func checkInnerOf(t *testing.T, mt typeRules, good MapSpec) {
 	t.Helper()
-	inner := MapSpec{Type: "array", KeySize: 4, ValueSize: 4, MaxEntries: 1}
+	inner := MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1}
 	if !mt.inner {
 		expectFields(t, *changed(good, func(s *MapSpec) { s.Inner = &inner }), "inner")
 		return
@@ -127,7 +133,7 @@ func checkInnerOf(t *testing.T, mt mapType, good MapSpec) {
 	for _, bad := range []*MapSpec{
 		nil,
 		{},
-		changed(inner, func(s *MapSpec) { s.Type = "" }),
+		changed(inner, func(s *MapSpec) { s.Type = 0 }),
 		changed(inner, func(s *MapSpec) { s.Frozen = true }),
 		changed(inner, func(s *MapSpec) { s.Inner = &inner }),
 		changed(inner, func(s *MapSpec) { s.KeySize = 5 }),
@@ -146,29 +152,32 @@ func TestCheckOfWholeSpecs(t *testing.T) {
 		{"type is missing", MapSpec{KeySize: 4}, "type"},
 		{"only frozen", MapSpec{Frozen: true}, "type"},
 		{"only inner", MapSpec{Inner: &MapSpec{}}, "type"},
-		{"unknown type", MapSpec{Type: "tree", KeySize: 4}, "type"},
-		{"type in capitals", MapSpec{Type: "Hash", KeySize: 4, ValueSize: 4, MaxEntries: 1}, "type"},
-		{"all wrong", MapSpec{Type: "array", Flags: flagTokenFD, Inner: &MapSpec{}}, "keySize valueSize maxEntries flags inner"},
+		{"unknown type", MapSpec{Type: 4711, KeySize: 4}, "type"},
+		{"a type that needs BTF", MapSpec{Type: unix.BPF_MAP_TYPE_SK_STORAGE, KeySize: 4, ValueSize: 4, MaxEntries: 1}, "type"},
+		{"all wrong", MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, Flags: flagTokenFD, Inner: &MapSpec{}}, "keySize valueSize maxEntries flags inner"},
 	} {
 		t.Run(row.name, func(t *testing.T) { expectFields(t, row.spec, row.want) })
 	}
 }
 
-func TestUnknownTypeNamesTheKnown(t *testing.T) {
-	err := MapSpec{Type: "tree"}.Check()
-	for _, want := range []string{`"tree"`, "hash", "arena"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Check of type tree: %v; wanted %s in it", err, want)
+func TestParseMapType(t *testing.T) {
+	for number, r := range mapTypes {
+		if r.name == "" {
+			continue
+		}
+		if got, err := ParseMapType(r.name); err != nil || got != MapType(number) || got.String() != r.name {
+			t.Errorf("ParseMapType(%q): got %d (%v), %v, want %d", r.name, got, got, err, number)
 		}
 	}
-}
-
-func TestMapTypesAreDistinct(t *testing.T) {
-	names, kernels := make(map[string]bool), make(map[uint32]bool)
-	for _, mt := range mapTypes() {
-		if names[mt.name] || kernels[mt.kernel] {
-			t.Errorf("type %s (%d) is there twice", mt.name, mt.kernel)
+	for _, unknown := range []string{"tree", "Hash", "", "sk_storage"} {
+		got, err := ParseMapType(unknown)
+		for _, want := range []string{fmt.Sprintf("%q", unknown), "hash", "arena"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("ParseMapType(%q): got %v, %v, want an error with %s", unknown, got, err, want)
+			}
 		}
-		names[mt.name], kernels[mt.kernel] = true, true
+	}
+	if got := MapType(4711).String(); got != "type 4711" {
+		t.Errorf("String of an unknown type: got %q, want type 4711", got)
 	}
 }

@@ -6,46 +6,18 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/flock"
 )
 
-// Why a path cannot be the root of a bpffs.
-var (
-	// ErrOtherFileSystem: another file system is mounted there.
-	ErrOtherFileSystem = errors.New("another file system is mounted there")
-	// ErrStacked: several file systems are mounted on top of each other there.
-	ErrStacked = errors.New("mounts are stacked there")
-)
+// LockTimeout is how long a call waits for a lock that another process holds, if
+// its context lasts that long.
+const LockTimeout = flock.Timeout
 
-// Roots says where a bpffs may be. The zero value means /sys/fs/bpf, and
-// /run/cilium/bpffs if another file system is mounted there.
-type Roots struct {
-	// Root is the only place to use. Empty: the default, then Fallback.
-	Root string
-	// Fallback is used where Root is empty and another file system is mounted at
-	// /sys/fs/bpf. Empty: /run/cilium/bpffs.
-	Fallback string
-}
-
-func (r Roots) fallback() string {
-	if r.Fallback == "" {
-		return DefaultFallback
-	}
-	return r.Fallback
-}
-
-// All returns every place where this package may have left records: the custom
-// root, the default and the fallback.
-func (r Roots) All() []string {
-	roots := []string{DefaultRoot, r.fallback()}
-	if r.Root == "" {
-		return roots
-	}
-	named := filepath.Clean(r.Root)
-	return append([]string{r.Root}, slices.DeleteFunc(roots, func(root string) bool { return root == named })...)
-}
+// ErrLocked is the error of a call that could not get a lock in time. Trying again
+// later can succeed.
+var ErrLocked = flock.ErrLocked
 
 // A MountPoint is where a bpffs is mounted.
 type MountPoint struct {
@@ -59,60 +31,46 @@ type MountPoint struct {
 // where nothing is mounted, and creates the directory if it is missing. Any
 // number of processes may call it at once, any number of times.
 //
-// It waits for another process that is mounting until ctx is done: [ErrLocked].
-// Further errors: [ErrOtherFileSystem], [ErrStacked], the path is not a
-// directory, or what mount(2) answers. Mounting needs CAP_SYS_ADMIN.
+// It waits for another process that is mounting: [ErrLocked]. Further errors:
+// [ErrOtherFileSystem], [ErrStacked], the path is not a directory, or what
+// mount(2) answers. Mounting needs CAP_SYS_ADMIN.
 func Mount(ctx context.Context, r Roots) (MountPoint, error) {
-	var m MountPoint
-	fellBack, err := r.use(func(root string) (err error) {
-		m, err = mountRoot(ctx, root)
-		return err
-	})
-	m.Fallback = fellBack
-	return m, err
+	return r.use(func(root string) (MountPoint, error) { return mountRoot(ctx, root) })
 }
 
-// use calls do with the root, or with the default, and with the fallback if
-// another file system is mounted at the default.
-func (r Roots) use(do func(root string) error) (fellBack bool, err error) {
-	if r.Root != "" {
-		return false, do(r.Root)
-	}
-	err = do(DefaultRoot)
-	if !errors.Is(err, ErrOtherFileSystem) {
-		return false, err
-	}
-	if ferr := do(r.fallback()); ferr != nil {
-		return false, fmt.Errorf("%w; using the fallback instead: %w", err, ferr)
-	}
-	return true, nil
-}
-
-func mountRoot(ctx context.Context, root string) (MountPoint, error) {
-	path, err := makeDir(root)
-	if err != nil {
-		return MountPoint{}, err
-	}
-	m := MountPoint{Path: path}
-	if ok, err := isMounted(path); ok || err != nil {
+func mountRoot(ctx context.Context, root string) (m MountPoint, err error) {
+	if m.Path, err = makeDir(root); err != nil {
 		return m, err
 	}
-	unlock, err := lockDir(ctx, path)
+	if ok, err := isMounted(m.Path); ok || err != nil {
+		return m, err
+	}
+	unlock, err := flock.Dir(ctx, m.Path)
 	if err != nil {
-		return MountPoint{}, err
+		return m, err
 	}
 	defer unlock()
-	if ok, err := isMounted(path); ok || err != nil {
+	if ok, err := isMounted(m.Path); ok || err != nil {
 		return m, err
 	}
-	if err := checkEmpty(path); err != nil {
-		return MountPoint{}, err
-	}
-	if err := mountNew(path); err != nil {
-		return MountPoint{}, err
+	if err := checkEmpty(m.Path); err != nil {
+		return m, err
 	}
 	m.New = true
-	return m, nil
+	return m, mountNew(m.Path)
+}
+
+// makeDir creates the directory path if it is missing and returns its path
+// without symbolic links, as mount tables show it.
+func makeDir(path string) (string, error) {
+	resolved, there, err := resolveDir(path)
+	if err != nil || there {
+		return resolved, err
+	}
+	if err := os.MkdirAll(resolved, 0o755); err != nil {
+		return "", fmt.Errorf("creating the mount point: %w", err)
+	}
+	return resolved, nil
 }
 
 // checkEmpty reports that there is something in a directory, which a mount would
@@ -158,66 +116,6 @@ func whyNotMounted(err error) string {
 		return "the kernel has no BPF file system: it needs CONFIG_BPF_SYSCALL"
 	}
 	return "see the kernel log"
-}
-
-// isMounted reports whether a bpffs is all that is mounted at path. Anything
-// else but nothing is an error.
-func isMounted(path string) (bool, error) {
-	layers, err := look(path)
-	if err != nil {
-		return false, err
-	}
-	switch stateOf(layers) {
-	case stacked:
-		return false, fmt.Errorf("%s: %w: %s; unmount all but one (umount %s)",
-			path, ErrStacked, describe(layers), path)
-	case foreign:
-		return false, fmt.Errorf("%s: %w: %s, wanted bpf", path, ErrOtherFileSystem, describe(layers))
-	case mounted:
-		return true, nil
-	}
-	return false, nil
-}
-
-// makeDir creates the directory path if it is missing and returns its path
-// without symbolic links, as mount tables show it.
-func makeDir(path string) (string, error) {
-	resolved, there, err := resolveDir(path)
-	if err != nil || there {
-		return resolved, err
-	}
-	if err := os.MkdirAll(resolved, 0o755); err != nil {
-		return "", fmt.Errorf("creating the mount point: %w", err)
-	}
-	return resolved, nil
-}
-
-// resolveDir returns the path of a directory without symbolic links, and whether
-// it is there; what is missing at the end of the path stays as it is.
-func resolveDir(path string) (resolved string, there bool, err error) {
-	if err := checkAbs(path); err != nil {
-		return "", false, err
-	}
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		parent, _, err := resolveDir(filepath.Dir(path))
-		return filepath.Join(parent, filepath.Base(path)), false, err
-	}
-	fi, err := os.Stat(path)
-	if err != nil {
-		return "", false, err
-	}
-	if !fi.IsDir() {
-		return "", false, &os.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
-	}
-	resolved, err = filepath.EvalSymlinks(path)
-	return resolved, true, err
-}
-
-func checkAbs(path string) error {
-	if !filepath.IsAbs(path) {
-		return fmt.Errorf("bpffs root %q is not an absolute path", path)
-	}
-	return nil
 }
 
 // InHostMountNamespace reports whether this process shares the mount namespace

@@ -26,7 +26,7 @@ func TestMountByManyProcesses(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{root + " true": 1, root + " false": 63}, counts); diff != "" {
 		t.Errorf("what 64 processes mounted (-want +got):\n%s", diff)
 	}
-	expectLayers(t, root, []layer{{"bpf", "/"}})
+	expectLayers(t, root, "bpf")
 }
 
 func TestMountLocked(t *testing.T) {
@@ -37,11 +37,11 @@ func TestMountLocked(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if m, err := Mount(ctx, Roots{Root: root}); !errors.Is(err, ErrLocked) {
-		t.Errorf("Mount while another process has the lock = %+v, %v; wanted %v", m, err, ErrLocked)
+		t.Errorf("Mount while another process has the lock = %+v, %v; want %v", m, err, ErrLocked)
 	}
 	time.AfterFunc(50*time.Millisecond, kill)
 	if m, err := Mount(t.Context(), Roots{Root: root}); err != nil || !m.New {
-		t.Errorf("Mount after the holder was killed = %+v, %v; wanted it mounted", m, err)
+		t.Errorf("Mount after the holder was killed = %+v, %v; want it mounted", m, err)
 	}
 }
 
@@ -65,7 +65,7 @@ func TestMountedByAnotherWhileWaiting(t *testing.T) {
 		return err
 	}, func() { testns.Mount(t, "bpf", root, "") })
 	if want := (MountPoint{Path: root}); err != nil || m != want {
-		t.Errorf("Mount while another process mounts = %+v, %v; wanted %+v", m, err, want)
+		t.Errorf("Mount while another process mounts = %+v, %v; want %+v", m, err, want)
 	}
-	expectLayers(t, root, []layer{{"bpf", "/"}})
+	expectLayers(t, root, "bpf")
 }

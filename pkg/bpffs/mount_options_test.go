@@ -21,15 +21,15 @@ func TestMountOptions(t *testing.T) {
 	}
 	found, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(root))
 	if err != nil || len(found) != 1 {
-		t.Fatalf("the mount table has %d entries of %s, %v; wanted 1", len(found), root, err)
+		t.Fatalf("the mount table has %d entries of %s, %v; want 1", len(found), root, err)
 	}
 	for _, option := range []string{"rw", "nosuid", "nodev", "noexec"} {
 		if !strings.Contains(","+found[0].Options+",", ","+option+",") {
-			t.Errorf("%s is mounted with %s; wanted %s too", root, found[0].Options, option)
+			t.Errorf("%s is mounted with %s; want %s too", root, found[0].Options, option)
 		}
 	}
 	if fi, err := os.Stat(root); err != nil || fi.Mode().Perm() != 0o700 {
-		t.Errorf("%s: %v, %v; wanted mode 0700", root, fi.Mode(), err)
+		t.Errorf("%s: %v, %v; want mode 0700", root, fi.Mode(), err)
 	}
 }
 
@@ -39,7 +39,7 @@ func TestMountLeavesAnotherBPFFSAlone(t *testing.T) {
 	mkdir(t, filepath.Join(root, "content"))
 	expectMount(t, Roots{Root: root}, MountPoint{Path: root}, nil)
 	if fi, err := os.Stat(root); err != nil || fi.Mode().Perm() != 0o755 || !isThere(t, filepath.Join(root, "content")) {
-		t.Errorf("%s after Mount: %v, %v; wanted it as before", root, fi, err)
+		t.Errorf("%s after Mount: %v, %v; want it as before", root, fi, err)
 	}
 }
 
@@ -53,7 +53,7 @@ func TestMountWithoutPrivilege(t *testing.T) {
 	}
 	for i, call := range []string{"CheckMount", "Mount"} {
 		if answer := strings.Split(m.Stdout, "\n")[i]; !strings.Contains(answer, "CAP_SYS_ADMIN") {
-			t.Errorf("%s by user %d: %s; wanted CAP_SYS_ADMIN named", call, stranger, answer)
+			t.Errorf("%s by user %d: %s; want CAP_SYS_ADMIN named", call, stranger, answer)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func TestWhyNotMounted(t *testing.T) {
 		{&os.PathError{Op: "mount", Err: syscall.EBUSY}, "kernel log"},
 	} {
 		if got := whyNotMounted(row.err); !strings.Contains(got, row.want) {
-			t.Errorf("whyNotMounted(%v) = %q; wanted %q in it", row.err, got, row.want)
+			t.Errorf("whyNotMounted(%v) = %q; want %q in it", row.err, got, row.want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/sys/mountinfo"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -24,13 +25,13 @@ type rootCase struct {
 
 func rootCases() []rootCase {
 	return []rootCase{
-		{"not a mount point", mounts(), true, nil},
+		{"not a mount point", mounting(), true, nil},
 		{"missing", removeDir, true, nil},
-		{"one bpffs", mounts("bpf"), false, nil},
-		{"another file system", mounts("tmpfs"), false, ErrOtherFileSystem},
-		{"bpffs on bpffs", mounts("bpf", "bpf"), false, ErrStacked},
-		{"tmpfs on bpffs", mounts("bpf", "tmpfs"), false, ErrStacked},
-		{"bpffs on tmpfs", mounts("tmpfs", "bpf"), false, ErrStacked},
+		{"one bpffs", mounting("bpf"), false, nil},
+		{"another file system", mounting("tmpfs"), false, ErrOtherFileSystem},
+		{"bpffs on bpffs", mounting("bpf", "bpf"), false, ErrStacked},
+		{"tmpfs on bpffs", mounting("bpf", "tmpfs"), false, ErrStacked},
+		{"bpffs on tmpfs", mounting("tmpfs", "bpf"), false, ErrStacked},
 		{"bpffs on a part of a tmpfs", partBelow, false, nil},
 		{"a file", fileInstead, false, syscall.ENOTDIR},
 	}
@@ -74,9 +75,9 @@ func TestMountGivenRoot(t *testing.T) {
 func expectMount(t *testing.T, r Roots, want MountPoint, wantErr error) {
 	t.Helper()
 	before := mountTable(t)
-	path, err := CheckMount(r)
-	if !errors.Is(err, wantErr) || wantErr == nil && path != want.Path {
-		t.Errorf("CheckMount(%+v) = %q, %v; wanted %q, %v", r, path, err, want.Path, wantErr)
+	m, err := CheckMount(r)
+	if !errors.Is(err, wantErr) || wantErr == nil && m != want {
+		t.Errorf("CheckMount(%+v) = %+v, %v; want %+v, %v", r, m, err, want, wantErr)
 	}
 	if diff := cmp.Diff(before, mountTable(t)); diff != "" {
 		t.Errorf("CheckMount(%+v) changed the mounts (-before +after):\n%s", r, diff)
@@ -85,10 +86,10 @@ func expectMount(t *testing.T, r Roots, want MountPoint, wantErr error) {
 		want.New = want.New && i == 0
 		got, err := Mount(t.Context(), r)
 		if !errors.Is(err, wantErr) {
-			t.Errorf("Mount(%+v), call %d: %v; wanted %v", r, i, err, wantErr)
+			t.Errorf("Mount(%+v), call %d: %v; want %v", r, i, err, wantErr)
 		}
 		if err == nil && got != want {
-			t.Errorf("Mount(%+v), call %d = %+v; wanted %+v", r, i, got, want)
+			t.Errorf("Mount(%+v), call %d = %+v; want %+v", r, i, got, want)
 		}
 	}
 	if wantErr != nil {
@@ -97,11 +98,43 @@ func expectMount(t *testing.T, r Roots, want MountPoint, wantErr error) {
 		}
 		return
 	}
-	if path, err := CheckMount(r); err != nil || path != want.Path {
-		t.Errorf("CheckMount(%+v) after Mount = %q, %v; wanted %q", r, path, err, want.Path)
+	if m, err := CheckMount(r); err != nil || m != want {
+		t.Errorf("CheckMount(%+v) after Mount = %+v, %v; want %+v", r, m, err, want)
 	}
 	if ok, err := isBPF(want.Path); err != nil || !ok {
 		t.Errorf("after Mount(%+v) there is no bpffs at %s: %v", r, want.Path, err)
+	}
+}
+
+// mounting returns a preparation that mounts the file systems on top of each other.
+func mounting(fsTypes ...string) func(tb testing.TB, path string) {
+	return func(tb testing.TB, path string) {
+		tb.Helper()
+		for _, fsType := range fsTypes {
+			testns.Mount(tb, fsType, path, "")
+		}
+	}
+}
+
+func partBelow(tb testing.TB, path string) {
+	tb.Helper()
+	other := tb.TempDir()
+	testns.Mount(tb, "tmpfs", other, "")
+	mkdir(tb, filepath.Join(other, "part"))
+	testns.Bind(tb, filepath.Join(other, "part"), path)
+	testns.Mount(tb, "bpf", path, "")
+}
+
+// expectLayers compares the types of what is mounted at path.
+func expectLayers(tb testing.TB, path string, want ...string) {
+	tb.Helper()
+	layers, err := mounts.At(path)
+	var got []string
+	for _, l := range layers {
+		got = append(got, l.FSType)
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		tb.Errorf("mounts at %s: %v (-want +got):\n%s", path, err, diff)
 	}
 }
 
@@ -156,17 +189,17 @@ func TestMountErrorsNameBothRoots(t *testing.T) {
 	_, checkErr := CheckMount(Roots{Fallback: fallback})
 	for _, err := range []error{err, checkErr} {
 		if err == nil || !strings.Contains(err.Error(), DefaultRoot+": ") || !strings.Contains(err.Error(), fallback) {
-			t.Errorf("error with both roots taken: %v; wanted %s and %s in it", err, DefaultRoot, fallback)
+			t.Errorf("error with both roots taken: %v; want %s and %s in it", err, DefaultRoot, fallback)
 		}
 	}
 }
 
 func TestMountStackedNamesTheLayers(t *testing.T) {
 	root := t.TempDir()
-	mounts("bpf", "tmpfs")(t, root)
+	mounting("bpf", "tmpfs")(t, root)
 	_, err := Mount(t.Context(), Roots{Root: root})
 	want := "tmpfs (/) over bpf (/); unmount all but one (umount " + root + ")"
 	if err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("Mount on a stack: %v; wanted %q in it", err, want)
+		t.Errorf("Mount on a stack: %v; want %q in it", err, want)
 	}
 }

@@ -44,7 +44,7 @@ func TestMapDir(t *testing.T) {
 func TestMapDirZeroValue(t *testing.T) {
 	d, err := NewMapDir("", "")
 	if err != nil || d != (MapDir{}) {
-		t.Errorf("NewMapDir with empty parts = %+v, %v; wanted the zero value", d, err)
+		t.Errorf("NewMapDir with empty parts = %+v, %v; want the zero value", d, err)
 	}
 }
 
@@ -67,7 +67,7 @@ func TestNewMapDirErrors(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			d, err := NewMapDir(row.root, row.prefix)
 			if err == nil || !strings.Contains(err.Error(), row.want) || d != (MapDir{}) {
-				t.Errorf("NewMapDir(%q, %.60q) = %+v, %v; wanted an error with %q", row.root, row.prefix, d, err, row.want)
+				t.Errorf("NewMapDir(%q, %.60q) = %+v, %v; want an error with %q", row.root, row.prefix, d, err, row.want)
 			}
 		})
 	}
@@ -85,7 +85,7 @@ func TestLocalMapName(t *testing.T) {
 		{"m0", 0, "m000000"},
 	} {
 		if got := LocalMapName(row.name, row.id); got != row.want {
-			t.Errorf("LocalMapName(%q, %d) = %q; wanted %q", row.name, row.id, got, row.want)
+			t.Errorf("LocalMapName(%q, %d) = %q; want %q", row.name, row.id, got, row.want)
 		}
 	}
 }
@@ -110,7 +110,7 @@ func TestCheckMapName(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if err := CheckMapName(row.arg); (err == nil) != row.ok {
-				t.Errorf("CheckMapName(%.60q): %v; wanted ok: %v", row.arg, err, row.ok)
+				t.Errorf("CheckMapName(%.60q): %v; want ok: %v", row.arg, err, row.ok)
 			}
 		})
 	}
@@ -130,7 +130,7 @@ func TestEnviron(t *testing.T) {
 	}
 	for name, want := range map[string]string{EnvCiliumRoot: "/run/bpf", EnvTCRoot: "/run/bpf", "OTHER": "kept"} {
 		if last[name] != want {
-			t.Errorf("Environ sets %s=%q; wanted %q", name, last[name], want)
+			t.Errorf("Environ sets %s=%q; want %q", name, last[name], want)
 		}
 	}
 }
@@ -147,10 +147,10 @@ func TestEscape(t *testing.T) {
 		{"%252E", "%25252E"},
 	} {
 		if got := escape(row.plain); got != row.escaped {
-			t.Errorf("escape(%q) = %q; wanted %q", row.plain, got, row.escaped)
+			t.Errorf("escape(%q) = %q; want %q", row.plain, got, row.escaped)
 		}
 		if got, err := unescape(row.escaped); err != nil || got != row.plain {
-			t.Errorf("unescape(%q) = %q, %v; wanted %q", row.escaped, got, err, row.plain)
+			t.Errorf("unescape(%q) = %q, %v; want %q", row.escaped, got, err, row.plain)
 		}
 	}
 }
@@ -158,7 +158,7 @@ func TestEscape(t *testing.T) {
 func TestUnescapeRefuses(t *testing.T) {
 	for _, name := range []string{"%", "%2", "%2e", "%2f", "%41", "a.b", "a/b", "100%x", "%%", "%25%"} {
 		if got, err := unescape(name); err == nil {
-			t.Errorf("unescape(%q) = %q; wanted an error, for escape does not write it", name, got)
+			t.Errorf("unescape(%q) = %q; want an error, for escape does not write it", name, got)
 		}
 	}
 }
@@ -166,12 +166,12 @@ func TestUnescapeRefuses(t *testing.T) {
 func TestParseID(t *testing.T) {
 	for _, id := range []uint16{1, 42, 9999, 10000, 65535} {
 		if got, err := parseID(formatID(id)); err != nil || got != id {
-			t.Errorf("parseID(%q) = %d, %v; wanted %d", formatID(id), got, err, id)
+			t.Errorf("parseID(%q) = %d, %v; want %d", formatID(id), got, err, id)
 		}
 	}
 	for _, name := range []string{"", "0", "00000", "1", "0001", "000001", "65536", "99999", "+0001", "-0001", "0x001", "1e004", " 0001", "0_001", "٠٠٠٠١"} {
 		if got, err := parseID(name); err == nil {
-			t.Errorf("parseID(%q) = %d; wanted an error", name, got)
+			t.Errorf("parseID(%q) = %d; want an error", name, got)
 		}
 	}
 }

@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -64,12 +66,12 @@ func moveAway(tb testing.TB, path string) (away string) {
 // pinAnyMap pins a map at path, for bpffs has no other files.
 func pinAnyMap(tb testing.TB, path string) {
 	tb.Helper()
-	m, err := bpfMapCreate(2, MapSpec{KeySize: 4, ValueSize: 4, MaxEntries: 1}, 0, "any")
+	m, err := bpf.CreateMap(bpf.MapAttr{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1, Name: "any"})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer m.Close()
-	if err := bpfPin(m, path); err != nil {
+	if err := bpf.Pin(m, path); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -95,14 +97,17 @@ func TestUnsafeDirectories(t *testing.T) {
 		unsafe []string
 		call   func(e *Endpoints) error // e is open if the call is Release
 	}{
-		{"CreateEndpoints", []string{"cni", "tc", "tc/globals"}, func(e *Endpoints) error {
+		{"ADD", []string{"cni", "tc", "tc/globals"}, func(e *Endpoints) error {
 			closeRecords(t, e)
-			_, err := CreateEndpoints(t.Context(), e.dir)
+			return add(t, mapsOf(e))
+		}},
+		{"Allocate", []string{"tc", "tc/globals"}, func(e *Endpoints) error {
+			_, _, err := e.Allocate(Attachment{"net", "other", "eth0"}, "", "policy_")
 			return err
 		}},
 		{"OpenEndpoints", []string{"cni"}, func(e *Endpoints) error {
 			closeRecords(t, e)
-			_, err := OpenEndpoints(t.Context(), e.dir)
+			_, err := OpenEndpoints(t.Context(), mapsOf(e).Root())
 			return err
 		}},
 		{"Release", []string{"tc", "tc/globals"}, func(e *Endpoints) error { return e.Release(pod) }},
@@ -111,13 +116,13 @@ func TestUnsafeDirectories(t *testing.T) {
 			for _, fault := range faults() {
 				t.Run(row.name+"/"+dir+"/"+fault.name, func(t *testing.T) {
 					e := newEndpoints(t)
-					pinAnyMap(t, e.dir.LocalMapPath("policy_", allocate(t, e, pod, "policy_")))
-					fault.make(t, filepath.Join(e.dir.Root(), dir))
-					before := snapshot(t, e.dir.Root())
+					pinAnyMap(t, mapsOf(e).LocalMapPath("policy_", allocate(t, e, pod, "policy_")))
+					fault.make(t, filepath.Join(mapsOf(e).Root(), dir))
+					before := snapshot(t, mapsOf(e).Root())
 					if err := row.call(e); !errors.Is(err, ErrUnsafe) {
-						t.Errorf("%s with %s %s: %v; wanted %v", row.name, dir, fault.name, err, ErrUnsafe)
+						t.Errorf("%s with %s %s: %v; want %v", row.name, dir, fault.name, err, ErrUnsafe)
 					}
-					if diff := cmp.Diff(before, snapshot(t, e.dir.Root())); diff != "" {
+					if diff := cmp.Diff(before, snapshot(t, mapsOf(e).Root())); diff != "" {
 						t.Errorf("%s with %s %s changed something (-before +after):\n%s", row.name, dir, fault.name, diff)
 					}
 				})
@@ -153,19 +158,16 @@ func TestUnsafeRoots(t *testing.T) {
 			chmod(t, dir.Root(), row.mode)
 			testns.Chown(t, dir.Root(), row.uid)
 			before := snapshot(t, dir.Root())
-			e, err := CreateEndpoints(t.Context(), dir)
+			err := add(t, dir)
 			if !errors.Is(err, row.want) {
-				t.Errorf("CreateEndpoints in a root of user %d with mode %v, %q made: %v; wanted %v",
+				t.Errorf("ADD in a root of user %d with mode %v, %q made: %v; want %v",
 					row.uid, row.mode, row.made, err, row.want)
-			}
-			if err == nil {
-				closeRecords(t, e)
 			}
 			if row.want == nil {
 				return
 			}
 			if diff := cmp.Diff(before, snapshot(t, dir.Root())); diff != "" {
-				t.Errorf("CreateEndpoints changed something (-before +after):\n%s", diff)
+				t.Errorf("ADD changed something (-before +after):\n%s", diff)
 			}
 		})
 	}

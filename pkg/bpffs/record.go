@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
 // An endpoint's record is a directory of symbolic links that nobody follows:
@@ -21,34 +23,69 @@ const (
 	netNSLink = "netns" // <path>
 )
 
-// setLink makes name a link to target, whatever link was there before.
-func (e *Endpoints) setLink(name, target string) error {
-	err := e.cni.symlink(target, name)
-	if !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if has, err := e.cni.readlink(name); err != nil || has == target {
-		return err
-	}
-	if err := e.cni.remove(name); err != nil {
-		return err
-	}
-	return e.cni.symlink(target, name)
+// A record is the directory, below that of all records, of one endpoint.
+type record struct {
+	cni *owned.Dir
+	id  uint16
+	dir string
 }
 
-// writePins adds the local maps names, in the map directory, to a record. A
-// target cannot be longer than a path, so it may take several links.
-func (e *Endpoints) writePins(record string, names []string) error {
-	n := 0
+// A pinGroup is some of the local maps of an endpoint, without its ID, and the
+// map directory that they are in, below the root.
+type pinGroup struct {
+	dir   string
+	names []string
+}
+
+// files returns the file names of the local maps.
+func (g pinGroup) files(id uint16) []string {
+	files := make([]string, len(g.names))
+	for i, name := range g.names {
+		files[i] = LocalMapName(name, id)
+	}
+	return files
+}
+
+func (r record) link(name string) string { return r.dir + "/" + name }
+
+// exists reports whether the endpoint has a record.
+func (r record) exists() (bool, error) { return r.cni.Exists(r.dir) }
+
+// owner returns the path of the attachment that has the endpoint ID.
+func (r record) owner() (string, error) {
+	return r.cni.Readlink(r.link(ownerLink))
+}
+
+// attachment returns the attachment that has the endpoint ID, [ErrNoEndpoint] if
+// none has it.
+func (r record) attachment() (Attachment, error) {
+	owner, err := r.owner()
+	if errors.Is(err, fs.ErrNotExist) {
+		return Attachment{}, fmt.Errorf("%w: ID %d", ErrNoEndpoint, r.id)
+	}
+	if err != nil {
+		return Attachment{}, err
+	}
+	a, err := parseAttachment(owner)
+	if err != nil {
+		return Attachment{}, fmt.Errorf("record of endpoint %d: %w", r.id, err)
+	}
+	return a, nil
+}
+
+// addPins adds local maps to the record. A target cannot be longer than a path, so
+// it may take several links.
+func (r record) addPins(g pinGroup) error {
+	n, names := 0, g.names
 	for len(names) > 0 {
-		target := e.dir.Prefix() + "/"
+		target := g.dir + "/"
 		for len(names) > 0 && len(target)+1+len(names[0]) < maxPath {
 			target += "/" + names[0]
 			names = names[1:]
 		}
 		err := fs.ErrExist
 		for ; errors.Is(err, fs.ErrExist); n++ {
-			err = e.cni.symlink(target, path.Join(record, pinsLink+strconv.Itoa(n)))
+			err = r.cni.Symlink(target, r.link(pinsLink+strconv.Itoa(n)))
 		}
 		if err != nil {
 			return err
@@ -57,50 +94,75 @@ func (e *Endpoints) writePins(record string, names []string) error {
 	return nil
 }
 
-// readPins returns the local maps that the record of the endpoint id names, by
-// their directories below the root.
-func (e *Endpoints) readPins(id uint16) (pins map[string][]string, err error) {
-	pins = make(map[string][]string)
+// pins returns the local maps that the record names, in their order.
+func (r record) pins() (all []pinGroup, err error) {
 	for n := 0; ; n++ {
-		target, err := e.cni.readlink(path.Join(endpointsDir, formatID(id), pinsLink+strconv.Itoa(n)))
+		target, err := r.cni.Readlink(r.link(pinsLink + strconv.Itoa(n)))
 		if errors.Is(err, fs.ErrNotExist) {
-			return pins, nil
+			return all, nil
 		}
 		if err != nil {
 			return nil, err
 		}
 		dir, list, _ := strings.Cut(target, "//")
-		names := strings.Split(list, "/")
-		for _, name := range append(strings.Split(dir, "/"), names...) {
+		g := pinGroup{dir, strings.Split(list, "/")}
+		for _, name := range append(strings.Split(dir, "/"), g.names...) {
 			if err := checkName(name); err != nil {
-				return nil, fmt.Errorf("record of endpoint %d: %q: %w", id, target, err)
+				return nil, fmt.Errorf("record of endpoint %d: %q: %w", r.id, target, err)
 			}
 		}
-		pins[dir] = append(pins[dir], names...)
+		all = append(all, g)
 	}
 }
 
-// writeMaps records which pins of the endpoint id are for CreateMaps to make, for
-// people who look: as many names as fit into a link.
-func (e *Endpoints) writeMaps(id uint16, names []string) error {
+// setMaps records which pins are for CreateMaps to make, for people who look: as
+// many names as fit into a link.
+func (r record) setMaps(names []string) error {
 	target := strings.Join(names, "/")
 	for len(target) >= maxPath {
 		target = target[:strings.LastIndexByte(target, '/')]
 	}
-	return e.setLink(path.Join(endpointsDir, formatID(id), mapsLink), target)
+	return r.cni.SetLink(target, r.link(mapsLink))
 }
 
-// readMaps returns those of the pins that CreateMaps made or was to make.
-func (e *Endpoints) readMaps(id uint16, pins []string) (made []string, err error) {
-	target, err := e.cni.readlink(path.Join(endpointsDir, formatID(id), mapsLink))
+// maps returns those of the paths of pins that CreateMaps made or was to make.
+func (r record) maps(pins []string) (made []string, err error) {
+	target, err := r.cni.Readlink(r.link(mapsLink))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	files := localMapNames(strings.Split(target, "/"), id)
+	files := pinGroup{names: strings.Split(target, "/")}.files(r.id)
 	for _, pin := range pins {
 		if slices.Contains(files, path.Base(pin)) {
 			made = append(made, pin)
 		}
 	}
 	return made, err
+}
+
+// setDetails records d in place of earlier details.
+func (r record) setDetails(d Details) error {
+	for _, l := range []struct{ name, target string }{{podLink, d.Pod}, {netNSLink, d.NetNS}} {
+		if l.target == "" || len(l.target) >= maxPath {
+			continue
+		}
+		if err := r.cni.SetLink(l.target, r.link(l.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// details returns what setDetails recorded.
+func (r record) details() (d Details, err error) {
+	for _, l := range []struct {
+		name string
+		dst  *string
+	}{{podLink, &d.Pod}, {netNSLink, &d.NetNS}} {
+		*l.dst, err = r.cni.Readlink(r.link(l.name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return d, err
+		}
+	}
+	return d, nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,35 +13,34 @@ import (
 
 func pinsOf(tb testing.TB, e *Endpoints, id uint16) []string {
 	tb.Helper()
-	pins, err := e.Pins(id)
+	ep, err := e.Endpoint(id)
 	if err != nil {
-		tb.Fatalf("Pins(%d): %v", id, err)
+		tb.Fatalf("Endpoint(%d): %v", id, err)
 	}
-	slices.Sort(pins)
-	return pins
+	return ep.Pins
 }
 
 func TestReleaseLeavesNothing(t *testing.T) {
 	e := newEndpoints(t)
 	a := Attachment{"my.net", "pod", "eth0"}
 	id := allocate(t, e, a, "policy_", "calls_", "absent_")
-	mkdir(t, e.dir.LocalMapPath("policy_", id), filepath.Join(e.dir.LocalMapPath("calls_", id), "deep", "down"))
+	mkdir(t, mapsOf(e).LocalMapPath("policy_", id), filepath.Join(mapsOf(e).LocalMapPath("calls_", id), "deep", "down"))
 	for _, time := range []string{"first", "second"} {
 		if err := e.Release(a); err != nil {
 			t.Errorf("Release(%v) the %s time: %v", a, time, err)
 		}
 	}
 	if got, err := e.ID(a); !errors.Is(err, ErrNoEndpoint) {
-		t.Errorf("ID(%v) = %d, %v after Release; wanted %v", a, got, err, ErrNoEndpoint)
+		t.Errorf("ID(%v) = %d, %v after Release; want %v", a, got, err, ErrNoEndpoint)
 	}
 	if owner, err := e.Owner(id); !errors.Is(err, ErrNoEndpoint) {
-		t.Errorf("Owner(%d) = %v, %v after Release; wanted %v", id, owner, err, ErrNoEndpoint)
+		t.Errorf("Owner(%d) = %v, %v after Release; want %v", id, owner, err, ErrNoEndpoint)
 	}
 	want := []string{"attachments", "endpoints", "layout-1"}
 	if diff := cmp.Diff(want, tree(t, inRecords(e))); diff != "" {
 		t.Errorf("records after Release (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string(nil), tree(t, e.dir.Path())); diff != "" {
+	if diff := cmp.Diff([]string(nil), tree(t, mapsOf(e).Path())); diff != "" {
 		t.Errorf("map directory after Release (-want +got):\n%s", diff)
 	}
 }
@@ -87,16 +85,16 @@ func TestReleaseKeepsTheOthers(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			e := newEndpoints(t)
 			for _, a := range others {
-				mkdir(t, e.dir.LocalMapPath("policy_", allocate(t, e, a, "policy_")))
+				mkdir(t, mapsOf(e).LocalMapPath("policy_", allocate(t, e, a, "policy_")))
 			}
-			want := tree(t, e.dir.Root())
+			want := tree(t, mapsOf(e).Root())
 			if row.name == "one of them" {
 				allocate(t, e, row.a, "policy_")
 			}
 			if err := e.Release(row.a); err != nil {
 				t.Errorf("Release(%v): %v", row.a, err)
 			}
-			if diff := cmp.Diff(want, tree(t, e.dir.Root())); diff != "" {
+			if diff := cmp.Diff(want, tree(t, mapsOf(e).Root())); diff != "" {
 				t.Errorf("bpffs after Release(%v) (-want +got):\n%s", row.a, diff)
 			}
 		})
@@ -107,13 +105,13 @@ func TestReleaseOfAStaleIndex(t *testing.T) {
 	e := newEndpoints(t)
 	other := Attachment{"net", "other", "eth0"}
 	id := allocate(t, e, other, "policy_")
-	want := tree(t, e.dir.Root())
+	want := tree(t, mapsOf(e).Root())
 	a := Attachment{"net", "pod", "eth0"}
 	link(t, formatID(id), inRecords(e, attachmentsDir, a.path()))
 	if err := e.Release(a); err != nil {
 		t.Errorf("Release(%v): %v", a, err)
 	}
-	if diff := cmp.Diff(want, tree(t, e.dir.Root())); diff != "" {
+	if diff := cmp.Diff(want, tree(t, mapsOf(e).Root())); diff != "" {
 		t.Errorf("bpffs after the release of an index entry that names the ID of another (-want +got):\n%s", diff)
 	}
 }
@@ -122,17 +120,17 @@ func TestReleaseKeepsTheRecordOfAPinItCannotRemove(t *testing.T) {
 	e := newEndpoints(t)
 	a := Attachment{"net", "pod", "eth0"}
 	id := allocate(t, e, a, "policy_", "calls_")
-	busy, gone := e.dir.LocalMapPath("policy_", id), e.dir.LocalMapPath("calls_", id)
+	busy, gone := mapsOf(e).LocalMapPath("policy_", id), mapsOf(e).LocalMapPath("calls_", id)
 	mkdir(t, busy, gone)
 	testns.Mount(t, "tmpfs", busy, "")
 	if err := e.Release(a); err == nil {
 		t.Errorf("Release(%v) with something mounted at %s gave no error", a, busy)
 	}
 	if got, err := e.ID(a); err != nil || got != id {
-		t.Errorf("ID(%v) = %d, %v after an incomplete Release; wanted %d", a, got, err, id)
+		t.Errorf("ID(%v) = %d, %v after an incomplete Release; want %d", a, got, err, id)
 	}
 	if isThere(t, gone) {
-		t.Errorf("%s is left; wanted every pin removed that can be", gone)
+		t.Errorf("%s is left; want every pin removed that can be", gone)
 	}
 	testns.UnmountAll(t, busy)
 	if err := e.Release(a); err != nil || isThere(t, busy) {
@@ -141,28 +139,22 @@ func TestReleaseKeepsTheRecordOfAPinItCannotRemove(t *testing.T) {
 }
 
 func TestReleaseOfPinsBelowAnotherPrefix(t *testing.T) {
-	root := testns.BPFFS(t)
-	first := openRecords(t, mapDirAt(t, root))
+	e := newEndpoints(t)
 	a := Attachment{"net", "pod", "eth0"}
-	id := allocate(t, first, a, "policy_")
-	mkdir(t, first.dir.LocalMapPath("policy_", id))
-	closeRecords(t, first)
-
-	dir, err := NewMapDir(root, "elsewhere")
+	id := allocate(t, e, a, "policy_")
+	mkdir(t, mapsOf(e).LocalMapPath("policy_", id))
+	dir, err := NewMapDir(e.Root(), "elsewhere")
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := CreateEndpoints(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
+	if again, isNew, err := e.Allocate(a, "elsewhere", "policy_"); again != id || isNew || err != nil {
+		t.Errorf("Allocate below another prefix: got %d, new %v, %v, want %d", again, isNew, err, id)
 	}
-	defer second.Close()
-	allocate(t, second, a, "policy_")
-	want := []string{dir.LocalMapPath("policy_", id), first.dir.LocalMapPath("policy_", id)}
-	if diff := cmp.Diff(want, pinsOf(t, second, id)); diff != "" {
+	want := []string{dir.LocalMapPath("policy_", id), mapsOf(e).LocalMapPath("policy_", id)}
+	if diff := cmp.Diff(want, pinsOf(t, e, id)); diff != "" {
 		t.Errorf("pins after the prefix changed (-want +got):\n%s", diff)
 	}
-	if err := second.Release(a); err != nil || isThere(t, want[1]) {
+	if err := e.Release(a); err != nil || isThere(t, want[1]) {
 		t.Errorf("Release(%v): %v, %s is there: %v", a, err, want[1], isThere(t, want[1]))
 	}
 }

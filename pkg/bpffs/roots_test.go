@@ -30,10 +30,10 @@ func TestRootsAll(t *testing.T) {
 func TestRelativeRoot(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if m, err := Mount(t.Context(), Roots{Root: "some/root"}); err == nil {
-		t.Errorf("Mount at a relative root = %+v; wanted an error", m)
+		t.Errorf("Mount at a relative root = %+v; want an error", m)
 	}
-	if path, err := CheckMount(Roots{Root: "some/root"}); err == nil {
-		t.Errorf("CheckMount at a relative root = %q; wanted an error, as of Mount", path)
+	if m, err := CheckMount(Roots{Root: "some/root"}); err == nil {
+		t.Errorf("CheckMount at a relative root = %+v; want an error, as of Mount", m)
 	}
 	if isThere(t, "some") {
 		t.Error("a relative root was made")
@@ -70,10 +70,10 @@ func TestCheckMountBehindALinkToNothing(t *testing.T) {
 	}
 	m, err := Mount(t.Context(), r)
 	if err != nil || m.Path != root {
-		t.Errorf("Mount(%+v) = %+v, %v; wanted %s", r, m, err, root)
+		t.Errorf("Mount(%+v) = %+v, %v; want %s", r, m, err, root)
 	}
-	if checked != m.Path {
-		t.Errorf("CheckMount(%+v) = %q, but Mount %q", r, checked, m.Path)
+	if checked != m {
+		t.Errorf("CheckMount(%+v) = %+v, but Mount %+v", r, checked, m)
 	}
 }
 
@@ -82,9 +82,9 @@ func TestRootIsALinkToNothing(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
 	symlink(t, "nothing", root)
 	if m, err := Mount(t.Context(), Roots{Root: root}); err == nil {
-		t.Errorf("Mount at a link to nothing = %+v; wanted an error", m)
+		t.Errorf("Mount at a link to nothing = %+v; want an error", m)
 	}
-	if path, err := CheckMount(Roots{Root: root}); err == nil {
-		t.Errorf("CheckMount at a link to nothing = %q; wanted an error, as of Mount", path)
+	if m, err := CheckMount(Roots{Root: root}); err == nil {
+		t.Errorf("CheckMount at a link to nothing = %+v; want an error, as of Mount", m)
 	}
 }

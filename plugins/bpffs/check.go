@@ -6,19 +6,21 @@ import (
 	"path/filepath"
 	"slices"
 
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // Check reports the first difference between what ADD did and what is there. It
 // repairs nothing.
-func (p plugin) Check(c *config, r request) error {
-	if err := p.parseAdd(c); err != nil {
+func (p *plugin) Check(c call) error {
+	prev, err := p.parseAdd(c)
+	if err != nil {
 		return err
 	}
-	a := attachment(c, r)
 	found := false
-	err := p.eachRecords(c.roots, c.mapPrefix, func(dir bpffs.MapDir, e *bpffs.Endpoints) error {
-		id, err := e.ID(a)
+	err = p.eachRecords(c.Roots, func(e *bpffs.Endpoints) error {
+		id, err := e.ID(c.attachment())
 		if errors.Is(err, bpffs.ErrNoEndpoint) {
 			return nil
 		}
@@ -26,25 +28,25 @@ func (p plugin) Check(c *config, r request) error {
 		if err != nil {
 			return err
 		}
-		return checkEndpoint(c, dir, e, id)
+		return checkEndpoint(c, prev, e, id)
 	})
 	if err == nil && !found {
-		err = fmt.Errorf("%w: %w: %v", errCheck, bpffs.ErrNoEndpoint, a)
+		err = fmt.Errorf("%w: %w: %v", errCheck, bpffs.ErrNoEndpoint, c.attachment())
 	}
 	return err
 }
 
 // checkEndpoint compares the paths in prevResult and the pinned maps with those
 // that the endpoint id should have.
-func checkEndpoint(c *config, dir bpffs.MapDir, e *bpffs.Endpoints, id uint16) error {
-	if err := checkPaths(c, dir, id); err != nil {
+func checkEndpoint(c call, prev *types100.Result, e *bpffs.Endpoints, id uint16) error {
+	if err := checkPaths(c, prev, e.Root(), id); err != nil {
 		return err
 	}
-	for _, d := range c.maps {
-		if d.Spec.Type == "" {
+	for _, d := range c.Maps {
+		if !d.Typed() {
 			continue
 		}
-		if err := e.CheckMap(id, d); err != nil {
+		if err := e.CheckMap(id, c.MapPrefix, d); err != nil {
 			return fmt.Errorf("%w: %w", errCheck, err)
 		}
 	}
@@ -52,19 +54,15 @@ func checkEndpoint(c *config, dir bpffs.MapDir, e *bpffs.Endpoints, id uint16) e
 }
 
 // checkPaths compares the paths in prevResult with those of the endpoint id.
-func checkPaths(c *config, dir bpffs.MapDir, id uint16) error {
-	maps, err := bpffs.LocalMaps(c.keys["prevResult"])
-	if err != nil {
-		return err
-	}
+func checkPaths(c call, prev *types100.Result, root string, id uint16) error {
 	var has []string
-	for _, m := range maps {
-		if filepath.Dir(m.Path) == dir.Path() && m.EndpointID != id {
+	for _, m := range bpffs.LocalMaps(prev) {
+		if filepath.Dir(m.Path) == c.mapDir(root).Path() && m.EndpointID != id {
 			return fmt.Errorf("%w: prevResult has the path %s, but the endpoint ID is %d", errCheck, m.Path, id)
 		}
 		has = append(has, m.Path)
 	}
-	for _, path := range c.paths(dir, id) {
+	for _, path := range c.paths(root, id) {
 		if !slices.Contains(has, path) {
 			return fmt.Errorf("%w: prevResult lacks the path %s", errCheck, path)
 		}

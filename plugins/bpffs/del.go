@@ -7,9 +7,8 @@ import (
 // Del removes the pins and the endpoint ID of the attachment wherever they are.
 // It succeeds where there is nothing. Of the configuration it uses only the name
 // of the network and the roots.
-func (p plugin) Del(c *config, r request) error {
-	a := attachment(c, r)
-	return p.eachRecords(p.usableRoots(c), "", func(_ bpffs.MapDir, e *bpffs.Endpoints) error {
-		return e.Release(a)
+func (p *plugin) Del(c call) error {
+	return p.eachRecords(p.usableRoots(c), func(e *bpffs.Endpoints) error {
+		return e.Release(c.attachment())
 	})
 }

@@ -1,25 +1,21 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// Status reports why an ADD could not be served: no bpffs to be had, records
-// that cannot be used, or no endpoint ID left. It mounts and changes nothing.
-func (p plugin) Status(c *config, _ request) error {
-	if err := c.parse(); err != nil {
+// Status reports why an ADD could not be served: no usable bpffs, records that
+// cannot be used, or no endpoint ID left. It mounts and changes nothing.
+func (p *plugin) Status(c call) error {
+	if err := c.ParseAll(); err != nil {
 		return err
 	}
-	root, err := bpffs.CheckMount(c.roots)
+	m, err := bpffs.CheckMount(c.Roots)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRoot, err)
 	}
-	dir, err := bpffs.NewMapDir(root, c.mapPrefix)
-	if err != nil {
-		return err
-	}
-	ctx := newDeadline()
-	return bpffs.CheckEndpoints(ctx, dir)
+	return bpffs.CheckEndpoints(context.Background(), m.Path, c.MapPrefix)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"time"
 
@@ -24,28 +25,16 @@ func waitReadable(f *os.File, end time.Time) (bool, error) {
 	}
 }
 
-// duplicate returns a file that writes to where f does. Other than with
-// os.Stdout and os.Stderr, a reader that is gone is an error, and not the end of
-// the process before it could undo or finish anything.
-func duplicate(f *os.File) (*os.File, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+// memoryFile returns a file with the content, to be read from its start.
+func memoryFile(content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("stdin", unix.MFD_CLOEXEC)
 	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
+		return nil, os.NewSyscallError("memfd_create", err)
 	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
-}
-
-// warnings writes to a duplicate of its file, for as long as a warning takes.
-type warnings struct {
-	f *os.File
-}
-
-// Write makes warnings an [io.Writer].
-func (w warnings) Write(text []byte) (int, error) {
-	f, err := duplicate(w.f)
-	if err != nil {
-		return 0, err
+	f := os.NewFile(uintptr(fd), "standard input")
+	if _, err := f.Write(content); err != nil {
+		return nil, err
 	}
-	defer f.Close()
-	return f.Write(text)
+	_, err = f.Seek(0, io.SeekStart)
+	return f, err
 }

@@ -43,9 +43,7 @@ func TestDetails(t *testing.T) {
 // endpoints returns what is recorded in the bpffs at root: at least one endpoint.
 func endpoints(t *testing.T, root string) (all []bpffs.Endpoint) {
 	t.Helper()
-	dir, err := bpffs.NewMapDir(root, "")
-	testns.Must(t, err)
-	records, err := bpffs.OpenEndpoints(t.Context(), dir)
+	records, err := bpffs.OpenEndpoints(t.Context(), root)
 	testns.Must(t, err)
 	defer records.Close()
 	for ep, err := range records.All() {

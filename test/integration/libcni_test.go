@@ -7,6 +7,8 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/types"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/types/create"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
@@ -44,8 +46,11 @@ func TestLibcni(t *testing.T) {
 	n := loadChain(t, "1.1.0")
 	testns.Must(t, n.GetStatusNetworkList(t.Context(), n.list))
 	rt, _ := n.add(t, "a")
-	local, err := bpffs.LocalMaps([]byte(added(t, "after")))
+	result, err := create.CreateFromBytes([]byte(added(t, "after")))
 	testns.Must(t, err)
+	v100, err := types100.NewResultFromResult(result)
+	testns.Must(t, err)
+	local := bpffs.LocalMaps(v100)
 	var want []bpffs.LocalMap
 	for _, name := range []string{"calls_", "stats_"} {
 		dir, err := bpffs.NewMapDir("", "")

@@ -2,8 +2,8 @@ package integration
 
 import (
 	"bytes"
-	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,11 +149,11 @@ func TestPktcountAdd(t *testing.T) {
 		for _, name := range []string{"pktcount_rx_", "pktcount_tx_"} {
 			testns.Must(t, os.Remove(a.Pins[name]))
 		}
-		result := fmt.Appendf(nil, `{"cniVersion":%q,"interfaces":[{"name":%q},{"name":%q},{"name":%q}],"unknown":[1e400]}`,
-			version, a.Pins["stats_"], a.Pins["pktcount_rx_"], a.Pins["pktcount_tx_"])
-		got := ofPod("pktcount", a, a.NetNS).Call(t, "ADD", pktcountConf(prevResult(result), keys{"cniVersion": version}))
-		if got.Status != 0 || got.Stdout != string(result) {
-			t.Errorf("cniVersion %s: got %+v, want the result %s", version, got, result)
+		want := []string{a.Pins["stats_"], a.Pins["pktcount_rx_"], a.Pins["pktcount_tx_"]}
+		prev := keys{"cniVersion": version, "interfaces": []keys{{"name": want[0]}, {"name": want[1]}, {"name": want[2]}}}
+		out := ofPod("pktcount", a, a.NetNS).Succeed(t, "ADD", pktcountConf(keys{"cniVersion": version, "prevResult": prev})).Stdout
+		if got := paths(t, out); !slices.Equal(got, want) || decode(t, out)["cniVersion"] != version {
+			t.Errorf("cniVersion %s: got %s, want a result of this version with %q", version, out, want)
 		}
 	}
 	for _, tt := range []struct{ name, netns, result, want string }{

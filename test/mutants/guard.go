@@ -84,7 +84,7 @@ func (k kind) parts(f *ast.FuncDecl) (parts []part) {
 				parts = append(parts, part{condition, e, mentioned(e)})
 			}
 		case *ast.CallExpr:
-			parts = append(parts, part{call, n, []string{callee(n)}})
+			parts = append(parts, part{call, n, []string{callee(n), types.ExprString(n.Fun)}})
 		case *ast.Ident:
 			parts = append(parts, part{identifier, n, []string{n.Name}})
 		}

@@ -40,6 +40,11 @@ func inLibrary(name, effect string, tests []suite, changes ...change) mutant {
 	return mutant{name, effect, "pkg/bpffs", changes, tests}
 }
 
+// inLeaf is like inLibrary, of a package in internal/.
+func inLeaf(leaf, name, effect string, tests []suite, changes ...change) mutant {
+	return mutant{name, effect, "internal/" + leaf, changes, tests}
+}
+
 func inPlugin(name, effect string, tests []suite, changes ...change) mutant {
 	return mutant{name, effect, "plugins/bpffs", changes, tests}
 }
@@ -52,7 +57,7 @@ const no = "error(nil)"
 func mountMutants() []mutant {
 	crowd := by(unit("TestMount"), whole("TestRaces"))
 	return []mutant{
-		inLibrary("the mount lock", "two first ADDs stack mounts", crowd, instead("mountRoot", "lockDir", "func() {}, "+no)),
+		inLibrary("the mount lock", "two first ADDs stack mounts", crowd, instead("mountRoot", "flock.Dir", "func() {}, func() error { _ = flock.Dir; return nil }()")),
 		inLibrary("the second look after the mount lock", "whoever waited mounts again", crowd, never("mountRoot", "isMounted").theLast()),
 		inLibrary("the look at what mounting gave", "a stack of another mounter goes unseen",
 			by(whole("TestMountedMeanwhile")), instead("mountNew", "isMounted", "true, "+no)),
@@ -63,14 +68,14 @@ func mountMutants() []mutant {
 
 func lockMutants() []mutant {
 	return []mutant{
-		inLibrary("the lock on the records", "processes change them at once",
-			by(unit("Locked|ManyProcesses"), whole("TestRaces|TestKillUnderLoad")), instead("lockFile", "tryFlock", no)),
-		inLibrary("the deadline of a lock", "a stopped process stops all others",
-			by(unit("Locked")), instead("lockFile", "Done", "context.Background().Done()")),
-		inLibrary("isAt after the mount lock", "the lock on a covered directory counts",
-			by(unit("TestMount|TestLock")), always("lockDir", "current")),
-		inLibrary("isAt after the lock on the records", "records that were unmounted meanwhile are changed",
-			by(unit("TestRecordsMountedAnew|TestEndpoints")), always("takeLock", "ok")),
+		inLeaf("flock", "the lock on the records", "processes change them at once",
+			by(unit("Locked|ManyProcesses"), whole("TestRaces|TestKillUnderLoad")), instead("File", "flock", no)),
+		inLeaf("flock", "the deadline of a lock", "a stopped process stops all others",
+			by(unit("Locked")), instead("wait", "Done", "context.Background().Done()")),
+		inLeaf("flock", "IsAt after the mount lock", "the lock on a covered directory counts",
+			by(unit("TestMount|TestLock")), always("Dir", "current")),
+		inLibrary("IsAt after the lock on the records", "records that were unmounted meanwhile are changed",
+			by(unit("TestRecordsMountedAnew|TestEndpoints")), always("Endpoints.lock", "ok")),
 	}
 }
 
@@ -80,29 +85,29 @@ func idMutants() []mutant {
 		inLibrary("the occupied-path check in the search", "a foreign pin is handed out",
 			by(unit("TestAllocate"), kill("ADD_that_creates")), always("search", "occupied")),
 		inLibrary("the occupied-path check of a later ADD", "a foreign pin is recorded as ours",
-			by(unit("TestAllocate")), never("addPins", "occupied")),
+			by(unit("TestAllocate")), never("extend", "occupied")),
 		inLibrary("the owner check when the index is read", "what a killed ADD left is believed",
-			by(unit("TestAllocateIgnores"), kill("first_ADD|ADD_that_creates")), instead("lookUp", "owner", "a.path(), "+no)),
+			by(unit("TestAllocateIgnores"), kill("first_ADD|ADD_that_creates")), instead("Endpoints.lookUp", "owner", "a.path(), "+no)),
 	}
 }
 
 func orderMutants() []mutant {
-	const record, scratch = "path.Join(endpointsDir, formatID(id))", "scratchDir"
+	const record, scratch = "e.record(id).dir", "scratchDir"
 	firstAdd := by(kill("first_ADD|ADD_that_creates"))
 	del := by(kill("^DEL$"))
 	return []mutant{
 		inLibrary("scratch and rename", "half a record counts", firstAdd,
-			instead("insert", "mkdir", "e.cni.mkdirAll("+record+")"), renamed("insert", scratch, record), instead("insert", "rename", no)),
+			instead("insert", "Mkdir", "e.cni.MkdirAll("+record+")"), renamed("insert", scratch, record), instead("insert", "Rename", no)),
 		inLibrary("the index before the record", "DEL cannot find what a killed ADD recorded", firstAdd,
-			instead("insert", "setLink", no),
-			instead("insert", "rename", "func() error {\nif err := $0; err != nil {\nreturn err\n}\nreturn e.setLink(index, formatID(id))\n}()")),
+			instead("insert", "add", no),
+			instead("insert", "Rename", "func() error {\nif err := $0; err != nil {\nreturn err\n}\nreturn e.index.add(a, id)\n}()")),
 		inLibrary("clearing scratch", "what a killed process left gets into the next record",
-			by(unit("TestOpeningClearsScratch"), firstAdd[0]), instead("clearScratch", "removeAll", no)),
-		inLibrary("pins before the record", "a killed DEL leaves pins in no record", del, move("Endpoints.remove", "rename", "unpin")),
+			by(unit("TestOpeningClearsScratch"), firstAdd[0]), instead("clearScratch", "RemoveTree", no)),
+		inLibrary("pins before the record", "a killed DEL leaves pins in no record", del, move("Endpoints.remove", "Rename", "unpin")),
 		inLibrary("the record in one step", "a killed DEL leaves half a record", del,
-			drop("Endpoints.remove", "rename"), renamed("Endpoints.remove", scratch, record)),
+			drop("Endpoints.remove", "Rename"), renamed("Endpoints.remove", scratch, "r.dir")),
 		inLibrary("the index after the record", "DEL cannot find what a killed DEL left", del,
-			instead("Release", "remove", "errors.Join(e.unindex(a), $0)")),
+			instead("Endpoints.release", "e.remove", "errors.Join(e.index.remove(a), $0)")),
 		inPlugin("the undoing of an ADD that fails", "a refused map costs an ID",
 			by(whole("TestRefused|TestStandardOutput")), never("prepare", "isNew")),
 	}
@@ -111,27 +116,27 @@ func orderMutants() []mutant {
 func ownedMutants() []mutant {
 	unsafe := by(unit("TestUnsafe"), whole("TestNeighbour"))
 	return []mutant{
-		inLibrary("checkRootDir", "others can replace what is in the root", unsafe, instead("Endpoints.open", "checkRootDir", no)),
-		inLibrary("checkRootDir: the owner", "the owner of the root can replace what is in it", unsafe, never("checkRootDir", "owner")),
-		inLibrary("checkRootDir: the mode", "others can rename our directories", unsafe, never("checkRootDir", "mode")),
-		inLibrary("checkOwned: a directory", "a link is followed", unsafe, never("checkOwned", "IsDir")),
-		inLibrary("checkOwned: the owner", "records of another user are believed", unsafe, never("checkOwned", "owner")),
-		inLibrary("checkOwned: the mode", "records that others can write to are believed", unsafe, never("checkOwned", "mode", "0o022")),
-		inLibrary("checkOwned of the map directory", "maps are pinned where others can replace them", unsafe,
-			instead("prepare", "walkOwned", "func() error {\n_, err := e.root.stat(e.dir.Prefix())\nreturn err\n}()")),
+		inLibrary("CheckTop", "others can replace what is in the root", unsafe, instead("Endpoints.open", "CheckTop", no)),
+		inLeaf("owned", "CheckTop: the owner", "the owner of the root can replace what is in it", unsafe, never("CheckTop", "Owner")),
+		inLeaf("owned", "CheckTop: the mode", "others can rename our directories", unsafe, never("CheckTop", "Mode")),
+		inLeaf("owned", "Check: a directory", "a link is followed", unsafe, never("Check", "IsDir")),
+		inLeaf("owned", "Check: the owner", "records of another user are believed", unsafe, never("Check", "Owner")),
+		inLeaf("owned", "Check: the mode", "records that others can write to are believed", unsafe, never("Check", "Mode", "0o022")),
+		inLibrary("Make of the map directory", "maps are pinned where others can replace them", unsafe,
+			instead("Endpoints.allocate", "Walk", "e.root.MkdirAll(maps.Prefix())")),
 	}
 }
 
 func removalMutants() []mutant {
 	gc := by(kill("GC_of_several"))
 	return []mutant{
-		inLibrary("walkOwned before pins are removed", "DEL removes in a directory of another user",
+		inLibrary("Check before pins are removed", "DEL removes in a directory of another user",
 			by(unit("TestRelease|TestUnsafe"), whole("TestMapDirectoryChanged")),
-			instead("unpin", "walkOwned", "func() error {\n_, err := e.root.stat(dir)\nreturn err\n}()")),
+			instead("unpin", "Walk", "func() error {\n_ = owned.Walk\n_, err := e.root.Stat(dir)\nreturn err\n}()")),
 		inLibrary("the record of a pin that is stuck", "DEL forgets a pin that it could not remove",
 			by(unit("TestRelease"), whole("TestRefused|TestMountsChange")), never("Endpoints.remove", "errors.Join")),
 		inLibrary("the network of a GC", "GC removes the attachments of other networks", gc,
-			instead("Collect", "Attachments", `e.Attachments("other")`)),
+			instead("Collect", "attachments", `e.index.attachments("other")`)),
 		inPlugin("the list of a GC", "GC removes what is valid", gc, renamed("GC", "true", "false")),
 	}
 }

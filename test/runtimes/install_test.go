@@ -98,9 +98,7 @@ func podWith(t *testing.T, rt *containerd, more int) (p *pod) {
 // release gives the endpoints back, as GC would.
 func release(t *testing.T, all map[string]bpffs.Endpoint) {
 	t.Helper()
-	dir, err := bpffs.NewMapDir(bpfRoot, "")
-	testns.Must(t, err)
-	records, err := bpffs.OpenEndpoints(t.Context(), dir)
+	records, err := bpffs.OpenEndpoints(t.Context(), bpfRoot)
 	testns.Must(t, err)
 	defer records.Close()
 	for _, e := range all {

@@ -3,24 +3,31 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 )
 
 func TestAdd(t *testing.T) {
-	const result = `{"cniVersion":"1.0.0","interfaces":[{"name":"eth0","sandbox":"/run/netns/a"},` +
-		`{"name":"/sys/fs/bpf/tc/globals/policy_00042"}],"ips":[]}`
-	tests := map[string]struct{ stdin, stdout, stderr string }{
-		"a map":  {`{"prevResult":` + result + `}`, result + "\n", "downstream: map policy_ of endpoint 42: /sys/fs/bpf/tc/globals/policy_00042\n"},
-		"no map": {`{"prevResult":{}}`, "{}\n", ""},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
+	const path = "/sys/fs/bpf/tc/globals/policy_00042"
+	for _, tt := range []struct {
+		name, interfaces, stderr string
+		paths                    []string
+	}{
+		{"a map", `{"name":"eth0"},{"name":"` + path + `"}`, "downstream: map policy_ of endpoint 42: " + path + "\n", []string{path}},
+		{"no map", `{"name":"eth0"}`, "", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr strings.Builder
-			if err := add([]byte(tt.stdin), &stdout, &stderr); err != nil {
-				t.Fatalf("add(%s): %v", tt.stdin, err)
+			conf := `{"cniVersion":"1.0.0","prevResult":{"cniVersion":"1.0.0","interfaces":[` + tt.interfaces + `]}}`
+			if err := add([]byte(conf), &stdout, &stderr); err != nil {
+				t.Fatalf("add(%s): got %v, want success", conf, err)
 			}
-			if stdout.String() != tt.stdout || stderr.String() != tt.stderr {
-				t.Errorf("add(%s): got result %q and messages %q, want %q and %q",
-					tt.stdin, stdout.String(), stderr.String(), tt.stdout, tt.stderr)
+			paths, err := plugintest.Paths(stdout.String())
+			if err != nil || !cmp.Equal(paths, tt.paths) || stderr.String() != tt.stderr {
+				t.Errorf("add(%s): got the paths %q (%v) and the messages %q, want %q and %q",
+					conf, paths, err, stderr.String(), tt.paths, tt.stderr)
 			}
 		})
 	}

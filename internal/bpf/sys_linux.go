@@ -1,4 +1,4 @@
-package bpffs
+package bpf
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bpfMapName is how long the kernel's own name of a map can be, with its final
-// zero byte (BPF_OBJ_NAME_LEN).
-const bpfMapName = 16
+// nameSize is the size of the kernel's own name of a map, with its final zero
+// byte (BPF_OBJ_NAME_LEN).
+const nameSize = 16
 
 // The parts of union bpf_attr that are used, each up to its last field that can
 // be other than zero (include/uapi/linux/bpf.h).
@@ -19,7 +19,7 @@ type (
 	mapCreateAttr struct {
 		mapType, keySize, valueSize, maxEntries, flags uint32
 		innerFD, numaNode                              uint32
-		name                                           [bpfMapName]byte
+		name                                           [nameSize]byte
 	}
 	objAttr struct {
 		path  uint64
@@ -39,14 +39,16 @@ func bpf[A any](cmd int, attr *A) (int, error) {
 	return int(r), nil
 }
 
-// bpfMapCreate creates a map that is gone when its file is closed and it was not
-// pinned. The kernel's name is cut to 15 bytes.
-func bpfMapCreate(kernelType uint32, s MapSpec, innerFD int, name string) (*os.File, error) {
+// CreateMap creates a map that is gone when its file is closed and it was not
+// pinned.
+func CreateMap(a MapAttr) (*os.File, error) {
 	attr := mapCreateAttr{
-		mapType: kernelType, keySize: s.KeySize, valueSize: s.ValueSize,
-		maxEntries: s.MaxEntries, flags: s.Flags, innerFD: uint32(innerFD),
+		mapType: a.Type, keySize: a.KeySize, valueSize: a.ValueSize, maxEntries: a.MaxEntries, flags: a.Flags,
 	}
-	copy(attr.name[:bpfMapName-1], name)
+	if a.Inner != nil {
+		attr.innerFD = uint32(a.Inner.Fd())
+	}
+	copy(attr.name[:MaxName], a.Name)
 	fd, err := bpf(unix.BPF_MAP_CREATE, &attr)
 	if errors.Is(err, unix.EPERM) && raiseMemlock() == nil {
 		fd, err = bpf(unix.BPF_MAP_CREATE, &attr)
@@ -54,7 +56,7 @@ func bpfMapCreate(kernelType uint32, s MapSpec, innerFD int, name string) (*os.F
 	if err != nil {
 		return nil, os.NewSyscallError("bpf", err)
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	return os.NewFile(uintptr(fd), a.Name), nil
 }
 
 // raiseMemlock lifts the limit to which kernels before 5.11 count maps.
@@ -63,28 +65,29 @@ func raiseMemlock() error {
 	return unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unlimited)
 }
 
-// bpfMapFreeze keeps user space from changing the map.
-func bpfMapFreeze(m *os.File) error {
+// Freeze keeps user space from changing the map.
+func Freeze(m *os.File) error {
 	_, err := bpf(unix.BPF_MAP_FREEZE, &mapFDAttr{fd: uint32(m.Fd())})
 	return os.NewSyscallError("bpf", err)
 }
 
-// bpfPin pins the map at path, where nothing may be.
-func bpfPin(m *os.File, path string) error {
-	_, err := bpfObj(unix.BPF_OBJ_PIN, path, uint32(m.Fd()))
+// Pin pins the object at path, where nothing may be.
+func Pin(f *os.File, path string) error {
+	_, err := obj(unix.BPF_OBJ_PIN, path, uint32(f.Fd()))
 	return err
 }
 
-// bpfOpen opens the object that is pinned at path.
-func bpfOpen(path string) (*os.File, error) {
-	fd, err := bpfObj(unix.BPF_OBJ_GET, path, 0)
+// Open opens the object that is pinned at path. EACCES means that what is there
+// is none, and ENOENT that nothing is.
+func Open(path string) (*os.File, error) {
+	fd, err := obj(unix.BPF_OBJ_GET, path, 0)
 	if err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-func bpfObj(cmd int, path string, fd uint32) (int, error) {
+func obj(cmd int, path string, fd uint32) (int, error) {
 	name, err := unix.BytePtrFromString(path)
 	if err != nil {
 		return -1, &os.PathError{Op: "bpf", Path: path, Err: err}

@@ -44,7 +44,7 @@ func TestFindByEnvironment(t *testing.T) {
 				t.Errorf("Find with %+v fails: %v, %q", row, failed, message)
 			}
 			if root != row.want {
-				t.Errorf("Find with %+v = %q; wanted %q", row, root, row.want)
+				t.Errorf("Find with %+v = %q; want %q", row, root, row.want)
 			}
 		})
 	}
@@ -59,12 +59,12 @@ func TestFindByMountTable(t *testing.T) {
 		{"default", func(tb testing.TB, top string) {
 			tb.Helper()
 			bpffsBelow(tb, top, "a")
-			mounts("bpf")(tb, DefaultRoot)
+			mounting("bpf")(tb, DefaultRoot)
 		}, DefaultRoot},
-		{"default over another", func(tb testing.TB, _ string) { tb.Helper(); mounts("tmpfs", "bpf")(tb, DefaultRoot) }, DefaultRoot},
+		{"default over another", func(tb testing.TB, _ string) { tb.Helper(); mounting("tmpfs", "bpf")(tb, DefaultRoot) }, DefaultRoot},
 		{"default hidden", func(tb testing.TB, top string) {
 			tb.Helper()
-			mounts("bpf", "tmpfs")(tb, DefaultRoot)
+			mounting("bpf", "tmpfs")(tb, DefaultRoot)
 			bpffsBelow(tb, top, "a")
 		}, "a"},
 		{"the first", func(tb testing.TB, top string) { tb.Helper(); bpffsBelow(tb, top, "z", "a") }, "z"},
@@ -95,7 +95,7 @@ func TestFindByMountTable(t *testing.T) {
 				want = filepath.Join(top, want)
 			}
 			if root, failed, message := findIn(t); failed || root != want {
-				t.Errorf("Find = %q, %s; wanted %q", root, message, want)
+				t.Errorf("Find = %q, %s; want %q", root, message, want)
 			}
 		})
 	}
@@ -118,8 +118,8 @@ func TestFindNothing(t *testing.T) {
 			t.Skipf("$%s is set", name)
 		}
 	}
-	if root, err := Find(); !errors.Is(err, ErrNotFound) {
-		t.Errorf("Find without a bpffs = %q, %v; wanted %v", root, err, ErrNotFound)
+	if root, err := FindRoot(); !errors.Is(err, ErrNotMounted) {
+		t.Errorf("Find without a bpffs = %q, %v; want %v", root, err, ErrNotMounted)
 	}
 	if diff := cmp.Diff(before, mountTable(t)); diff != "" {
 		t.Errorf("Find changed the mounts (-before +after):\n%s", diff)

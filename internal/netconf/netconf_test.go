@@ -1,24 +1,25 @@
-package main
+package netconf
 
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/containernetworking/cni/pkg/types"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-func parsed(stdin string) (*config, error) {
-	c := &config{}
-	if err := c.parseIdentity([]byte(stdin)); err != nil {
+func parsed(data string) (*Config, error) {
+	c, err := Parse([]byte(data))
+	if err != nil {
 		return nil, err
 	}
-	return c, c.parse()
+	return c, c.ParseAll()
 }
 
 func TestParse(t *testing.T) {
@@ -34,19 +35,19 @@ func TestParse(t *testing.T) {
 	want := []bpffs.MapDecl{
 		{Name: "policy_"},
 		{Name: "outer_", Spec: bpffs.MapSpec{
-			Type: "array_of_maps", KeySize: 4, ValueSize: 4, MaxEntries: 2,
-			Inner: &bpffs.MapSpec{Type: "array", KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: 1024},
+			Type: unix.BPF_MAP_TYPE_ARRAY_OF_MAPS, KeySize: 4, ValueSize: 4, MaxEntries: 2,
+			Inner: &bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: 1024},
 		}},
-		{Name: "stats_", Spec: bpffs.MapSpec{Type: "percpu_array", KeySize: 4, ValueSize: 16, MaxEntries: 2, Frozen: true}},
+		{Name: "stats_", Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_PERCPU_ARRAY, KeySize: 4, ValueSize: 16, MaxEntries: 2, Frozen: true}},
 	}
-	if diff := cmp.Diff(want, c.maps); diff != "" {
+	if diff := cmp.Diff(want, c.Maps); diff != "" {
 		t.Errorf("maps (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(bpffs.Roots{Root: "/run/bpf", Fallback: "/run/other"}, c.roots); diff != "" {
+	if diff := cmp.Diff(bpffs.Roots{Root: "/run/bpf", Fallback: "/run/other"}, c.Roots); diff != "" {
 		t.Errorf("roots (-want +got):\n%s", diff)
 	}
-	if c.cniVersion != "1.1.0" || c.network != "net" || c.mapPrefix != "a/b" {
-		t.Errorf("got %q, %q, %q, want 1.1.0, net, a/b", c.cniVersion, c.network, c.mapPrefix)
+	if c.CNIVersion != "1.1.0" || c.Name != "net" || c.MapPrefix != "a/b" {
+		t.Errorf("got %q, %q, %q, want 1.1.0, net, a/b", c.CNIVersion, c.Name, c.MapPrefix)
 	}
 }
 
@@ -83,7 +84,7 @@ func TestParseErrorsNameKeyAndValue(t *testing.T) {
 		{`"maps": [{"name": "a", "type": "array_of_maps", "keySize": 4, "valueSize": 4, "maxEntries": 1, "inner": {"name": "b"}}]`, `maps[0].inner.name: "b"`},
 	} {
 		_, err := parsed(`{"cniVersion": "1.1.0", "name": "net", ` + row.keys + `}`)
-		if !errors.Is(err, errConfig) || !strings.Contains(err.Error(), row.want) {
+		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: got the error %v, want a configuration error with %s", row.keys, err, row.want)
 		}
 	}
@@ -95,7 +96,7 @@ func TestUnknownKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"bpfroot", "zzz"}, c.unknownKeys()); diff != "" {
+	if diff := cmp.Diff([]string{"bpfroot", "zzz"}, c.UnknownKeys()); diff != "" {
 		t.Errorf("unknown keys (-want +got):\n%s", diff)
 	}
 }
@@ -103,45 +104,23 @@ func TestUnknownKeys(t *testing.T) {
 func TestValidAttachments(t *testing.T) {
 	for _, row := range []struct {
 		keys string
-		want []gcAttachment
+		want []types.GCAttachment
 		sent bool
 	}{
 		{``, nil, false},
 		{`, "cni.dev/attachments": []`, nil, false},
 		{`, "cni.dev/valid-attachments": null`, nil, true},
-		{`, "cni.dev/valid-attachments": []`, []gcAttachment{}, true},
-		{`, "cni.dev/valid-attachments": [{"containerID": "c", "ifname": "eth0"}]`, []gcAttachment{{"c", "eth0"}}, true},
+		{`, "cni.dev/valid-attachments": []`, []types.GCAttachment{}, true},
+		{`, "cni.dev/valid-attachments": [{"containerID": "c", "ifname": "eth0"}]`, []types.GCAttachment{{ContainerID: "c", IfName: "eth0"}}, true},
 	} {
 		c, err := parsed(`{"cniVersion": "1.1.0", "name": "net"` + row.keys + `}`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, sent, err := c.validAttachments()
+		sent, err := c.ParseValidAttachments()
+		got := c.ValidAttachments
 		if !slices.Equal(got, row.want) || sent != row.sent || err != nil {
 			t.Errorf("%s: got %+v, sent %v, error %v; want %+v, sent %v", row.keys, got, sent, err, row.want, row.sent)
-		}
-	}
-}
-
-func TestCodes(t *testing.T) {
-	for _, row := range []struct {
-		err     error
-		command string
-		want    uint
-	}{
-		{errors.New("anything"), "ADD", 999},
-		{fmt.Errorf("%w: x", errConfig), "ADD", 7},
-		{fmt.Errorf("%w: x", errConfig), "STATUS", 7},
-		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrLocked), "ADD", 11},
-		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrLocked), "STATUS", 50},
-		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrStacked), "ADD", 100},
-		{bpffs.ErrFull, "STATUS", 50},
-		{bpffs.ErrOccupied, "ADD", 104},
-		{fmt.Errorf("%w: %w", errCheck, bpffs.ErrMapShape), "CHECK", 105},
-		{bpffs.ErrMapShape, "ADD", 107},
-	} {
-		if got := codeOf(row.err, row.command); got != row.want {
-			t.Errorf("code of %q from %s: got %d, want %d", row.err, row.command, got, row.want)
 		}
 	}
 }
@@ -159,16 +138,25 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, m := range c.maps {
+		for _, m := range c.Maps {
 			if bpffs.CheckMapName(m.Name) != nil || m.Spec.Check() != nil {
 				t.Errorf("%s: accepted the map %v", stdin, m)
 			}
 		}
-		if _, err := bpffs.NewMapDir(c.roots.Root, c.mapPrefix); err != nil {
+		if _, err := bpffs.NewMapDir(c.Roots.Root, c.MapPrefix); err != nil {
 			t.Errorf("%s: accepted, but: %v", stdin, err)
 		}
-		if _, _, err := c.validAttachments(); err != nil && json.Valid(c.keys["cni.dev/valid-attachments"]) && !errors.Is(err, errConfig) {
+		if _, err := c.ParseValidAttachments(); err != nil && json.Valid(c.keys["cni.dev/valid-attachments"]) && !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v is not a configuration error", stdin, err)
 		}
 	})
+}
+
+func TestBadValueCutsLongValues(t *testing.T) {
+	for _, length := range []int{80, 81, 10_000} {
+		err := badValue("key", json.RawMessage(strings.Repeat("x", length)), errors.New("wrong"))
+		if shown := strings.Count(err.Error(), "x"); shown > 80 || strings.Contains(err.Error(), "…") != (length > 80) {
+			t.Errorf("badValue of %d bytes shows %d of them: %v", length, shown, err)
+		}
+	}
 }

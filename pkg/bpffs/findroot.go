@@ -8,16 +8,16 @@ import (
 	"path/filepath"
 
 	"github.com/moby/sys/mountinfo"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 )
 
-// ErrNotFound is the error of [Find] on a node without a bpffs.
-var ErrNotFound = errors.New("no bpffs is mounted")
-
-// Find returns the root of the bpffs for a process that did not mount it: the
+// FindRoot returns the root of the bpffs for a process that did not mount it: the
 // one that $CILIUM_BPF_MNT or else $TC_BPF_MNT names, /sys/fs/bpf, or the first
-// in the mount table that nothing hides. A variable that names anything but a
-// bpffs is an error, for whoever set it meant that place. Find mounts nothing.
-func Find() (string, error) {
+// in the mount table that nothing hides; [ErrNotMounted] if there is none. A
+// variable that names anything but a bpffs is an error, for whoever set it meant
+// that place. FindRoot mounts nothing.
+func FindRoot() (string, error) {
 	for _, name := range []string{EnvCiliumRoot, EnvTCRoot} {
 		if root := os.Getenv(name); root != "" {
 			return findNamed(name, root)
@@ -26,16 +26,16 @@ func Find() (string, error) {
 	if ok, err := visible(DefaultRoot); ok || err != nil {
 		return DefaultRoot, err
 	}
-	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter(fsType))
+	table, err := mountinfo.GetMounts(mountinfo.FSTypeFilter(fsType))
 	if err != nil {
 		return "", err
 	}
-	for _, m := range mounts {
+	for _, m := range table {
 		if ok, err := visible(m.Mountpoint); ok && err == nil {
 			return m.Mountpoint, nil
 		}
 	}
-	return "", ErrNotFound
+	return "", ErrNotMounted
 }
 
 // findNamed returns the path of the bpffs that the variable name sets to root.
@@ -50,14 +50,14 @@ func findNamed(name, root string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("$%s: %w", name, err)
 	}
-	return "", fmt.Errorf("$%s: %s: %w there", name, path, ErrNotFound)
+	return "", fmt.Errorf("$%s: %s: %w there", name, path, ErrNotMounted)
 }
 
 // visible reports whether a bpffs is what a process finds mounted at path.
 func visible(path string) (bool, error) {
-	layers, err := look(path)
+	layers, err := mounts.At(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return len(layers) > 0 && layers[0].fsType == fsType, err
+	return len(layers) > 0 && layers[0].FSType == fsType, err
 }

@@ -14,15 +14,15 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// CheckEndpoints says in advance what CreateEndpoints would say, and changes
+// CheckEndpoints says in advance what an ADD would say, and changes
 // nothing.
-func TestCheckEndpointsAgreesWithCreate(t *testing.T) {
+func TestCheckEndpointsAgreesWithADD(t *testing.T) {
 	for _, row := range []struct {
 		name    string
 		prepare func(tb testing.TB, root string)
 		want    error
 	}{
-		{"nothing in it", mounts(), nil},
+		{"nothing in it", mounting(), nil},
 		{"records of another layout", directories("cni/layout-2"), ErrLayout},
 		{"our records", directories("cni/layout-1", "cni/endpoints", "tc/globals"), nil},
 		{"records, but no map directory", directories("cni/layout-1"), nil},
@@ -69,25 +69,36 @@ func readOnly(tb testing.TB, root string) {
 func expectAgreement(t *testing.T, dir MapDir, want error) {
 	t.Helper()
 	before := snapshot(t, dir.Root())
-	if err := CheckEndpoints(t.Context(), dir); !errors.Is(err, want) {
-		t.Errorf("CheckEndpoints: %v; wanted %v", err, want)
+	if err := CheckEndpoints(t.Context(), dir.Root(), ""); !errors.Is(err, want) {
+		t.Errorf("CheckEndpoints: %v; want %v", err, want)
 	}
 	if diff := cmp.Diff(before, snapshot(t, dir.Root())); diff != "" {
 		t.Errorf("CheckEndpoints changed something (-before +after):\n%s", diff)
 	}
-	e, err := CreateEndpoints(t.Context(), dir)
-	if !errors.Is(err, want) {
-		t.Errorf("CreateEndpoints: %v; wanted %v", err, want)
+	if err := add(t, dir); !errors.Is(err, want) {
+		t.Errorf("ADD: %v; want %v", err, want)
 	}
-	if err == nil {
-		closeRecords(t, e)
+}
+
+// add does what an ADD does with the records and the map directory.
+func add(tb testing.TB, dir MapDir) error {
+	tb.Helper()
+	if err := CheckDirs(dir.Root(), dir.Prefix()); err != nil {
+		return err
 	}
+	e, err := CreateEndpoints(tb.Context(), dir.Root())
+	if err != nil {
+		return err
+	}
+	defer closeRecords(tb, e)
+	_, _, err = e.Allocate(Attachment{"net", "added", "eth0"}, dir.Prefix(), "policy_")
+	return err
 }
 
 func TestCheckEndpointsWithoutBPFFS(t *testing.T) {
 	testns.Need(t)
 	for _, root := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing")} {
-		if err := CheckEndpoints(t.Context(), mapDirAt(t, root)); err != nil {
+		if err := CheckEndpoints(t.Context(), root, ""); err != nil {
 			t.Errorf("CheckEndpoints at %s, where no bpffs is yet: %v", root, err)
 		}
 	}
@@ -98,13 +109,13 @@ func TestCheckEndpointsOfAFullNode(t *testing.T) {
 	e := openRecords(t, dir)
 	closeRecords(t, e)
 	fillNode(t, e)
-	if err := CheckEndpoints(t.Context(), dir); !errors.Is(err, ErrFull) {
-		t.Errorf("CheckEndpoints of a full node: %v; wanted %v", err, ErrFull)
+	if err := CheckEndpoints(t.Context(), dir.Root(), ""); !errors.Is(err, ErrFull) {
+		t.Errorf("CheckEndpoints of a full node: %v; want %v", err, ErrFull)
 	}
 	if err := os.Remove(inRecords(e, endpointsDir, "00001")); err != nil {
 		t.Fatal(err)
 	}
-	if err := CheckEndpoints(t.Context(), dir); err != nil {
+	if err := CheckEndpoints(t.Context(), dir.Root(), ""); err != nil {
 		t.Errorf("CheckEndpoints with one ID free: %v", err)
 	}
 }
@@ -114,7 +125,7 @@ func TestCheckEndpointsLocked(t *testing.T) {
 	testns.Start(t, "hold records", envRoot+"="+dir.Root())
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := CheckEndpoints(ctx, dir); !errors.Is(err, ErrLocked) {
-		t.Errorf("CheckEndpoints while another process has the records open: %v; wanted %v", err, ErrLocked)
+	if err := CheckEndpoints(ctx, dir.Root(), ""); !errors.Is(err, ErrLocked) {
+		t.Errorf("CheckEndpoints while another process has the records open: %v; want %v", err, ErrLocked)
 	}
 }

@@ -1,4 +1,4 @@
-package bpffs
+package mounts
 
 import (
 	"errors"
@@ -12,20 +12,20 @@ import (
 
 // Under chroot(2) mount points are told relative to the new root, and the mount
 // below the topmost one cannot be reached.
-func TestLookInsideAChroot(t *testing.T) {
+func TestAtInsideAChroot(t *testing.T) {
 	top := t.TempDir()
 	testns.Mount(t, "tmpfs", top, "")
 	for _, dir := range []string{"proc", "none", "one", "two"} {
 		mkdir(t, filepath.Join(top, dir))
 	}
 	testns.Bind(t, "/proc", filepath.Join(top, "proc"))
-	mounts("bpf")(t, filepath.Join(top, "one"))
-	mounts("bpf", "tmpfs")(t, filepath.Join(top, "two"))
+	mounting("bpf")(t, filepath.Join(top, "one"))
+	mounting("bpf", "tmpfs")(t, filepath.Join(top, "two"))
 	inChroot(t, top, func() {
 		expectLayers(t, "/none", nil)
-		expectLayers(t, "/one", []layer{{"bpf", "/"}})
-		expectLayers(t, "/two", []layer{{"tmpfs", "/"}, {"bpf", "/"}})
-		expectLayers(t, "/", []layer{{"tmpfs", "/"}})
+		expectLayers(t, "/one", []Layer{{"bpf", "/"}})
+		expectLayers(t, "/two", []Layer{{"tmpfs", "/"}, {"bpf", "/"}})
+		expectLayers(t, "/", []Layer{{"tmpfs", "/"}})
 	})
 }
 
