@@ -322,7 +322,7 @@ func TestHostileNames(t *testing.T) {
 		{"interface", "\\x00", 0},
 		{"interface", "-", 0},
 		{"interface", "*", 0},
-		{"interface", "\xff\xfe", 0},
+		{"interface", "\xff\xfe", 4},
 		{"interface", "00001", 0},
 		{"interface", "$(id)", 0},
 		{"network", "../..", 7},

@@ -40,7 +40,7 @@ func TestStandardInput(t *testing.T) {
 		{"ends in the middle", func(c call, w *os.File) {
 			w.WriteString(c.conf()[:50])
 			w.Close()
-		}, [2]time.Duration{0, 5 * time.Second}, 6, "decoding the network configuration"},
+		}, [2]time.Duration{0, 5 * time.Second}, 6, "unexpected end of JSON input"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
