@@ -2,10 +2,10 @@ package install
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -26,7 +26,7 @@ func TestUninstallUnderPods(t *testing.T) {
 			n.call("DEL", root)
 			n.succeed("uninstall", "--root", root)
 			if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
-				t.Error("the binary stays though there is no pod any more")
+				t.Error("the binary when there is no pod any more: got one, want none")
 			}
 			n.succeed("uninstall", "--root", root)
 		})
@@ -36,13 +36,8 @@ func TestUninstallUnderPods(t *testing.T) {
 // call has the installed plugin make or delete a pod's endpoint.
 func (n *node) call(verb, root string) {
 	n.Helper()
-	cmd := exec.Command(n.bin + "/bpffs")
-	cmd.Env = []string{"CNI_COMMAND=" + verb, "CNI_CONTAINERID=pod", "CNI_IFNAME=eth0", "CNI_NETNS=/run/netns/none", "CNI_PATH=" + n.bin}
-	cmd.Stdin = strings.NewReader(`{"cniVersion": "1.0.0", "name": "net", "type": "bpffs", "bpfRoot": "` + root + `",
-		"prevResult": {"cniVersion": "1.0.0", "interfaces": [{"name": "eth0"}]}}`)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		n.Fatalf("%s: %v: %s", verb, err, out)
-	}
+	p := plugintest.Plugin{Argv: []string{n.bin + "/bpffs"}}
+	p.Succeed(n, verb, plugintest.Conf(plugintest.Keys{"bpfRoot": root, "maps": nil}))
 }
 
 // The binary stays where something else may need it, and where that cannot be
@@ -71,10 +66,10 @@ func TestUninstallKeeps(t *testing.T) {
 			}
 			n.fail(tt.code, tt.says, "uninstall", tt.args...)
 			if got := n.tree()["bin/bpffs"]; !strings.Contains(got, "like ours: true") {
-				t.Errorf("the binary is %q, want ours to stay", got)
+				t.Errorf("the binary: got %q, want ours", got)
 			}
 			if got := n.tree()["net.d/10.conflist"]; !strings.HasSuffix(got, list("net", "bridge")) {
-				t.Errorf("the network's list is %q, want that of its main plugin", got)
+				t.Errorf("the network's list: got %q, want that of its main plugin", got)
 			}
 		})
 	}
@@ -86,7 +81,7 @@ func TestUninstallKeeps(t *testing.T) {
 	n.succeed("install")
 	n.fail(2, []string{"30.conflist"}, "uninstall", "--force")
 	if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
-		t.Error("with --force the binary stays because of a file that has nothing to do with it")
+		t.Error("the binary after uninstall --force beside half a file: got one, want none")
 	}
 }
 

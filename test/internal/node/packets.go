@@ -1,4 +1,4 @@
-package pods
+package node
 
 import (
 	"encoding/binary"
@@ -70,7 +70,7 @@ func (l *Listener) receive(buf []byte, size int) error {
 	}
 	got, _, err := l.conn.ReadFromUDP(buf)
 	if err == nil && got != size {
-		err = fmt.Errorf("it has %d bytes, wanted %d", got, size)
+		err = fmt.Errorf("got %d bytes, want %d", got, size)
 	}
 	return err
 }

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/cni-bpffs/cni-bpffs/test/internal/pods"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // How many pings each pod sends.
@@ -15,34 +15,34 @@ const (
 	pings2 = 20
 )
 
-// story plays two pods that ping the gateway.
-func story(out io.Writer, n *pods.Node) error {
+// count plays two pods that ping the gateway.
+func count(out io.Writer) error {
 	say(out, "Two pods with the chain bridge, bpffs, pktcount of examples/pktcount/pktcount.conflist:")
-	pod1, err := add(out, n, "pod1")
+	pod1, err := attach(out, "pod1")
 	if err != nil {
 		return err
 	}
-	pod2, err := add(out, n, "pod2")
+	pod2, err := attach(out, "pod2")
 	if err != nil {
 		return err
 	}
-	if err := count(out, n, pod1, pod2); err != nil {
+	if err := countPings(out, pod1, pod2); err != nil {
 		return err
 	}
-	return remove(out, pod1, pod2)
+	return detach(out, pod1, pod2)
 }
 
 func say(out io.Writer, format string, args ...any) {
 	fmt.Fprintf(out, "\n# "+format+"\n", args...)
 }
 
-// add attaches a pod to the network.
-func add(out io.Writer, n *pods.Node, name string) (*pods.Pod, error) {
-	p, err := n.NewPod(name)
+// attach attaches a pod to the network.
+func attach(out io.Writer, name string) (*node.Pod, error) {
+	p, err := node.NewPod(name)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(out, "$ cnitool add %s %s\n", pods.Network, p.NetNS)
+	fmt.Fprintf(out, "$ cnitool add %s %s\n", node.Network, p.NetNS)
 	if err := p.Add(); err != nil {
 		return nil, err
 	}
@@ -50,16 +50,16 @@ func add(out io.Writer, n *pods.Node, name string) (*pods.Pod, error) {
 	return p, nil
 }
 
-// count shows what pings do to the counters.
-func count(out io.Writer, n *pods.Node, pod1, pod2 *pods.Pod) error {
-	say(out, "Each pings the gateway %s once, so that ARP is over. The counters, out of each pod's own map:", pods.Gateway)
+// countPings shows what pings do to the counters.
+func countPings(out io.Writer, pod1, pod2 *node.Pod) error {
+	say(out, "Each pings the gateway %s once, so that ARP is over. The counters, out of each pod's own map:", node.Gateway)
 	if err := ping(pod1, 1); err != nil {
 		return err
 	}
 	if err := ping(pod2, 1); err != nil {
 		return err
 	}
-	if err := show(out, n); err != nil {
+	if err := show(out); err != nil {
 		return err
 	}
 	say(out, "Now pod1 pings %d times, and pod2 %d times:", pings1, pings2)
@@ -69,16 +69,16 @@ func count(out io.Writer, n *pods.Node, pod1, pod2 *pods.Pod) error {
 	if err := pingCounted(pod2, pod1, pings2); err != nil {
 		return err
 	}
-	return show(out, n)
+	return show(out)
 }
 
-func ping(p *pods.Pod, n int) error {
-	return p.Ping(netip.MustParseAddr(pods.Gateway), n)
+func ping(p *node.Pod, n int) error {
+	return p.Ping(netip.MustParseAddr(node.Gateway), n)
 }
 
 // pingCounted pings from a pod. Its map must count the requests and the replies
 // and nothing else, and the other's nothing.
-func pingCounted(from, other *pods.Pod, n int) error {
+func pingCounted(from, other *node.Pod, n int) error {
 	before, err := from.Counters()
 	if err != nil {
 		return err
@@ -100,14 +100,14 @@ func pingCounted(from, other *pods.Pod, n int) error {
 	}
 	got := after.Minus(before)
 	if want := uint64(n); got.Sent.Packets != want || got.Received.Packets != want || afterOther != beforeOther {
-		return fmt.Errorf("after %d pings from %s its counters grew by %+v, those of %s by %+v",
+		return fmt.Errorf("counted after %d pings from %s: got %+v, for %s %+v, want as many requests and replies, and nothing",
 			n, from.Name, got, other.Name, afterOther.Minus(beforeOther))
 	}
 	return nil
 }
 
-func show(out io.Writer, n *pods.Node) error {
-	table, err := n.Run(nil, nil, "pktcount", "show")
+func show(out io.Writer) error {
+	table, err := node.Run("pktcount", "show")
 	fmt.Fprintf(out, "$ pktcount show\n%s", indent(string(table)))
 	return err
 }
@@ -116,15 +116,15 @@ func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
 }
 
-// remove shows that nothing outlives a pod's DEL.
-func remove(out io.Writer, all ...*pods.Pod) error {
+// detach shows that nothing outlives a pod's DEL.
+func detach(out io.Writer, all ...*node.Pod) error {
 	say(out, "DEL takes it all with it. The kernel is asked by ID, for a path that is gone proves little:")
 	for _, p := range all {
 		objects, err := p.Objects()
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "  %s has %v\n$ cnitool del %s %s\n", p.Name, objects, pods.Network, p.NetNS)
+		fmt.Fprintf(out, "  %s has %v\n$ cnitool del %s %s\n", p.Name, objects, node.Network, p.NetNS)
 		if err := p.Del(); err != nil {
 			return err
 		}

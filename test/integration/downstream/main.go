@@ -1,6 +1,6 @@
 // Command downstream is the smallest CNI plugin that uses what bpffs hands on:
 // chained after it, ADD prints the path of each of the container's maps to
-// standard error and passes the result on as it is.
+// standard error and passes the result on.
 package main
 
 import (
@@ -10,6 +10,8 @@ import (
 	"os"
 
 	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -29,19 +31,19 @@ func main() {
 // add reports the local maps in the prevResult of the network configuration and
 // prints that result.
 func add(stdin []byte, stdout, stderr io.Writer) error {
-	var conf struct {
-		PrevResult json.RawMessage `json:"prevResult"`
-	}
+	var conf types.PluginConf
 	if err := json.Unmarshal(stdin, &conf); err != nil {
 		return fmt.Errorf("reading the network configuration: %w", err)
 	}
-	maps, err := bpffs.LocalMaps(conf.PrevResult)
+	if err := version.ParsePrevResult(&conf); err != nil {
+		return err
+	}
+	result, err := types100.NewResultFromResult(conf.PrevResult)
 	if err != nil {
 		return err
 	}
-	for _, m := range maps {
+	for _, m := range bpffs.LocalMaps(result) {
 		fmt.Fprintf(stderr, "downstream: map %s of endpoint %d: %s\n", m.Name, m.EndpointID, m.Path)
 	}
-	_, err = fmt.Fprintf(stdout, "%s\n", conf.PrevResult)
-	return err
+	return conf.PrevResult.PrintTo(stdout)
 }

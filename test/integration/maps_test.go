@@ -1,9 +1,9 @@
-package maps
+package integration
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
-	stdmaps "maps"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -12,7 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // kind is a map type as it is declared, and what cilium/ebpf must read back.
@@ -69,19 +72,24 @@ const (
 	userRingbuf = ebpf.MapType(31)
 )
 
+// declared declares a map of the kind, and no other.
 func (k kind) declared() keys {
-	return newConfig(oneMap(keys{"name": "m_", "type": k.name}), keys{}).with(k)
-}
-
-func (c keys) with(k kind) keys {
-	m := c["maps"].([]any)[0].(keys)
+	m := keys{"name": "m_", "type": k.name}
 	for key, n := range map[string]uint32{"keySize": k.key, "valueSize": k.value, "maxEntries": k.entries, "flags": k.flags} {
 		if n != 0 {
 			m[key] = n
 		}
 	}
-	stdmaps.Copy(m, k.extra)
-	return c
+	maps.Copy(m, k.extra)
+	return oneMap(m)
+}
+
+// oneMap declares a single map with these keys.
+func oneMap(m keys) keys { return keys{"maps": []any{m}} }
+
+// typed declares a map that ADD creates.
+func typed() keys {
+	return oneMap(keys{"name": "stats_", "type": "array", "keySize": 4, "valueSize": 16, "maxEntries": 2})
 }
 
 // TestMapTypes takes a map of each type through the life of a pod.
@@ -89,12 +97,11 @@ func TestMapTypes(t *testing.T) {
 	missing := 0
 	for i, k := range kinds() {
 		t.Run(fmt.Sprintf("%d/%s", i, k.name), func(t *testing.T) {
-			emptyNode(t)
 			if !kernelHas(t, k.typ) {
 				missing++
 				t.Skipf("this kernel has no maps of type %s", k.name)
 			}
-			testMapType(t, k)
+			testMapType(t, newNode(t), k)
 		})
 	}
 	t.Logf("%d of %d rows were not run, for this kernel lacks the types", missing, len(kinds()))
@@ -113,29 +120,26 @@ func kernelHas(t testing.TB, typ ebpf.MapType) bool {
 func kernelRelease(t testing.TB) (v [2]int) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Sscanf(string(text), "%d.%d", &v[0], &v[1]); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
+	_, err = fmt.Sscanf(string(text), "%d.%d", &v[0], &v[1])
+	testns.Must(t, err)
 	return v
 }
 
-func testMapType(t *testing.T, k kind) {
+func testMapType(t *testing.T, p plugin, k kind) {
 	t.Helper()
-	config := k.declared()
-	result := call{verb: "ADD", config: config}.must(t)
-	path := localMaps(t, result)[0].Path
+	declared := conf(k.declared())
+	result := p.Succeed(t, "ADD", declared).Stdout
+	path := paths(t, result)[0]
 	first := pinnedID(t, path, k)
-	call{verb: "ADD", config: config}.must(t)
+	p.Add(t, declared)
 	if second := pinnedID(t, path, k); second != first {
-		t.Errorf("the second ADD made map %d of map %d", second, first)
+		t.Errorf("the map after the second ADD: got %d, want %d", second, first)
 	}
-	call{verb: "CHECK", config: newConfig(config, keys{"prevResult": raw(result.stdout)})}.must(t)
-	call{verb: "DEL", config: config}.must(t)
-	if there(t, path) {
-		t.Errorf("%s is there after DEL", path)
+	p.Succeed(t, "CHECK", conf(k.declared(), keys{"prevResult": json.RawMessage(result)}))
+	p.Succeed(t, "DEL", declared)
+	if isThere(path) {
+		t.Errorf("after DEL: got something at %s, want nothing", path)
 	}
 }
 
@@ -144,14 +148,10 @@ func testMapType(t *testing.T, k kind) {
 func pinnedID(t *testing.T, path string, k kind) ebpf.MapID {
 	t.Helper()
 	m, err := ebpf.LoadPinnedMap(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer m.Close()
 	info, err := m.Info()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	type shape struct {
 		Type                ebpf.MapType
 		Key, Value, Entries uint32
@@ -160,9 +160,7 @@ func pinnedID(t *testing.T, path string, k kind) ebpf.MapID {
 	}
 	want := shape{k.typ, k.key, k.value, k.entries, path[strings.LastIndexByte(path, '/')+1:], k.extra["frozen"] == true}
 	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	switch {
 	case k.typ == ebpf.PerfEventArray:
 		want.Entries = uint32(cpus)
@@ -176,35 +174,10 @@ func pinnedID(t *testing.T, path string, k kind) ebpf.MapID {
 	id, _ := info.ID()
 	memory, _ := info.Memlock()
 	ours, err := bpffs.ReadMap(path)
-	if err != nil || ours.ID != uint32(id) || ours.Memory != memory || ours.Spec.Type != k.name {
-		t.Errorf("ReadMap(%s) = %+v, %v; wanted the map %d of type %s with %d bytes", path, ours, err, id, k.name, memory)
+	if err != nil || ours.ID != uint32(id) || ours.Memory != memory || fmt.Sprint(ours.Spec.Type) != k.name {
+		t.Errorf("ReadMap(%s): got %+v (%v), want the map %d of type %s with %d bytes", path, ours, err, id, k.name, memory)
 	}
 	return id
-}
-
-func TestSecondAddKeepsContents(t *testing.T) {
-	emptyNode(t)
-	add := call{verb: "ADD", config: newConfig(typed())}
-	path := localMaps(t, add.must(t))[0].Path
-	m, err := ebpf.LoadPinnedMap(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	value := []byte("sixteen bytes!!!")
-	if err := m.Put(uint32(1), value); err != nil {
-		t.Fatal(err)
-	}
-	add.must(t)
-	again, err := ebpf.LoadPinnedMap(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.Close()
-	var got []byte
-	if err := again.Lookup(uint32(1), &got); err != nil || string(got) != string(value) {
-		t.Errorf("after the second ADD the map holds %q (%v), want %q", got, err, value)
-	}
 }
 
 func TestMapsAllOrNothing(t *testing.T) {
@@ -212,63 +185,34 @@ func TestMapsAllOrNothing(t *testing.T) {
 		return keys{"name": name, "type": "array", "keySize": 4, "valueSize": 4, "maxEntries": 1}
 	}
 	bad := keys{"name": "e_", "type": "array", "keySize": 4, "valueSize": 4, "maxEntries": 1, "flags": 1 << 17}
-	five := keys{"maps": []any{good("a_"), good("b_"), good("c_"), good("d_"), bad}}
+	five := conf(keys{"maps": []any{good("a_"), good("b_"), good("c_"), good("d_"), bad}})
 	t.Run("new attachment", func(t *testing.T) {
-		emptyNode(t)
-		e := call{verb: "ADD", config: newConfig(five)}.refused(t, 106)
-		for _, want := range []string{"e_", "array, keySize 4, valueSize 4, maxEntries 1, flags 0x20000", "invalid argument"} {
-			if !strings.Contains(e.Msg, want) {
-				t.Errorf("got the message %q, want one with %q", e.Msg, want)
-			}
-		}
-		if diff := cmp.Diff(left(), tree(t, root)); diff != "" {
-			t.Errorf("left after the fifth of five failed (-want +got):\n%s", diff)
-		}
+		p := newNode(t)
+		p.Fail(t, 106, []string{"e_", "array, keySize 4, valueSize 4, maxEntries 1, flags 0x20000", "invalid argument"}, "ADD", five)
+		node.NothingLeft(t, defaultRoot)
 	})
 	t.Run("attachment that has an ID", func(t *testing.T) {
-		emptyNode(t)
-		had := localMaps(t, call{verb: "ADD", config: newConfig(oneMap(good("a_")))}.must(t))[0]
-		call{verb: "ADD", config: newConfig(five)}.refused(t, 106)
-		if got, want := tree(t, root+"/tc/globals"), []string{"---------- /a_" + digits(had.EndpointID)}; !cmp.Equal(got, want) {
-			t.Errorf("after the failure there are the pins %v, want %v", got, want)
+		p := newNode(t)
+		had := p.Add(t, conf(oneMap(good("a_"))))[0]
+		p.Fail(t, 106, nil, "ADD", five)
+		all, err := node.Kinds(defaultRoot)
+		testns.Must(t, err)
+		if got, want := all.Below(node.Globals), []string{"a_" + plugintest.IDOf(had)}; !cmp.Equal(got, want) {
+			t.Errorf("pins after the failure: got %q, want %q", got, want)
 		}
 	})
-}
-
-func TestPinOfAnotherShape(t *testing.T) {
-	emptyNode(t)
-	path := localMaps(t, call{verb: "ADD", config: newConfig(typed())}.must(t))[0].Path
-	wider := newConfig(oneMap(keys{"name": "stats_", "type": "array", "keySize": 4, "valueSize": 32, "maxEntries": 2}))
-	e := call{verb: "ADD", config: wider}.refused(t, 107)
-	for _, want := range []string{path, "valueSize 16", "valueSize 32"} {
-		if !strings.Contains(e.Msg, want) {
-			t.Errorf("got the message %q, want one with %q", e.Msg, want)
-		}
-	}
-	if !there(t, path) {
-		t.Errorf("%s is gone after a refused ADD", path)
-	}
-	call{verb: "DEL", config: wider}.must(t)
-	if there(t, path) {
-		t.Errorf("%s is there after DEL", path)
-	}
 }
 
 func TestPinRemovedBehindOurBack(t *testing.T) {
-	emptyNode(t)
-	add := call{verb: "ADD", config: newConfig(typed())}
-	added := add.must(t)
-	path := localMaps(t, added)[0].Path
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
+	p := newNode(t)
+	result := p.Succeed(t, "ADD", conf(typed())).Stdout
+	path := paths(t, result)[0]
+	testns.Must(t, os.Remove(path))
+	p.Fail(t, 105, nil, "CHECK", conf(typed(), keys{"prevResult": json.RawMessage(result)}))
+	p.Add(t, conf(typed()))
+	if !isThere(path) {
+		t.Errorf("after ADD again: got nothing at %s, want the map", path)
 	}
-	call{verb: "CHECK", config: withResult(typed(), added.stdout)}.refused(t, 105)
-	add.must(t)
-	if !there(t, path) {
-		t.Errorf("ADD did not make %s again", path)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
-	call{verb: "DEL", config: newConfig(typed())}.must(t)
+	testns.Must(t, os.Remove(path))
+	p.Succeed(t, "DEL", conf(typed()))
 }

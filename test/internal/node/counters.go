@@ -1,4 +1,4 @@
-package pods
+package node
 
 import "github.com/cilium/ebpf"
 

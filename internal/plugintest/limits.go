@@ -1,45 +1,47 @@
-package reliability
+package plugintest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"runtime"
-	"strings"
+	"slices"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// envLimits carries limits to the process that executes the plugin.
+// RestrictRole is the role of a process that limits itself and becomes the plugin:
+// TestMain must give it to [testns.Act], with [Restrict].
+const RestrictRole = "restrict"
+
+// envLimits carries limits to that process.
 const envLimits = "BPFFS_TEST_LIMITS"
 
-// limits are what the plugin cannot do.
-type limits struct {
+// Limits are what a plugin cannot do.
+type Limits struct {
 	Drop  []uintptr             // capabilities it does not have
 	Fail  map[uint32]unix.Errno // system calls that fail
 	Files uint64                // how many files it can have open
 }
 
-// tryWith runs the plugin within the limits.
-func (c call) tryWith(l limits) (answer, error) {
+// Within returns the plugin within limits.
+func (p Plugin) Within(l Limits) (Plugin, error) {
 	text, err := json.Marshal(l)
-	if err != nil {
-		return answer{}, err
-	}
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(c.env(), "BPFFS_TEST_ROLE=restrict", envLimits+"="+string(text))
-	cmd.Stdin = strings.NewReader(c.stdin())
-	return run(cmd)
+	p.Argv = append([]string{"/proc/self/exe"}, p.Argv...)
+	p.Env = append(slices.Clone(p.Env), testns.Environ(RestrictRole), envLimits+"="+string(text))
+	return p, err
 }
 
-// restrict is the role of a process that limits itself and becomes the plugin.
-func restrict(io.Writer) error {
+// Restrict applies the limits and executes the arguments of this process.
+func Restrict(io.Writer) error {
 	runtime.LockOSThread()
-	var l limits
+	var l Limits
 	if err := json.Unmarshal([]byte(os.Getenv(envLimits)), &l); err != nil {
 		return err
 	}
@@ -56,7 +58,10 @@ func restrict(io.Writer) error {
 	if err := refuse(l.Fail); err != nil {
 		return fmt.Errorf("installing the filter of system calls: %w", err)
 	}
-	return syscall.Exec(program, []string{program}, os.Environ())
+	if len(os.Args) < 2 {
+		return errors.New("no command to run")
+	}
+	return syscall.Exec(os.Args[1], os.Args[1:], os.Environ())
 }
 
 // refuse makes the system calls fail, in this thread and whatever it executes.
@@ -75,5 +80,14 @@ func refuse(calls map[uint32]unix.Errno) error {
 		return err
 	}
 	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0)
+	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0)
+	if err != nil {
+		return err
+	}
+	for nr, errno := range calls {
+		if _, _, got := unix.Syscall6(uintptr(nr), 0, 0, 0, 0, 0, 0); got != errno {
+			return fmt.Errorf("system call %d with the filter: got %w, want %w", nr, got, errno)
+		}
+	}
+	return nil
 }

@@ -1,27 +1,37 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"os"
 
-	"github.com/cilium/ebpf"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
-// story plays the life of a pod.
-func story(n *node, s *shell) error {
+// network is the name in the configuration.
+const network = "bpffs-demo"
+
+// life plays the life of a pod.
+func life(out io.Writer) error {
+	// By this file libcni 1.3 adds a plugin to the end of the chain.
+	if err := node.Configure(network+"/downstream.conf", []byte(`{"type": "downstream"}`+"\n")); err != nil {
+		return err
+	}
+	s := &shell{out: out, env: node.Environ()}
 	s.say("A node without a bpffs, and the configuration from conf/, untouched:")
 	s.run("grep /sys/fs/bpf /proc/mounts || echo nothing is mounted at /sys/fs/bpf", "^nothing is mounted")
 	s.run("cat $NETCONFPATH/10-bpffs.conflist", `"type": "bpffs"`)
 	s.say("libcni 1.3 adds what is in the directory of the network's name to the end of the chain:")
 	s.run("cat $NETCONFPATH/"+network+"/downstream.conf", `^\{"type": "downstream"\}$`)
 
-	var pod string
-	s.do(func() (err error) { pod, err = n.addPod("pod1"); return err })
+	pod := s.pod("pod1").ContainerID
 	id := add(s)
 	fill(s, id)
 	records(s, pod, id)
 	s.say("CHECK compares the records with the result of ADD, and finds no difference:")
 	s.run("cnitool check "+network+" /run/netns/pod1 && echo as it should be", "^as it should be$")
-	collect(n, s, pod, id)
+	collect(s, pod, id)
 	remove(s, pod)
 	if s.err == nil {
 		fmt.Fprintf(s.out, "\n%d commands, and each did what is said above it. "+
@@ -50,19 +60,9 @@ func add(s *shell) (id string) {
 // fill does what an agent would: it creates the maps at the paths.
 func fill(s *shell, id string) {
 	s.say("Whoever programs the pod's datapath pins its maps at these paths (the demo does it here, in Go):")
-	s.do(func() error { return pin("/sys/fs/bpf/tc/globals/policy_" + id) })
-	s.do(func() error { return pin("/sys/fs/bpf/tc/globals/calls_" + id) })
+	s.do(func() error { return node.Pin("/sys/fs/bpf/tc/globals/policy_" + id) })
+	s.do(func() error { return node.Pin("/sys/fs/bpf/tc/globals/calls_" + id) })
 	s.run("ls /sys/fs/bpf/tc/globals", `^calls_`+id+`\npolicy_`+id+`$`)
-}
-
-// pin creates a map at path.
-func pin(path string) error {
-	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 16})
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	return m.Pin(path)
 }
 
 // records shows where the plugin keeps what it knows.
@@ -79,12 +79,14 @@ func records(s *shell, pod, id string) {
 }
 
 // collect shows GC with a pod whose DEL never came.
-func collect(n *node, s *shell, pod, id string) {
-	var dead string
-	s.do(func() (err error) { dead, err = n.addPod("pod2"); return err })
+func collect(s *shell, pod, id string) {
+	dead := s.pod("pod2")
 	s.say("A second pod gets its own ID. Then it dies, and the runtime loses its DEL; the ID stays taken:")
 	s.run("cnitool add "+network+" /run/netns/pod2 2>&1 >/dev/null | grep calls_", `of endpoint (\d+)`)
-	s.do(func() error { return n.crashPod("pod2", dead) })
+	s.do(func() error {
+		cached := fmt.Sprintf("/var/lib/cni/results/%s-%s-eth0", network, dead.ContainerID)
+		return errors.Join(dead.Crash(), os.Remove(cached)) // libcni remembers it too
+	})
 	s.run("ls /sys/fs/bpf/cni/endpoints | wc -l", "^2$")
 
 	const gc = `echo '{"cniVersion": "1.1.0", "name": "` + network + `", "type": "bpffs"%s}' | CNI_COMMAND=GC bpffs`
