@@ -17,6 +17,7 @@ require (
 	github.com/cilium/ebpf v0.22.0
 	github.com/cni-bpffs/cni-bpffs v0.0.0-00010101000000-000000000000
 	github.com/containernetworking/cni v1.3.1
+	github.com/containernetworking/plugins v1.10.0
 	github.com/google/go-cmp v0.7.0
 	github.com/moby/sys/mountinfo v0.7.3
 	github.com/vishvananda/netns v0.0.5
@@ -26,7 +27,6 @@ require (
 require (
 	github.com/alexflint/go-filemutex v1.3.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
-	github.com/containernetworking/plugins v1.10.0 // indirect
 	github.com/coreos/go-iptables v0.8.0 // indirect
 	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/google/nftables v0.3.0 // indirect

@@ -20,8 +20,8 @@ func build(ctx context.Context, source, dir string) error {
 		{
 			"go", "build", "-C", filepath.Join(source, "test"), "-trimpath", "-buildvcs=false",
 			"-ldflags", "-s -w", "-o", dir + "/", "./bench/empty", "./bench/scan", "./bench/peak",
-			plugins + "main/loopback", plugins + "meta/tuning", plugins + "meta/bandwidth",
-			plugins + "meta/portmap", plugins + "meta/sbr", plugins + "ipam/host-local",
+			"./bench/skelnoop", "./bench/skelparse",
+			plugins + "meta/tuning", plugins + "ipam/host-local",
 		},
 	}
 	for _, s := range steps {
