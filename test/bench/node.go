@@ -23,6 +23,7 @@ import (
 type node struct {
 	dir       string
 	netns     string
+	unwired   error // why the container has no interface
 	mounts    int
 	endpoints map[string]int // by the bpffs
 }
@@ -52,7 +53,7 @@ func newNode(dir string) (*node, error) {
 	if err := os.WriteFile(n.path("bin/before"), empty, 0o755); err != nil {
 		return nil, err
 	}
-	if n.netns, err = newContainer(); err != nil {
+	if err := n.makeContainer(); err != nil {
 		return nil, err
 	}
 	return n, n.grow(fewMounts)
@@ -61,14 +62,16 @@ func newNode(dir string) (*node, error) {
 // path returns the path of a file of the node.
 func (n *node) path(name string) string { return filepath.Join(n.dir, name) }
 
-// newContainer makes the network namespace in which the plugins are called.
-func newContainer() (string, error) {
+// makeContainer makes the network namespace in which the plugins are called.
+func (n *node) makeContainer() error {
 	container, err := testutils.NewNS()
 	if err != nil {
-		return "", fmt.Errorf("making a network namespace: %w", err)
+		return fmt.Errorf("making a network namespace: %w", err)
 	}
 	defer container.Close()
-	return container.Path(), nil
+	n.netns = container.Path()
+	n.unwired = wire(container)
+	return nil
 }
 
 // newBPF mounts a further bpffs, not yet at /sys/fs/bpf, and returns its path.

@@ -11,6 +11,7 @@ import (
 // Sizes of a node.
 const (
 	fewMounts     = 50
+	someAddresses = 1000
 	slabEndpoints = 20_000
 	mostEndpoints = 65_000 // some IDs must be free
 	mostAddresses = 10_000
@@ -56,6 +57,7 @@ func measureNode(o options) error {
 	}{
 		{"the memory of the kernel", l.measureSlab},
 		{"the plugin beside skel", l.measurePrograms},
+		{"the reference plugins", l.measureReferences},
 		{"peak memory", l.measurePeak},
 		{"many at once", l.measureAtOnce},
 		{"system calls", l.measureCalls},
@@ -130,6 +132,40 @@ func (l *lab) measurePrograms() error {
 	l.add(s.row("STATUS", "bpffs STATUS", "skelnoop STATUS", "skelnoop (skel, nothing done)", atMost(1.3, 1.15)))
 	l.add(s.row("CHECK", "bpffs CHECK", "skelparse CHECK", "skelparse", atMost(1.2, 1.1)))
 	l.add(s.row("ADD, 4 maps created", "ADD 4 created", "ADD 4", "4 resolved", atMost(1.25, 1.1)))
+	return nil
+}
+
+// measureReferences measures what a node pays for anyway, as far as this machine
+// has what the plugins need.
+func (l *lab) measureReferences() error {
+	a, err := l.newAddresses("some-addresses")
+	if err != nil {
+		return err
+	}
+	if err := a.take(someAddresses); err != nil {
+		return err
+	}
+	all := append(l.references(), subject{fmt.Sprintf("host-local, %s addresses", thousands(someAddresses)), a.hostLocal().once})
+	subjects := []subject{{"ADD", l.newPod(resolved8).addOnly}}
+	fails := make(map[string]error)
+	for _, sub := range all {
+		if _, err := sub.once(); err != nil {
+			fails[sub.name] = err
+			continue
+		}
+		subjects = append(subjects, sub)
+	}
+	s, err := l.interleave(subjects...)
+	if err != nil {
+		return err
+	}
+	for _, sub := range all {
+		r := s.row(sub.name, sub.name, "ADD", "our ADD, 8 maps resolved", bar{})
+		if err := fails[sub.name]; err != nil {
+			r = row{what: sub.name, of: fmt.Sprintf("not measured: %v", err)}
+		}
+		l.add(r)
+	}
 	return nil
 }
 
