@@ -114,7 +114,7 @@ func orderMutants() []mutant {
 }
 
 func ownedMutants() []mutant {
-	unsafe := by(unit("TestUnsafe"), whole("TestNeighbour"))
+	unsafe := by(unit("TestUnsafe"), whole("TestNeighbour|TestMapDirectoryChanged"))
 	return []mutant{
 		inLibrary("CheckTop", "others can replace what is in the root", unsafe, instead("Endpoints.open", "CheckTop", no)),
 		inLeaf("owned", "CheckTop: the owner", "the owner of the root can replace what is in it", unsafe, never("CheckTop", "Owner")),

@@ -227,8 +227,8 @@ func TestLinksInOurPlace(t *testing.T) {
 	}
 }
 
-// TestMapDirectoryChanged: the map directory is not ours any more. DEL removes
-// nothing in it, and keeps the record until it is.
+// TestMapDirectoryChanged: the map directory, or the root, is not ours any more. DEL
+// removes nothing in it, and keeps the record until it is.
 func TestMapDirectoryChanged(t *testing.T) {
 	for name, tt := range map[string]struct{ change, undo func(root string) error }{
 		"owner": {
@@ -242,6 +242,10 @@ func TestMapDirectoryChanged(t *testing.T) {
 		"mode": {
 			func(root string) error { return os.Chmod(root+"/tc/globals", 0o777) },
 			func(root string) error { return os.Chmod(root+"/tc/globals", 0o700) },
+		},
+		"root without a sticky bit": {
+			func(root string) error { return os.Chmod(root, 0o777) },
+			func(root string) error { return os.Chmod(root, 0o777|os.ModeSticky) },
 		},
 		"link": {
 			func(root string) error {
