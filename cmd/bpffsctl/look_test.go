@@ -64,26 +64,18 @@ func newNode(t *testing.T, containers ...string) *node {
 func (n *node) add(t *testing.T, containers ...string) {
 	t.Helper()
 	e, err := bpffs.CreateEndpoints(t.Context(), n.root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer e.Close()
 	for _, c := range containers {
 		id, _, err := e.Allocate(bpffs.Attachment{Network: "pods", ContainerID: c, IfName: "eth0"}, "", "policy_")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		netns := "/proc/self/ns/net"
 		if strings.HasPrefix(c, "lost") {
 			netns = filepath.Join(t.TempDir(), c)
 		}
-		if err := e.SetDetails(id, bpffs.Details{Pod: "my-ns/pod-" + c, NetNS: netns}); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, e.SetDetails(id, bpffs.Details{Pod: "my-ns/pod-" + c, NetNS: netns}))
 		spec := bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 10}
-		if err := e.CreateMaps(id, "", []bpffs.MapDecl{{Name: "policy_", Spec: spec}}); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, e.CreateMaps(id, "", []bpffs.MapDecl{{Name: "policy_", Spec: spec}}))
 		n.ids[c] = fmt.Sprintf("%05d", id)
 	}
 }
@@ -103,9 +95,7 @@ func (n *node) run(t *testing.T, want int, args ...string) (stdout, stderr strin
 func liveFile(t *testing.T, ids ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "live")
-	if err := os.WriteFile(path, []byte(strings.Join(ids, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(path, []byte(strings.Join(ids, "\n")+"\n"), 0o600))
 	return path
 }
 
@@ -168,9 +158,7 @@ func TestShow(t *testing.T) {
 	wantWords(t, errs, "lost1, lost2")
 	_, errs = n.run(t, exitFailed, "show", "\x1b[31mnobody")
 	wantWords(t, errs, "bpffsctl list", `\x1b`)
-	if err := os.Remove(pin); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(pin))
 	out, _ = n.run(t, exitFound, "show", n.ids["a"])
 	wantWords(t, out, "pin-missing")
 }
@@ -197,9 +185,7 @@ func TestGC(t *testing.T) {
 // What cannot be removed is told, and is an error of the command.
 func TestGCFails(t *testing.T) {
 	n := newNode(t, "live", "lost")
-	if err := os.Remove(n.root + "/cni/attachments/pods/lost/eth0"); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(n.root+"/cni/attachments/pods/lost/eth0"))
 	out, errs := n.run(t, exitFailed, "gc", "--yes", "--older-than", "0s", "--live-from", liveFile(t, "live"))
 	wantWords(t, out, "bpffsctl doctor")
 	wantWords(t, errs, "failed: 1", "see above")
@@ -279,9 +265,7 @@ func TestGCSparesWhatStartsMeanwhile(t *testing.T) {
 	cmd.SetErr(&out)
 	cmd.SetIn(&onRead{strings.NewReader("live\n"), func() { n.add(t, "lost-later") }})
 	cmd.SetArgs([]string{"gc", "--yes", "--older-than", "0s", "--live-from", "-", "--root", n.root})
-	if err := cmd.ExecuteContext(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, cmd.ExecuteContext(t.Context()))
 	wantWords(t, out.String(), "removed: 1\n")
 	if out, _ := n.run(t, exitDone, "list", "--no-headers"); strings.Count(out, "lost-later") != 2 {
 		t.Errorf("left: got\n%s\nwant lost-later, too", out)

@@ -4,15 +4,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // TestGuards: every guard is where the table says.
 func TestGuards(t *testing.T) {
 	for _, m := range mutants() {
 		s, err := readSource(filepath.Join("../..", m.dir))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		if files, err := s.changed(m.changes); err != nil || len(files) != 1 {
 			t.Errorf("mutant %q: got changes to %d files (%v), want one", m.name, len(files), err)
 		}
@@ -40,9 +40,7 @@ func TestChanges(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSource("p")
-			if err := s.add("a.go", []byte("package p\n\n"+f+"\n")); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, s.add("a.go", []byte("package p\n\n"+f+"\n")))
 			files, err := s.changed([]change{tt.change})
 			if tt.from == "" {
 				if err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -95,9 +95,7 @@ func startKubelet(t *testing.T) {
 	t.Helper()
 	keepKernel(t)
 	testns.Must(t, unix.Mount("tmpfs", "/var/log", "tmpfs", 0, ""))
-	if err := os.MkdirAll(manifests, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.MkdirAll(manifests, 0o755))
 	mustRun(t, "ip", "link", "add", "node0", "up", "type", "bridge")
 	mustRun(t, "ip", "address", "add", nodeIP+"/24", "dev", "node0")
 	write(t, "/run/kubelet.yaml", config(t, "kubelet.yaml"))

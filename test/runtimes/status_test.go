@@ -20,9 +20,7 @@ func TestStatus(t *testing.T) {
 	rt.network(t, conflist("1.1.0", strings.Replace(ours, `"maps"`, `"bpfRoot": "`+root+`", "maps"`, 1)))
 	rt.wantNetwork(t, "")
 	testns.Must(t, os.Mkdir(root, 0o755))
-	if err := unix.Mount("tmpfs", root, "tmpfs", 0, ""); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, unix.Mount("tmpfs", root, "tmpfs", 0, ""))
 	rt.wantNetwork(t, root)
 	testns.Must(t, unix.Unmount(root, 0))
 	rt.wantNetwork(t, "")

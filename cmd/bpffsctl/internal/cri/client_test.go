@@ -13,15 +13,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // ask asks the socket for its version, for at most a second.
 func ask(t *testing.T, socket string) error {
 	t.Helper()
 	c, err := New(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer c.Close()
 	c.timeout = time.Second
 	_, err = c.Version(t.Context())
@@ -32,9 +32,7 @@ func ask(t *testing.T, socket string) error {
 func listen(t *testing.T) *net.UnixListener {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	t.Cleanup(func() { l.Close() })
 	return l
 }
@@ -44,9 +42,7 @@ func TestNoAnswer(t *testing.T) {
 	dead.SetUnlinkOnClose(false)
 	dead.Close()
 	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(file, nil, 0o600))
 	other := listen(t) // speaks gRPC, but has none of the CRI's services
 	server := grpc.NewServer()
 	go func() { _ = server.Serve(other) }()
@@ -83,9 +79,7 @@ func TestNoAnswer(t *testing.T) {
 // A caller that gives up is not held by a runtime that does not answer.
 func TestCancelled(t *testing.T) {
 	c, err := New(listen(t).Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer c.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)

@@ -34,9 +34,7 @@ func serve(t *testing.T, socket, name string) {
 	t.Helper()
 	mkdir(t, socket)
 	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	server := grpc.NewServer()
 	runtime.RegisterRuntimeServiceServer(server, named{name: name})
 	go func() { _ = server.Serve(l) }()
@@ -45,9 +43,7 @@ func serve(t *testing.T, socket, name string) {
 
 func mkdir(t *testing.T, socket string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.MkdirAll(filepath.Dir(socket), 0o700))
 }
 
 // The first runtime that answers is found, and without any it is said who does not.
@@ -64,9 +60,7 @@ func TestFind(t *testing.T) {
 	usual := defaultSockets()
 	find("", "", "", ErrNoRuntime)
 	mkdir(t, usual[0])
-	if err := os.WriteFile(usual[0], nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(usual[0], nil, 0o600))
 	find("", usual[0], "", ErrNoRuntime)
 	serve(t, usual[1], "second")
 	serve(t, usual[2], "third")

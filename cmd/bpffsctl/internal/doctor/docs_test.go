@@ -6,14 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // The table in the documentation has every check, and in the same order.
 func TestDocs(t *testing.T) {
 	text, err := os.ReadFile("../../../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	_, section, found := strings.Cut(string(text), "\n## Doctor\n")
 	if !found {
 		t.Fatal("docs/operations.md has no section Doctor")

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -117,9 +118,7 @@ func TestFaultsOfTheRecords(t *testing.T) {
 
 func unmount(t *testing.T, path string) {
 	t.Helper()
-	if err := syscall.Unmount(path, syscall.MNT_DETACH); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, syscall.Unmount(path, syscall.MNT_DETACH))
 }
 
 func cutAgain(fix string) string {
@@ -154,7 +153,5 @@ func relink(t *testing.T, target, name string) {
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(target, name); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Symlink(target, name))
 }

@@ -80,9 +80,7 @@ func TestCircumstances(t *testing.T) {
 				t.Fatalf("%v: %s", m.Err, m.Stderr)
 			}
 			var all []Finding
-			if err := json.Unmarshal([]byte(m.Stdout), &all); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, json.Unmarshal([]byte(m.Stdout), &all))
 			found := of(all, row.check)
 			if len(found) != 1 || found[0].Status != row.status || !strings.Contains(found[0].Detail, row.says) || !strings.Contains(found[0].Fix, row.fix) {
 				t.Errorf("%s: got %+v, want %s with %q and the fix %q", row.check, found, row.status, row.says, row.fix)

@@ -263,9 +263,7 @@ func TestKnownKeys(t *testing.T) {
 		t.Errorf("warnings of ADD: got %q, want only of zzz", lines)
 	}
 	conf, err := netconf.Parse([]byte(config))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	if got := conf.UnknownKeys(); !slices.Equal(got, []string{"zzz"}) {
 		t.Errorf("unknown keys: got %q, want zzz", got)
 	}

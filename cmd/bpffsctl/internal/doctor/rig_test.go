@@ -38,9 +38,7 @@ func newRig(t *testing.T) *rig {
 	r.startRuntime()
 	r.pod = bpffs.Attachment{Network: "net", ContainerID: "c1", IfName: "eth0"}
 	r.netns = filepath.Join(t.TempDir(), "netns")
-	if err := os.WriteFile(r.netns, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(r.netns, nil, 0o600))
 	testns.Bind(t, "/proc/self/ns/net", r.netns)
 	r.id = r.add(t, r.pod)
 	return r
@@ -58,16 +56,10 @@ func (r *rig) install(t *testing.T) {
 func (r *rig) putPlugin(t *testing.T) {
 	t.Helper()
 	path, err := exec.LookPath("bpffs")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	built, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(r.BinDir, "bpffs"), built, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
+	testns.Must(t, os.WriteFile(filepath.Join(r.BinDir, "bpffs"), built, 0o755))
 }
 
 // write writes a file of the directory of networks.
@@ -75,9 +67,7 @@ func (r *rig) write(t *testing.T, name, content string) {
 	t.Helper()
 	path := filepath.Join(r.ConfDir, name)
 	mkdir(t, filepath.Dir(path))
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(path, []byte(content), 0o644))
 }
 
 const (
@@ -97,17 +87,13 @@ func chain(version, name string, plugins ...string) string {
 
 func (r *rig) share(t *testing.T, path string) {
 	t.Helper()
-	if err := syscall.Mount("", path, "", syscall.MS_SHARED, ""); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, syscall.Mount("", path, "", syscall.MS_SHARED, ""))
 }
 
 func (r *rig) dir(t *testing.T) bpffs.MapDir {
 	t.Helper()
 	dir, err := bpffs.NewMapDir(r.Root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return dir
 }
 
@@ -121,9 +107,7 @@ func (r *rig) add(t *testing.T, a bpffs.Attachment) uint16 {
 func (r *rig) addNames(t *testing.T, a bpffs.Attachment, names ...string) uint16 {
 	t.Helper()
 	e, err := bpffs.CreateEndpoints(t.Context(), r.Root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer e.Close()
 	id, _, err := e.Allocate(a, "", names...)
 	if err == nil {
@@ -131,9 +115,7 @@ func (r *rig) addNames(t *testing.T, a bpffs.Attachment, names ...string) uint16
 			{Name: names[0], Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 8, MaxEntries: 1}},
 		}))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return id
 }
 
@@ -141,13 +123,9 @@ func (r *rig) addNames(t *testing.T, a bpffs.Attachment, names ...string) uint16
 func (r *rig) del(t *testing.T, a bpffs.Attachment) {
 	t.Helper()
 	e, err := bpffs.OpenEndpoints(t.Context(), r.Root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer e.Close()
-	if err := e.Release(a); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.Release(a))
 }
 
 // pin makes something at a name in the map directory; what it is, matters to
@@ -164,9 +142,7 @@ func (r *rig) records(parts ...string) string {
 func mkdir(t *testing.T, paths ...string) {
 	t.Helper()
 	for _, p := range paths {
-		if err := os.MkdirAll(p, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.MkdirAll(p, 0o700))
 	}
 }
 

@@ -14,16 +14,12 @@ const stranger = 4321 // a user that is not root
 
 func chmod(t *testing.T, path string, mode os.FileMode) {
 	t.Helper()
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Chmod(path, mode))
 }
 
 func remove(t *testing.T, path string) {
 	t.Helper()
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(path))
 }
 
 func TestFaultsOfTheRoot(t *testing.T) {
@@ -93,9 +89,7 @@ func TestFaultsOfTheRoot(t *testing.T) {
 
 func remount(t *testing.T, path string, flags uintptr) {
 	t.Helper()
-	if err := syscall.Mount("", path, "", syscall.MS_REMOUNT|flags, ""); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, syscall.Mount("", path, "", syscall.MS_REMOUNT|flags, ""))
 }
 
 func propagate(t *testing.T, path string, flag uintptr) {
@@ -103,9 +97,7 @@ func propagate(t *testing.T, path string, flag uintptr) {
 	if flag == syscall.MS_SLAVE { // which only one of several that are shared can be
 		testns.Bind(t, path, t.TempDir())
 	}
-	if err := syscall.Mount("", path, "", flag, ""); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, syscall.Mount("", path, "", flag, ""))
 }
 
 func TestUnsafeDirectories(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -195,9 +196,7 @@ func TestReport(t *testing.T) {
 	r.Details.Pod = "my-ns/web-0"
 	all := []Decision{{r, Removed, "its container is gone"}, {r, Failed, "x\x1by"}}
 	var b strings.Builder
-	if err := Print(&b, all); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, Print(&b, all))
 	const want = `ID     NETWORK  POD          CONTAINER     IFACE  AGE  ACTION   REASON
 00042  pods     my-ns/web-0  0123456789ab  eth0   3h   removed  its container is gone
 00042  pods     my-ns/web-0  0123456789ab  eth0   3h   failed   x\x1by

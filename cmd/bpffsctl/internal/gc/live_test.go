@@ -34,13 +34,9 @@ func (p pods) ListPodSandbox(context.Context, *runtime.ListPodSandboxRequest) (*
 // CRI.
 func serve(t *testing.T, socket string, ids ...string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.MkdirAll(filepath.Dir(socket), 0o700))
 	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	server := grpc.NewServer()
 	if len(ids) > 0 {
 		runtime.RegisterRuntimeServiceServer(server, pods{ids: ids})
@@ -76,12 +72,8 @@ func TestAskAll(t *testing.T) {
 		}, cri.ErrNoCRI, nil},
 		{"one does not listen", func(t *testing.T) { //nolint:thelper // it is the test
 			serve(t, sockets[0], "a")
-			if err := os.MkdirAll(filepath.Dir(sockets[1]), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(sockets[1], nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, os.MkdirAll(filepath.Dir(sockets[1]), 0o700))
+			testns.Must(t, os.WriteFile(sockets[1], nil, 0o600))
 		}, cri.ErrNoRuntime, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

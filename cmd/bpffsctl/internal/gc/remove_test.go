@@ -23,13 +23,9 @@ func TestMain(m *testing.M) {
 func change(t *testing.T, root string, do func(*bpffs.Endpoints) error) {
 	t.Helper()
 	e, err := bpffs.CreateEndpoints(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer e.Close()
-	if err := do(e); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, do(e))
 }
 
 // allocate does what ADD does for the attachment.
@@ -53,9 +49,7 @@ func allocate(t *testing.T, root string, a bpffs.Attachment, netns string) {
 func decisions(t *testing.T, root string) (all []Decision) {
 	t.Helper()
 	records, err := inventory.Records(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	for _, r := range records {
 		all = append(all, Decision{r, Remove, "its container is gone"})
 	}
@@ -101,9 +95,7 @@ func TestDo(t *testing.T) {
 			t.Helper()
 			pin := filepath.Join(root, "tc/globals/policy_*")
 			path := remove(t, pin)
-			if err := os.Mkdir(path, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, os.Mkdir(path, 0o700))
 			testns.Mount(t, "tmpfs", path, "")
 		}, Failed, "cannot remove a pin", 1},
 	} {
@@ -130,9 +122,7 @@ func remove(t *testing.T, pattern string) string {
 	if err != nil || len(found) != 1 {
 		t.Fatalf("%s: got %q, %v, want one", pattern, found, err)
 	}
-	if err := os.Remove(found[0]); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(found[0]))
 	return found[0]
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"google.golang.org/grpc"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // A served runtime says that it is containerd 2.4.
@@ -28,9 +30,7 @@ func TestRuntimeIsRestarted(t *testing.T) {
 		t.Error("before anything answers: known")
 	}
 	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	server := grpc.NewServer()
 	runtime.RegisterRuntimeServiceServer(server, served{})
 	done := make(chan error)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // Changes that never end do not put off the next look.
@@ -59,9 +61,7 @@ func TestWaitUnwatched(t *testing.T) {
 func watching(t *testing.T, dir string) *watcher {
 	t.Helper()
 	w, err := newWatcher(dir, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	t.Cleanup(func() { w.Close() })
 	w.arm()
 	return w

@@ -100,13 +100,9 @@ func TestStates(t *testing.T) {
 func TestReserved(t *testing.T) {
 	root := testns.BPFFS(t)
 	e, err := bpffs.CreateEndpoints(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	_, _, err = e.Allocate(bpffs.Attachment{Network: "net", ContainerID: "abc", IfName: "eth0"}, "", "policy_")
-	if err := errors.Join(err, e.Close()); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, errors.Join(err, e.Close()))
 	if got := one(t, root); got.Pins[0].Kind != Reserved || !got.Is(OK) {
 		t.Errorf("got %+v, want a reserved path and nothing wrong", got)
 	}
@@ -124,9 +120,7 @@ func gone(t *testing.T) string {
 func unmounted(t *testing.T) string {
 	t.Helper()
 	path := gone(t)
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(path, nil, 0o600))
 	return path
 }
 
@@ -144,17 +138,13 @@ func bound(t *testing.T) string {
 
 func remove(t *testing.T, pin string) {
 	t.Helper()
-	if err := os.Remove(pin); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(pin))
 }
 
 func directory(t *testing.T, pin string) {
 	t.Helper()
 	remove(t, pin)
-	if err := os.Mkdir(pin, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Mkdir(pin, 0o700))
 }
 
 // A record that cannot be read is in the list, and those after it are, too.
@@ -162,9 +152,7 @@ func TestUnreadable(t *testing.T) {
 	root := testns.BPFFS(t)
 	id := add(t, root, bpffs.Details{NetNS: liveNetNS}, pods(1)...)[0]
 	for _, broken := range []string{"00000", "00001", "65535/owner/a", "x"} {
-		if err := os.MkdirAll(filepath.Join(root, "cni/endpoints", broken), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.MkdirAll(filepath.Join(root, "cni/endpoints", broken), 0o700))
 	}
 	all, err := gather(t, root)
 	if err != nil {
@@ -199,9 +187,7 @@ func TestReleasedMeanwhile(t *testing.T) {
 		}
 		owner := fmt.Sprintf("%s/cni/endpoints/%05d/owner", root, ids[2])
 		remove(t, owner)
-		if err := os.Symlink("net/other/eth0", owner); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.Symlink("net/other/eth0", owner))
 		return all
 	})
 	if err != nil || len(all) != 1 || all[0].ID != ids[1] || !all[0].Is(PinMissing) {
@@ -226,13 +212,9 @@ func TestGatherCancelled(t *testing.T) {
 func release(t *testing.T, root string, a bpffs.Attachment) {
 	t.Helper()
 	e, err := bpffs.OpenEndpoints(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer e.Close()
-	if err := e.Release(a); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.Release(a))
 }
 
 func TestRoots(t *testing.T) {
@@ -250,14 +232,10 @@ func TestRoots(t *testing.T) {
 	testns.Mount(t, "bpf", bpffs.DefaultRoot, "mode=0700")
 	add(t, bpffs.DefaultRoot, bpffs.Details{}, pods(1)...)
 	testns.Mount(t, "tmpfs", "/run", "")
-	if err := os.MkdirAll(bpffs.DefaultFallback, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.MkdirAll(bpffs.DefaultFallback, 0o700))
 	testns.Bind(t, bpffs.DefaultRoot, bpffs.DefaultFallback)
 	wantRoots(t, bpffs.DefaultRoot)
-	if err := syscall.Unmount(bpffs.DefaultFallback, 0); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, syscall.Unmount(bpffs.DefaultFallback, 0))
 	testns.Mount(t, "bpf", bpffs.DefaultFallback, "mode=0700")
 	add(t, bpffs.DefaultFallback, bpffs.Details{}, pods(1)...)
 	wantRoots(t, bpffs.DefaultRoot, bpffs.DefaultFallback)
@@ -267,9 +245,7 @@ func TestRoots(t *testing.T) {
 func wantRoots(t *testing.T, roots ...string) {
 	t.Helper()
 	all, err := gather(t, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	var got []string
 	for _, e := range all {
 		got = append(got, e.Root)

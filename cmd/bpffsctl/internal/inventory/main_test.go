@@ -34,9 +34,7 @@ func gather(t *testing.T, root string) ([]Endpoint, error) {
 func mapDir(t *testing.T, root string) bpffs.MapDir {
 	t.Helper()
 	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return dir
 }
 
@@ -44,21 +42,13 @@ func mapDir(t *testing.T, root string) bpffs.MapDir {
 func add(t *testing.T, root string, d bpffs.Details, as ...bpffs.Attachment) (ids []uint16) {
 	t.Helper()
 	e, err := bpffs.CreateEndpoints(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer e.Close()
 	for _, a := range as {
 		id, _, err := e.Allocate(a, "", "policy_", "stats_")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := e.SetDetails(id, d); err != nil {
-			t.Fatal(err)
-		}
-		if err := e.CreateMaps(id, "", decls()); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
+		testns.Must(t, e.SetDetails(id, d))
+		testns.Must(t, e.CreateMaps(id, "", decls()))
 		ids = append(ids, id)
 	}
 	return ids

@@ -65,9 +65,7 @@ ID     NETWORK  POD                CONTAINER     IFACE  MAPS                    
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var b strings.Builder
-			if err := Print(&b, some(), tt.wide, tt.noHeaders); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, Print(&b, some(), tt.wide, tt.noHeaders))
 			if diff := cmp.Diff(squeeze(tt.want), squeeze("\n"+b.String())); diff != "" {
 				t.Errorf("Print (-want +got):\n%s\n%s", diff, b.String())
 			}
@@ -137,14 +135,10 @@ func TestFiveHundred(t *testing.T) {
 	add(t, root, bpffs.Details{Pod: "default/web-7d4b9c6f5-x2x7q", NetNS: liveNetNS}, pods(n)...)
 	start := time.Now()
 	all, err := gather(t, root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	t.Logf("%d endpoints gathered in %v", n, time.Since(start))
 	var b strings.Builder
-	if err := Print(&b, all, false, false); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, Print(&b, all, false, false))
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	if len(lines) != n+1 {
 		t.Errorf("got %d lines, want %d", len(lines), n+1)

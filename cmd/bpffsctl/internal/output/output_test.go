@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // hostile are names that do something to a terminal, or look like other values.
@@ -107,9 +109,7 @@ func TestWriteYAML(t *testing.T) {
 		None    []string         `json:"none"`
 	}{1, []map[string]any{{"id": 42, "name": "a: b"}}, []string{}}
 	var b strings.Builder
-	if err := Write(&b, YAML, v, nil); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, Write(&b, YAML, v, nil))
 	const want = "list:\n- id: 42\n  name: 'a: b'\nnone: []\nversion: 1\n"
 	if b.String() != want {
 		t.Errorf("YAML: got\n%s\nwant\n%s", b.String(), want)
@@ -141,9 +141,7 @@ func TestColumns(t *testing.T) {
 	}
 	c.Row(ID(42), "a\x1b")
 	c.Row(ID(0), "é")
-	if err := c.Print(&b, "  "); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, c.Print(&b, "  "))
 	const want = "  ID     NAME\n  00042  a\\x1b\n  -      é\n"
 	if b.String() != want {
 		t.Errorf("table: got\n%s\nwant\n%s", b.String(), want)
