@@ -33,7 +33,7 @@ build: ## build the plugin and bpffsctl: bin/bpffs, bin/bpffsctl
 
 tools: build ## build cnitool and the plugins around ours: bin/cni/
 	@mkdir -p $(BIN)/cni
-	CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/ tool ./downstream
+	CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/ tool ./integration/downstream ./integration/record
 	CGO_ENABLED=0 go build -C examples/pktcount -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/pktcount .
 	@ln -sfn ../bpffs $(BIN)/cni/bpffs
 
@@ -59,12 +59,12 @@ test-kernels: tools ## run the tests on Debian's kernels 6.1 and 6.12, emulated 
 
 test-runtimes: tools ## run the plugin under container runtimes, which it installs (root, Debian 12)
 	test/runtimes/install.sh
-	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./record ./pod
+	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
 	CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS)
 
 test-kubelet: tools ## run the plugin under kubelet, and validate deploy/ as an API server does (root, Debian 12)
 	test/runtimes/install.sh
-	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./record ./pod
+	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
 	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/kubelet .
 	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/apiserver ./apiserver
 	BPFFS_KUBELET=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -run '^(TestKubelet|TestManifestsAreValid|TestWhatIsNotValidIsRefused)$$'
@@ -107,9 +107,8 @@ test-mutants: ## take every guard out of a copy and demand that a test fails (ro
 	CGO_ENABLED=0 go run -C test ./mutants -source ..
 
 demo: tools ## show a pod's life with the plugin, in namespaces of its own (root)
-	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo ./countdemo
+	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo
 	@$(BIN)/demo
-	@$(BIN)/countdemo
 
 image: ## build the image for nodes: bin/image-$(ARCH).tar (root, Debian 12; IMAGE, ARCH)
 	deploy/install.sh
@@ -120,8 +119,8 @@ release: $(BIN)/tools/syft ## make archives, images, SBOMs and checksums: bin/re
 	deploy/install.sh
 	deploy/release.sh $(VERSION) $(BIN)/release $(BIN)/tools/syft $(RELEASE_ARCH)
 
-$(BIN)/tools/syft: tools/sbom/go.mod tools/sbom/go.sum
-	CGO_ENABLED=0 go build -C tools/sbom -trimpath -o $@ github.com/anchore/syft/cmd/syft
+$(BIN)/tools/syft: tools/go.mod tools/go.sum
+	CGO_ENABLED=0 go build -C tools -trimpath -o $@ github.com/anchore/syft/cmd/syft
 
 check-reproducible: $(BIN)/tools/syft ## make a release twice, in two directories with two caches, and compare
 	deploy/install.sh

@@ -26,7 +26,7 @@ func newDoctor() *cobra.Command {
 		Long: `Look for what is wrong on this node, and say what to type.
 
 One line per check, with what it looked at: ok, warning or failure. Below a
-warning or a failure is its cure. Nothing is changed, and nothing is waited for
+warning or a failure is what to type. Nothing is changed, and nothing is waited for
 longer than a few seconds.
 
 Exit codes: 0 there is no failure, 1 there is one, 2 called wrongly.`,

@@ -16,9 +16,9 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
-// inTheMaking is how old an endpoint must be to be taken for lost: kubelet gives
+// startTime is how old an endpoint must be to be taken for lost: kubelet gives
 // up on a pod's sandbox after four minutes.
-const inTheMaking = 5 * time.Minute
+const startTime = 5 * time.Minute
 
 // errNotRemoved says that gc could not do all it was to do; the report has why.
 var errNotRemoved = errors.New("not everything could be removed, see above")
@@ -62,7 +62,7 @@ remove (without --yes), 2 not everything could be looked at or removed.`,
 	flags.StringSliceVar(&f.sockets, "cri-socket", nil, "the runtime's CRI socket, or several (default: all at the usual places)")
 	flags.StringVar(&f.liveFrom, "live-from", "", "file with the IDs of the live containers, one a line, - for standard input; the runtime is then only asked if --cri-socket is given, too")
 	flags.StringSliceVar(&f.options.Networks, "network", nil, "only on this network, or these (default: those that a live container is on)")
-	flags.DurationVar(&f.options.OlderThan, "older-than", inTheMaking, "spare younger endpoints, whose containers may be in the making")
+	flags.DurationVar(&f.options.OlderThan, "older-than", startTime, "spare younger endpoints, whose containers may still be starting")
 	flags.BoolVar(&f.options.Force, "force", false, "also where the network namespace is still there, or not known")
 	flags.BoolVar(&f.options.AllowEmpty, "allow-empty", false, "also if no container at all is alive; needs --network")
 	return cmd

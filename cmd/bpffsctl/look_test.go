@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/gc"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
@@ -29,7 +31,7 @@ func listAsNobody(stdout io.Writer) error {
 		return err
 	}
 	if code := run(context.Background(), []string{"list", "--root", os.Getenv("ROOT")}, stdout, stdout); code != exitFailed {
-		return fmt.Errorf("exit code %d, wanted %d", code, exitFailed)
+		return fmt.Errorf("got exit code %d, want %d", code, exitFailed)
 	}
 	return nil
 }
@@ -39,7 +41,7 @@ func TestListAsNobody(t *testing.T) {
 	n := newNode(t, "a")
 	m := testns.Crowd(t, 1, "list as nobody", func(int) []string { return []string{"ROOT=" + n.root} })[0]
 	if m.Err != nil || !strings.HasSuffix(m.Stdout, "run it as root\n") || strings.Contains(m.Stdout, "no endpoints") {
-		t.Errorf("list as nobody: %v: %s%s; wanted only what to do", m.Err, m.Stdout, m.Stderr)
+		t.Errorf("list as nobody: got %v: %s%s, want only what to do", m.Err, m.Stdout, m.Stderr)
 	}
 }
 
@@ -61,31 +63,19 @@ func newNode(t *testing.T, containers ...string) *node {
 // add does what ADD does for the containers.
 func (n *node) add(t *testing.T, containers ...string) {
 	t.Helper()
-	dir, err := bpffs.NewMapDir(n.root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := bpffs.CreateEndpoints(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, err := bpffs.CreateEndpoints(t.Context(), n.root)
+	testns.Must(t, err)
 	defer e.Close()
 	for _, c := range containers {
-		id, _, err := e.Allocate(bpffs.Attachment{Network: "pods", ContainerID: c, IfName: "eth0"}, "policy_")
-		if err != nil {
-			t.Fatal(err)
-		}
+		id, _, err := e.Allocate(bpffs.Attachment{Network: "pods", ContainerID: c, IfName: "eth0"}, "", "policy_")
+		testns.Must(t, err)
 		netns := "/proc/self/ns/net"
 		if strings.HasPrefix(c, "lost") {
 			netns = filepath.Join(t.TempDir(), c)
 		}
-		if err := e.Describe(id, bpffs.Details{Pod: "my-ns/pod-" + c, NetNS: netns}); err != nil {
-			t.Fatal(err)
-		}
-		spec := bpffs.MapSpec{Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 10}
-		if err := e.CreateMaps(id, []bpffs.MapDecl{{Name: "policy_", Spec: spec}}); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, e.SetDetails(id, bpffs.Details{Pod: "my-ns/pod-" + c, NetNS: netns}))
+		spec := bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 10}
+		testns.Must(t, e.CreateMaps(id, "", []bpffs.MapDecl{{Name: "policy_", Spec: spec}}))
 		n.ids[c] = fmt.Sprintf("%05d", id)
 	}
 }
@@ -96,7 +86,7 @@ func (n *node) run(t *testing.T, want int, args ...string) (stdout, stderr strin
 	var out, errs strings.Builder
 	code := run(t.Context(), append(args, "--root", n.root), &out, &errs)
 	if code != want {
-		t.Errorf("bpffsctl %q: exit code %d, wanted %d\n%s%s", args, code, want, out.String(), errs.String())
+		t.Errorf("bpffsctl %q: got exit code %d, want %d\n%s%s", args, code, want, out.String(), errs.String())
 	}
 	return out.String(), errs.String()
 }
@@ -105,9 +95,7 @@ func (n *node) run(t *testing.T, want int, args ...string) (stdout, stderr strin
 func liveFile(t *testing.T, ids ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "live")
-	if err := os.WriteFile(path, []byte(strings.Join(ids, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(path, []byte(strings.Join(ids, "\n")+"\n"), 0o600))
 	return path
 }
 
@@ -128,18 +116,18 @@ func TestList(t *testing.T) {
 	wantWords(t, errs, "endpoints: 3", "not ok: 1")
 	out, errs = n.run(t, exitDone, "ls", "--no-headers", "--state", "netns-gone", "--wide")
 	if strings.Count(out, "\n") != 1 || errs != "" {
-		t.Errorf("ls of one state: %q, %q; wanted one line", out, errs)
+		t.Errorf("ls of one state: got %q, %q, want one line", out, errs)
 	}
 	out, _ = n.run(t, exitDone, "list", "--pod", "pod-a", "-o", "json")
 	var list inventory.List
 	if err := json.Unmarshal([]byte(out), &list); err != nil || list.Version != 1 || len(list.Endpoints) != 1 {
-		t.Errorf("list of a pod as JSON: %v, %+v; wanted one endpoint", err, list)
+		t.Errorf("list of a pod as JSON: got %v, %+v, want one endpoint", err, list)
 	}
 	out, _ = n.run(t, exitDone, "list", "--network", "other", "-o", "yaml")
-	wantWords(t, out, "version: 1\nendpoints: []\n")
+	wantWords(t, out, "endpoints: []\nversion: 1\n")
 	out, errs = n.run(t, exitDone, "list", "--network", "other")
 	if out != "" || errs != "no endpoints\n" {
-		t.Errorf("list of nothing: %q, %q; wanted only a word on standard error", out, errs)
+		t.Errorf("list of nothing: got %q, %q, want only a word on standard error", out, errs)
 	}
 	for _, wrong := range [][]string{{"--sort-by", "x"}, {"--state", "x"}, {"-o", "x"}, {"x"}} {
 		_, errs = n.run(t, exitFailed, append([]string{"list"}, wrong...)...)
@@ -162,7 +150,7 @@ func TestShow(t *testing.T) {
 	out, errs := n.run(t, exitFound, "show", "my-ns/pod-lost1")
 	wantWords(t, out, "netns-gone", "lost1")
 	if errs != "" {
-		t.Errorf("show of something wrong says %q; wanted only the exit code", errs)
+		t.Errorf("show of something wrong: got %q, want only the exit code", errs)
 	}
 	out, _ = n.run(t, exitDone, "show", "a", "-o", "json")
 	wantWords(t, out, `"commands": [`)
@@ -170,9 +158,7 @@ func TestShow(t *testing.T) {
 	wantWords(t, errs, "lost1, lost2")
 	_, errs = n.run(t, exitFailed, "show", "\x1b[31mnobody")
 	wantWords(t, errs, "bpffsctl list", `\x1b`)
-	if err := os.Remove(pin); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(pin))
 	out, _ = n.run(t, exitFound, "show", n.ids["a"])
 	wantWords(t, out, "pin-missing")
 }
@@ -189,7 +175,7 @@ func TestGC(t *testing.T) {
 	out, _ := n.run(t, exitDone, "gc", "--live-from", live, "--older-than", "0s", "--yes", "-o", "json")
 	var report gc.Report
 	if err := json.Unmarshal([]byte(out), &report); err != nil || report.DryRun || len(report.Endpoints) != 2 {
-		t.Errorf("gc --yes as JSON: %v, %+v; wanted two endpoints", err, report)
+		t.Errorf("gc --yes as JSON: got %v, %+v, want two endpoints", err, report)
 	}
 	n.wantContainers(t, "live", "running")
 	n.run(t, exitDone, "gc", "--live-from", live, "--older-than", "0s", "--yes", "--force")
@@ -199,9 +185,7 @@ func TestGC(t *testing.T) {
 // What cannot be removed is told, and is an error of the command.
 func TestGCFails(t *testing.T) {
 	n := newNode(t, "live", "lost")
-	if err := os.Remove(n.root + "/cni/attachments/pods/lost/eth0"); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(n.root+"/cni/attachments/pods/lost/eth0"))
 	out, errs := n.run(t, exitFailed, "gc", "--yes", "--older-than", "0s", "--live-from", liveFile(t, "live"))
 	wantWords(t, out, "bpffsctl doctor")
 	wantWords(t, errs, "failed: 1", "see above")
@@ -227,7 +211,7 @@ func (n *node) wantContainers(t *testing.T, containers ...string) {
 	}
 	maps, err := filepath.Glob(n.root + "/tc/globals/*")
 	if err != nil || strings.Join(got, " ") != strings.Join(containers, " ") || len(maps) != len(containers) {
-		t.Errorf("containers %q with %d maps (%v); wanted %q", got, len(maps), err, containers)
+		t.Errorf("got containers %q with %d maps (%v), want %q", got, len(maps), err, containers)
 	}
 }
 
@@ -251,7 +235,7 @@ func TestGCRefuses(t *testing.T) {
 		})
 	}
 	if out, _ := n.run(t, exitDone, "list", "--no-headers"); strings.Count(out, "\n") != 1 {
-		t.Errorf("left: %q; wanted the endpoint", out)
+		t.Errorf("left: got %q, want the endpoint", out)
 	}
 	n.run(t, exitDone, "gc", "--yes", "--older-than", "0s", "--live-from", liveFile(t), "--allow-empty", "--network", "pods")
 	n.wantContainers(t)
@@ -281,11 +265,9 @@ func TestGCSparesWhatStartsMeanwhile(t *testing.T) {
 	cmd.SetErr(&out)
 	cmd.SetIn(&onRead{strings.NewReader("live\n"), func() { n.add(t, "lost-later") }})
 	cmd.SetArgs([]string{"gc", "--yes", "--older-than", "0s", "--live-from", "-", "--root", n.root})
-	if err := cmd.ExecuteContext(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, cmd.ExecuteContext(t.Context()))
 	wantWords(t, out.String(), "removed: 1\n")
 	if out, _ := n.run(t, exitDone, "list", "--no-headers"); strings.Count(out, "lost-later") != 2 {
-		t.Errorf("left:\n%s\nwanted lost-later, too", out)
+		t.Errorf("left: got\n%s\nwant lost-later, too", out)
 	}
 }

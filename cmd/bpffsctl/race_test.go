@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -41,7 +43,7 @@ func TestGCBesideADD(t *testing.T) {
 	}
 	out, errs := n.run(t, exitDone, "list", "--no-headers", "--state", "ok")
 	if got := strings.Count(out, "\n"); got != len(containers) {
-		t.Errorf("%d endpoints are whole; wanted %d\n%s", got, len(containers), errs)
+		t.Errorf("whole endpoints: got %d, want %d\n%s", got, len(containers), errs)
 	}
 }
 
@@ -59,7 +61,7 @@ func gcOrAdd(stdout io.Writer) error {
 			"gc", "--yes", "--older-than", "0s", "--root", root, "--live-from", os.Getenv("LIVE"),
 		}, stdout, os.Stderr)
 		if code != exitDone {
-			return fmt.Errorf("exit code %d, wanted %d", code, exitDone)
+			return fmt.Errorf("got exit code %d, want %d", code, exitDone)
 		}
 		return nil
 	}
@@ -70,22 +72,18 @@ func gcOrAdd(stdout io.Writer) error {
 }
 
 func addAgain(root, container string) error {
-	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
-		return err
-	}
-	e, err := bpffs.CreateEndpoints(context.Background(), dir)
+	e, err := bpffs.CreateEndpoints(context.Background(), root)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	id, _, err := e.Allocate(bpffs.Attachment{Network: "pods", ContainerID: container, IfName: "eth0"}, "policy_")
+	id, _, err := e.Allocate(bpffs.Attachment{Network: "pods", ContainerID: container, IfName: "eth0"}, "", "policy_")
 	if err != nil {
 		return err
 	}
-	if err := e.Describe(id, bpffs.Details{NetNS: "/proc/self/ns/net"}); err != nil {
+	if err := e.SetDetails(id, bpffs.Details{NetNS: "/proc/self/ns/net"}); err != nil {
 		return err
 	}
-	spec := bpffs.MapSpec{Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 10}
-	return e.CreateMaps(id, []bpffs.MapDecl{{Name: "policy_", Spec: spec}})
+	spec := bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 10}
+	return e.CreateMaps(id, "", []bpffs.MapDecl{{Name: "policy_", Spec: spec}})
 }

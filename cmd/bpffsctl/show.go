@@ -23,7 +23,7 @@ commands to look into its maps.
 A number that is the ID of an endpoint is that. Else a pod is meant, NAMESPACE/NAME
 or NAME if only one namespace has it, or the container whose ID begins so.
 
-Exit codes: 0 all is well with it, 1 something is not, 2 there is no such
+Exit codes: 0 nothing is wrong with it, 1 something is, 2 there is no such
 endpoint, it is not clear which is meant, or it could not be looked at.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

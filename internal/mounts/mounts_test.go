@@ -24,9 +24,7 @@ func ways() map[string]func(path string) ([]Layer, error) {
 
 func mkdir(tb testing.TB, path string) {
 	tb.Helper()
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, os.MkdirAll(path, 0o700))
 }
 
 // A atCase prepares mounts at path, which is an empty directory in a tmpfs.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -29,9 +30,7 @@ func TestParse(t *testing.T) {
 			{"name": "outer_", "type": "array_of_maps", "keySize": 4, "valueSize": 4, "maxEntries": 2,
 			 "inner": {"type": "array", "keySize": 4, "valueSize": 8, "maxEntries": 1, "flags": 1024}},
 			{"name": "stats_", "type": "percpu_array", "keySize": 4, "valueSize": 16, "maxEntries": 2, "frozen": true}]}`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	want := []bpffs.MapDecl{
 		{Name: "policy_"},
 		{Name: "outer_", Spec: bpffs.MapSpec{
@@ -93,9 +92,7 @@ func TestParseErrorsNameKeyAndValue(t *testing.T) {
 func TestUnknownKeys(t *testing.T) {
 	c, err := parsed(`{"cniVersion": "1.1.0", "name": "net", "type": "bpffs", "zzz": 1, "bpfroot": 2, "cni.dev/x": 3,
 		"prevResult": {}, "runtimeConfig": {}, "capabilities": {}, "args": {}, "dns": {}, "ipam": {}, "ipMasq": true}`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	if diff := cmp.Diff([]string{"bpfroot", "zzz"}, c.UnknownKeys()); diff != "" {
 		t.Errorf("unknown keys (-want +got):\n%s", diff)
 	}
@@ -114,9 +111,7 @@ func TestValidAttachments(t *testing.T) {
 		{`, "cni.dev/valid-attachments": [{"containerID": "c", "ifname": "eth0"}]`, []types.GCAttachment{{ContainerID: "c", IfName: "eth0"}}, true},
 	} {
 		c, err := parsed(`{"cniVersion": "1.1.0", "name": "net"` + row.keys + `}`)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		sent, err := c.ParseValidAttachments()
 		got := c.ValidAttachments
 		if !slices.Equal(got, row.want) || sent != row.sent || err != nil {

@@ -31,19 +31,14 @@ func Crowd(tb testing.TB, n int, role string, env func(i int) []string) []Member
 	tb.Helper()
 	Need(tb)
 	gate, let, err := os.Pipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	Must(tb, err)
 	defer gate.Close()
 	cmds := make([]*exec.Cmd, n)
 	outs := make([][2]bytes.Buffer, n)
 	for i := range cmds {
-		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = append(append(os.Environ(), roleEnv+"="+role), env(i)...)
+		cmd := Command(role, env(i)...)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = gate, &outs[i][0], &outs[i][1]
-		if err := cmd.Start(); err != nil {
-			tb.Fatal(err)
-		}
+		Must(tb, cmd.Start())
 		cmds[i] = cmd
 	}
 	let.Close()

@@ -61,7 +61,5 @@ func UnmountAll(tb testing.TB, target string) {
 // Chown gives the path to another user.
 func Chown(tb testing.TB, path string, uid int) {
 	tb.Helper()
-	if err := os.Lchown(path, uid, uid); err != nil {
-		tb.Fatal(err)
-	}
+	Must(tb, os.Lchown(path, uid, uid))
 }

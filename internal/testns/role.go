@@ -29,26 +29,30 @@ func Act(roles map[string]func(stdout io.Writer) error) {
 	os.Exit(0)
 }
 
+// Command returns a command that runs this program in the role, with more
+// variables in its environment, in the namespaces of this process.
+func Command(role string, env ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(append(os.Environ(), Environ(role)), env...)
+	return cmd
+}
+
+// Environ returns the variable that gives a process a role.
+func Environ(role string) string { return roleEnv + "=" + role }
+
 // Start runs the test binary with the role and the environment until the test
 // ends or kill is called, which sends SIGKILL. It returns after the process
 // printed a line. [Await] blocks the process for as long as it is wanted.
 func Start(tb testing.TB, role string, env ...string) (kill func()) {
 	tb.Helper()
 	Need(tb)
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(append(os.Environ(), roleEnv+"="+role), env...)
+	cmd := Command(role, env...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	Must(tb, err)
 	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
+	Must(tb, err)
+	Must(tb, cmd.Start())
 	kill = sync.OnceFunc(func() {
 		defer stdin.Close()
 		if err := cmd.Process.Kill(); err != nil {

@@ -23,7 +23,7 @@ func Main(m *testing.M, setup ...func() error) int {
 	if os.Geteuid() != 0 {
 		return m.Run()
 	}
-	if os.Getenv(insideEnv) == "" {
+	if !Inside() {
 		return runInside()
 	}
 	setup = append([]func() error{mountProc, hideBPFFS}, setup...)
@@ -36,17 +36,24 @@ func Main(m *testing.M, setup ...func() error) int {
 	return m.Run()
 }
 
-func runInside() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+// Isolated returns a command that runs this program once more, in a mount, network
+// and process namespace of its own, where [Inside] is true. It needs root.
+func Isolated(args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = inherited()
 	cmd.Env = append(os.Environ(), insideEnv+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:   syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
 		Unshareflags: syscall.CLONE_NEWNS, // also makes propagation private
 		Pdeathsig:    syscall.SIGKILL,
 	}
+	return cmd
+}
+
+func runInside() int {
+	cmd := Isolated(os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = inherited()
 	err := cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return exit.ExitCode()
@@ -84,7 +91,7 @@ func inherited() []*os.File {
 	return files
 }
 
-// Inside reports whether this process runs in the namespaces that [Main] made.
+// Inside reports whether this process runs in the namespaces of [Main] or [Isolated].
 func Inside() bool {
 	return os.Getenv(insideEnv) != ""
 }
@@ -93,12 +100,33 @@ func Inside() bool {
 // fails instead, for there nothing may be missing.
 func Need(tb testing.TB) {
 	tb.Helper()
-	if Inside() && os.Geteuid() == 0 {
-		return
+	if !Inside() {
+		skip(tb)
 	}
+	NeedRoot(tb)
+}
+
+// NeedRoot is like [Need], but for a test that makes namespaces by itself.
+func NeedRoot(tb testing.TB) {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		skip(tb)
+	}
+}
+
+func skip(tb testing.TB) {
+	tb.Helper()
 	const reason = "it needs root, for namespaces, mounts and BPF"
 	if os.Getenv("CI") != "" {
 		tb.Fatal(reason)
 	}
 	tb.Skip(reason)
+}
+
+// Must ends the test unless err is nil.
+func Must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
 }

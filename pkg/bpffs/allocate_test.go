@@ -102,9 +102,7 @@ func TestAllocatePassesOccupiedPathsOver(t *testing.T) {
 	if id == first {
 		t.Errorf("Allocate(%v) = %d, whose path %s is occupied", a, id, occupied)
 	}
-	if err := e.Release(a); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.Release(a))
 	if !isThere(t, filepath.Join(occupied, "content")) {
 		t.Errorf("%s is gone; want what nobody's record names left alone", occupied)
 	}
@@ -139,9 +137,7 @@ func TestAllocateOccupiedLater(t *testing.T) {
 	if diff := cmp.Diff(want, pinsOf(t, e, id)); diff != "" {
 		t.Errorf("pins of %v after %v (-want +got):\n%s", a, ErrOccupied, diff)
 	}
-	if err := e.Release(a); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.Release(a))
 	if !isThere(t, occupied) {
 		t.Errorf("Release removed %s, which the endpoint never owned", occupied)
 	}

@@ -11,9 +11,7 @@ import (
 func benchEndpoints(b *testing.B, many int) *Endpoints {
 	b.Helper()
 	e, err := CreateEndpoints(b.Context(), testns.BPFFS(b))
-	if err != nil {
-		b.Fatal(err)
-	}
+	testns.Must(b, err)
 	b.Cleanup(func() {
 		if err := e.Close(); err != nil {
 			b.Error(err)
@@ -43,9 +41,7 @@ func allocateMany(b *testing.B, e *Endpoints, many int) {
 func releaseMany(b *testing.B, e *Endpoints, many int) {
 	b.Helper()
 	for i := range many {
-		if err := e.Release(benchAttachment(i)); err != nil {
-			b.Fatal(err)
-		}
+		testns.Must(b, e.Release(benchAttachment(i)))
 	}
 }
 
@@ -54,12 +50,8 @@ func BenchmarkCreateEndpoints(b *testing.B) {
 	root := testns.BPFFS(b)
 	for b.Loop() {
 		e, err := CreateEndpoints(b.Context(), root)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := e.Close(); err != nil {
-			b.Fatal(err)
-		}
+		testns.Must(b, err)
+		testns.Must(b, e.Close())
 	}
 }
 
@@ -93,9 +85,7 @@ func BenchmarkLookUp(b *testing.B) {
 				a := benchAttachment(next % many)
 				next++
 				id, err := e.ID(a)
-				if err != nil {
-					b.Fatal(err)
-				}
+				testns.Must(b, err)
 				if owner, err := e.Owner(id); err != nil || owner != a {
 					b.Fatalf("Owner(%d) = %v, %v; want %v", id, owner, err, a)
 				}
@@ -116,9 +106,7 @@ func BenchmarkRelease(b *testing.B) {
 			next = 0
 			b.StartTimer()
 		}
-		if err := e.Release(benchAttachment(next)); err != nil {
-			b.Fatal(err)
-		}
+		testns.Must(b, e.Release(benchAttachment(next)))
 		next++
 	}
 }
@@ -130,9 +118,7 @@ func BenchmarkAll(b *testing.B) {
 	for b.Loop() {
 		found := 0
 		for _, err := range e.All() {
-			if err != nil {
-				b.Fatal(err)
-			}
+			testns.Must(b, err)
 			found++
 		}
 		if found != many {
@@ -155,9 +141,7 @@ func BenchmarkReleaseAll(b *testing.B) {
 			b.Fatalf("Attachments gives %d, %v; want %d", len(attachments), err, many)
 		}
 		for _, a := range attachments {
-			if err := e.Release(a); err != nil {
-				b.Fatal(err)
-			}
+			testns.Must(b, e.Release(a))
 		}
 	}
 }

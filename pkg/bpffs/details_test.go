@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 func TestDetails(t *testing.T) {
@@ -32,9 +34,7 @@ func TestDetails(t *testing.T) {
 			}
 		}
 	}
-	if err := e.Release(a); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.Release(a))
 	want := []string{"attachments", "endpoints", "layout-1"}
 	if diff := cmp.Diff(want, tree(t, inRecords(e))); diff != "" {
 		t.Errorf("records after Release (-want +got):\n%s", diff)

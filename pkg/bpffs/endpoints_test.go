@@ -24,9 +24,7 @@ func newMapDir(tb testing.TB) MapDir {
 func mapDirAt(tb testing.TB, root string) MapDir {
 	tb.Helper()
 	dir, err := NewMapDir(root, "")
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, err)
 	return dir
 }
 
@@ -34,9 +32,7 @@ func mapDirAt(tb testing.TB, root string) MapDir {
 func openRecords(tb testing.TB, dir MapDir) *Endpoints {
 	tb.Helper()
 	e, err := CreateEndpoints(tb.Context(), dir.Root())
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, err)
 	tb.Cleanup(func() { closeRecords(tb, e) })
 	return e
 }
@@ -62,9 +58,7 @@ func inRecords(e *Endpoints, parts ...string) string {
 func mkdir(tb testing.TB, paths ...string) {
 	tb.Helper()
 	for _, p := range paths {
-		if err := os.MkdirAll(p, 0o700); err != nil {
-			tb.Fatal(err)
-		}
+		testns.Must(tb, os.MkdirAll(p, 0o700))
 	}
 }
 
@@ -72,9 +66,7 @@ func mkdir(tb testing.TB, paths ...string) {
 func link(tb testing.TB, target, name string) {
 	tb.Helper()
 	mkdir(tb, filepath.Dir(name))
-	if err := os.Symlink(target, name); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, os.Symlink(target, name))
 }
 
 func isThere(tb testing.TB, path string) bool {
@@ -128,9 +120,7 @@ func TestOpenEndpointsOpensWhatCreateMade(t *testing.T) {
 	want := allocate(t, e, a)
 	closeRecords(t, e)
 	reopened, err := OpenEndpoints(t.Context(), mapsOf(e).Root())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer reopened.Close()
 	if got, err := reopened.ID(a); err != nil || got != want {
 		t.Errorf("ID(%v) = %d, %v after opening again; want %d", a, got, err, want)
@@ -195,9 +185,7 @@ func TestOpeningClearsScratch(t *testing.T) {
 			mkdir(t, inRecords(e, scratchDir, "owner/net/pod/eth0"), inRecords(e, scratchDir, "pins/tc/globals/x"))
 			closeRecords(t, e)
 			again, err := open(t.Context(), mapsOf(e).Root())
-			if err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, err)
 			defer again.Close()
 			if isThere(t, inRecords(e, scratchDir)) {
 				t.Errorf("%s left what a killed process had in %s", name, scratchDir)

@@ -14,9 +14,7 @@ func fillNode(tb testing.TB, e *Endpoints) {
 	tb.Helper()
 	mkdir(tb, inRecords(e, endpointsDir))
 	for id := 1; id <= MaxEndpoints; id++ {
-		if err := os.Mkdir(inRecords(e, endpointsDir, formatID(uint16(id))), 0o700); err != nil {
-			tb.Fatal(err)
-		}
+		testns.Must(tb, os.Mkdir(inRecords(e, endpointsDir, formatID(uint16(id))), 0o700))
 	}
 }
 
@@ -31,9 +29,7 @@ func TestAllocateOnAFullNode(t *testing.T) {
 		t.Errorf("FreeIDs() = %d, %v on a full node; want 0", free, err)
 	}
 	const freed = 31415
-	if err := os.Remove(inRecords(e, endpointsDir, formatID(freed))); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(inRecords(e, endpointsDir, formatID(freed))))
 	if id := allocate(t, e, a, "policy_"); id != freed {
 		t.Errorf("Allocate = %d with only %d free", id, freed)
 	}

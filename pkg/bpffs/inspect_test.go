@@ -229,7 +229,5 @@ func expectUnsafe(t *testing.T, dir MapDir, want ...string) {
 
 func remove(tb testing.TB, path string) {
 	tb.Helper()
-	if err := os.Remove(path); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, os.Remove(path))
 }

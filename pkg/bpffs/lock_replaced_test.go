@@ -29,9 +29,7 @@ func TestLockOfAReplacedDirectory(t *testing.T) {
 	}
 	defer unlock()
 	f, err := os.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer f.Close()
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
 		t.Errorf("locking the new directory a second time: %v; want %v", err, syscall.EWOULDBLOCK)

@@ -30,9 +30,7 @@ func awaitBlocked(tb testing.TB, done <-chan error) {
 	tb.Helper()
 	for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(5 * time.Millisecond) {
 		locks, err := os.ReadFile("/proc/locks")
-		if err != nil {
-			tb.Fatal(err)
-		}
+		testns.Must(tb, err)
 		if strings.Contains(string(locks), "-> FLOCK") {
 			return
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 func array(name string) MapDecl {
@@ -41,9 +42,7 @@ type elemAttr struct {
 func element(tb testing.TB, cmd int, path string, value *uint32) error {
 	tb.Helper()
 	m, err := bpf.Open(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, err)
 	defer m.Close()
 	key := new(uint32)
 	attr := elemAttr{
@@ -64,12 +63,8 @@ func TestCreateMapsKeepsTheContents(t *testing.T) {
 	e, id := endpointWith(t, decl)
 	path := mapsOf(e).LocalMapPath("policy_", id)
 	written, read := uint32(4711), uint32(0)
-	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
-		t.Fatal(err)
-	}
-	if err := element(t, unix.BPF_MAP_UPDATE_ELEM, path, &written); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.CreateMaps(id, "", []MapDecl{decl}))
+	testns.Must(t, element(t, unix.BPF_MAP_UPDATE_ELEM, path, &written))
 	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
 		t.Errorf("CreateMaps a second time: %v", err)
 	}
@@ -104,9 +99,7 @@ func TestMapsOfAnEndpoint(t *testing.T) {
 		for _, name := range step.create {
 			typed = append(typed, array(name))
 		}
-		if err := e.CreateMaps(id, "", append(typed, decls[0])); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, e.CreateMaps(id, "", append(typed, decls[0])))
 		var want []string
 		for _, name := range step.want {
 			want = append(want, mapsOf(e).LocalMapPath(name, id))
@@ -122,9 +115,7 @@ func TestCreateMapsIsAllOrNothing(t *testing.T) {
 	kept := array("kept_")
 	decls := []MapDecl{array("a_"), array("b_"), {"c_", MapSpec{Type: unix.BPF_MAP_TYPE_LPM_TRIE, KeySize: 1, ValueSize: 4, MaxEntries: 1, Flags: 1}}}
 	e, id := endpointWith(t, append(decls, kept)...)
-	if err := e.CreateMaps(id, "", []MapDecl{kept}); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.CreateMaps(id, "", []MapDecl{kept}))
 	err := e.CreateMaps(id, "", append([]MapDecl{kept}, decls...))
 	if !errors.Is(err, ErrMapRefused) || !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "c_") {
 		t.Errorf("CreateMaps with a third map that the kernel refuses: %v; want %v with its reason", err, ErrMapRefused)
@@ -145,9 +136,7 @@ func TestCheckMap(t *testing.T) {
 	if err := e.CheckMap(id, "", decl); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrMapShape) {
 		t.Errorf("CheckMap of a missing map: %v; want %v", err, fs.ErrNotExist)
 	}
-	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.CreateMaps(id, "", []MapDecl{decl}))
 	for _, row := range []struct {
 		name   string
 		change func(s *MapSpec)
@@ -191,9 +180,7 @@ func TestFrozenMap(t *testing.T) {
 	decl := array("policy_")
 	decl.Spec.Frozen = true
 	e, id := endpointWith(t, decl)
-	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.CreateMaps(id, "", []MapDecl{decl}))
 	value := new(uint32)
 	path := mapsOf(e).LocalMapPath("policy_", id)
 	if err := element(t, unix.BPF_MAP_UPDATE_ELEM, path, value); !errors.Is(err, fs.ErrPermission) {

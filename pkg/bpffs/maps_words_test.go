@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 func TestKernelName(t *testing.T) {
@@ -53,9 +54,7 @@ func TestWhyRefused(t *testing.T) {
 
 func TestShape(t *testing.T) {
 	cpus, err := bpf.PossibleCPUs()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	for _, row := range []struct {
 		name    string
 		spec    MapSpec

@@ -39,9 +39,7 @@ func rootCases() []rootCase {
 
 func removeDir(tb testing.TB, path string) {
 	tb.Helper()
-	if err := os.Remove(path); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, os.Remove(path))
 }
 
 func fileInstead(tb testing.TB, path string) {
@@ -52,9 +50,7 @@ func fileInstead(tb testing.TB, path string) {
 
 func writeFile(tb testing.TB, path, content string) {
 	tb.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, os.WriteFile(path, []byte(content), 0o600))
 }
 
 func TestMountGivenRoot(t *testing.T) {
@@ -142,9 +138,7 @@ func expectLayers(tb testing.TB, path string, want ...string) {
 func mountTable(tb testing.TB) []string {
 	tb.Helper()
 	all, err := mountinfo.GetMounts(nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, err)
 	var lines []string
 	for _, m := range all {
 		lines = append(lines, m.FSType+" "+m.Mountpoint)

@@ -42,24 +42,18 @@ func faults() []fault {
 
 func chmod(tb testing.TB, path string, mode fs.FileMode) {
 	tb.Helper()
-	if err := os.Chmod(path, mode); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, os.Chmod(path, mode))
 }
 
 func symlink(tb testing.TB, target, path string) {
 	tb.Helper()
-	if err := os.Symlink(target, path); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, os.Symlink(target, path))
 }
 
 func moveAway(tb testing.TB, path string) (away string) {
 	tb.Helper()
 	away = path + "_away"
-	if err := os.Rename(path, away); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, os.Rename(path, away))
 	return away
 }
 
@@ -67,13 +61,9 @@ func moveAway(tb testing.TB, path string) (away string) {
 func pinAnyMap(tb testing.TB, path string) {
 	tb.Helper()
 	m, err := bpf.CreateMap(bpf.MapAttr{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1, Name: "any"})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, err)
 	defer m.Close()
-	if err := bpf.Pin(m, path); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, bpf.Pin(m, path))
 }
 
 // snapshot describes everything below root, with modes and owners.
@@ -82,9 +72,7 @@ func snapshot(tb testing.TB, root string) []string {
 	var all []string
 	for _, path := range tree(tb, root) {
 		fi, err := os.Lstat(filepath.Join(root, path))
-		if err != nil {
-			tb.Fatal(err)
-		}
+		testns.Must(tb, err)
 		all = append(all, fmt.Sprintf("%s %v %d", path, fi.Mode(), fi.Sys().(*syscall.Stat_t).Uid))
 	}
 	return all

@@ -56,9 +56,7 @@ func TestForeignRecords(t *testing.T) {
 		if id, err := e.ID(a); err == nil || errors.Is(err, ErrNoEndpoint) {
 			t.Errorf("ID(%v) with %q in the index = %d, %v; want an error", a, indexed, id, err)
 		}
-		if err := e.cni.Remove(filepath.Join(attachmentsDir, a.path())); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, e.cni.Remove(filepath.Join(attachmentsDir, a.path())))
 	}
 }
 
@@ -78,9 +76,7 @@ func TestManyPins(t *testing.T) {
 	if diff := cmp.Diff(want, pinsOf(t, e, id)); diff != "" {
 		t.Errorf("pins (-want +got):\n%s", diff)
 	}
-	if err := e.Release(a); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.Release(a))
 	if diff := cmp.Diff([]string{"attachments", "endpoints", "layout-1"}, tree(t, inRecords(e))); diff != "" {
 		t.Errorf("records after Release (-want +got):\n%s", diff)
 	}

@@ -55,9 +55,7 @@ func tree(tb testing.TB, top string) []string {
 		}
 		return err
 	})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, err)
 	return found
 }
 
@@ -144,9 +142,7 @@ func TestReleaseOfPinsBelowAnotherPrefix(t *testing.T) {
 	id := allocate(t, e, a, "policy_")
 	mkdir(t, mapsOf(e).LocalMapPath("policy_", id))
 	dir, err := NewMapDir(e.Root(), "elsewhere")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	if again, isNew, err := e.Allocate(a, "elsewhere", "policy_"); again != id || isNew || err != nil {
 		t.Errorf("Allocate below another prefix: got %d, new %v, %v, want %d", again, isNew, err, id)
 	}

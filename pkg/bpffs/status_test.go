@@ -61,9 +61,7 @@ func directories(dirs ...string) func(tb testing.TB, root string) {
 
 func readOnly(tb testing.TB, root string) {
 	tb.Helper()
-	if err := syscall.Mount("", root, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, syscall.Mount("", root, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""))
 }
 
 func expectAgreement(t *testing.T, dir MapDir, want error) {
@@ -112,9 +110,7 @@ func TestCheckEndpointsOfAFullNode(t *testing.T) {
 	if err := CheckEndpoints(t.Context(), dir.Root(), ""); !errors.Is(err, ErrFull) {
 		t.Errorf("CheckEndpoints of a full node: %v; want %v", err, ErrFull)
 	}
-	if err := os.Remove(inRecords(e, endpointsDir, "00001")); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(inRecords(e, endpointsDir, "00001")))
 	if err := CheckEndpoints(t.Context(), dir.Root(), ""); err != nil {
 		t.Errorf("CheckEndpoints with one ID free: %v", err)
 	}

@@ -9,15 +9,15 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // pipe returns a file from which can be read what write writes.
 func pipe(tb testing.TB, write func(io.WriteCloser)) *os.File {
 	tb.Helper()
 	r, w, err := os.Pipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, err)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -12,6 +12,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types/create"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -58,18 +59,14 @@ func (c resultCase) in(tb testing.TB, version string, paths ...string) []byte {
 		body = strings.NewReplacer("VERSION4,", "", "VERSION6,", "").Replace(body)
 	}
 	keys := make(map[string]any)
-	if err := json.Unmarshal([]byte("{"+body+"}"), &keys); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, json.Unmarshal([]byte("{"+body+"}"), &keys))
 	keys["cniVersion"] = version
 	for _, p := range paths {
 		interfaces, _ := keys["interfaces"].([]any)
 		keys["interfaces"] = append(interfaces, map[string]any{"name": p})
 	}
 	result, err := json.Marshal(keys)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, err)
 	return result
 }
 
@@ -82,9 +79,7 @@ func printed(tb testing.TB, prev []byte, cniVersion string, paths ...string) []b
 	}
 	var out bytes.Buffer
 	p := plugin{stdout: &out}
-	if err := p.printResult(cniVersion, bpffs.AppendPaths(r, paths)); err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, p.printResult(cniVersion, bpffs.AppendPaths(r, paths)))
 	return out.Bytes()
 }
 
@@ -100,9 +95,7 @@ func TestResultsAreConvertedByTheCNILibrary(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s to %s", c.name, from, to), func(t *testing.T) {
 					got := printed(t, c.in(t, from), to, localPaths()...)
 					want, err := created(t, c.in(t, from, localPaths()...)).GetAsVersion(to)
-					if err != nil {
-						t.Fatal(err)
-					}
+					testns.Must(t, err)
 					if diff := cmp.Diff(asJSON(t, want), asJSON(t, created(t, got))); diff != "" {
 						t.Errorf("printed for %s in %s: got %s (-library +ours):\n%s", c.in(t, from), to, got, diff)
 					}
@@ -129,18 +122,14 @@ func asJSON(tb testing.TB, r types.Result) (keys map[string]any) {
 	if err == nil {
 		err = json.Unmarshal(text, &keys)
 	}
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, err)
 	return keys
 }
 
 func expectLocalMaps(tb testing.TB, result []byte, want []string) {
 	tb.Helper()
 	r, err := types100.GetResult(created(tb, result))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(tb, err)
 	var got []string
 	for _, m := range bpffs.LocalMaps(r) {
 		got = append(got, m.Path)

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/netip"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -48,13 +44,9 @@ func (n *node) scan() subject {
 	return n.subject("scan", n.call("scan", "ADD", "none", nil))
 }
 
-// peer is the ADD of a plugin with nothing to do.
-func (n *node) peer(plugin, keys string) subject {
-	c := n.call(plugin, "ADD", containerID("peer", 0), config(plugin, keys, prevResult))
-	if plugin == "sbr" { // it wants an address, but one of another interface
-		c.env = append(c.env, "CNI_IFNAME=net1")
-	}
-	return n.subject(plugin, c)
+// idle is the ADD of tuning with nothing to do.
+func (n *node) idle() command {
+	return n.call("tuning", "ADD", containerID("idle", 0), config("tuning", "", prevResult))
 }
 
 // A pod is a container, a new one with each add, that has the maps.
@@ -69,25 +61,36 @@ func (n *node) newPod(maps string) *pod {
 	return &pod{node: n, maps: `,"maps":[` + maps + `]`}
 }
 
-func (p *pod) call(verb, prev string) command {
-	return p.node.call("bpffs", verb, containerID("pod"+p.maps, p.number), config("bpffs", p.maps, prev))
+// call returns the command with which the verb of ours is called, for any plugin.
+func (p *pod) call(plugin, verb string) command {
+	prev := prevResult
+	switch {
+	case verb == "STATUS":
+		prev = "null"
+	case verb != "ADD" && p.result != nil:
+		prev = string(p.result)
+	}
+	return p.node.call(plugin, verb, containerID("pod"+p.maps, p.number), config(plugin, p.maps, prev))
+}
+
+// subject is about a verb, called for what the last add made.
+func (p *pod) subject(plugin, verb string) subject {
+	return subject{plugin + " " + verb, func() (time.Duration, error) {
+		o, err := p.node.time(p.call(plugin, verb))
+		return o.took, err
+	}}
 }
 
 func (p *pod) add() (time.Duration, error) {
 	p.number++
-	o, err := p.node.time(p.call("ADD", prevResult))
+	o, err := p.node.time(p.call("bpffs", "ADD"))
 	p.result = o.stdout
 	return o.took, err
 }
 
-func (p *pod) check() (time.Duration, error) {
-	o, err := p.node.time(p.call("CHECK", string(p.result)))
-	return o.took, err
-}
-
-func (p *pod) del() (time.Duration, error) {
-	o, err := p.node.time(p.call("DEL", string(p.result)))
-	return o.took, err
+func (p *pod) del() error {
+	_, err := p.call("bpffs", "DEL").run()
+	return err
 }
 
 // addOnly is like add, with the DEL beyond the time.
@@ -96,15 +99,22 @@ func (p *pod) addOnly() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = p.call("DEL", string(p.result)).run()
-	return took, err
+	return took, p.del()
 }
 
 // peak returns the peak resident memory of an ADD in KiB.
-func (p *pod) peak() (kib int, err error) {
+func (p *pod) peak() (int, error) {
 	p.number++
-	c := p.call("ADD", prevResult)
-	c.argv = append([]string{p.node.path("bin/peak")}, c.argv...)
+	kib, err := p.node.peak(p.call("bpffs", "ADD"))
+	if err != nil {
+		return 0, err
+	}
+	return kib, p.del()
+}
+
+// peak returns the peak resident memory of the command in KiB.
+func (n *node) peak(c command) (kib int, err error) {
+	c.argv = append([]string{n.path("bin/peak")}, c.argv...)
 	o, err := c.run()
 	if err != nil {
 		return 0, err
@@ -112,23 +122,7 @@ func (p *pod) peak() (kib int, err error) {
 	if _, err := fmt.Sscan(string(o.stderr), &kib); err != nil {
 		return 0, fmt.Errorf("output of peak: %q: %w", o.stderr, err)
 	}
-	p.result = o.stdout
-	_, err = p.call("DEL", string(p.result)).run()
-	return kib, err
-}
-
-// status is STATUS with maps declared.
-func (n *node) status() subject {
-	return n.subject("STATUS", n.newPod(resolved8).call("STATUS", "null"))
-}
-
-// emptyAtOnce is that many empty programs at the same time.
-func (n *node) emptyAtOnce(many int) (time.Duration, error) {
-	commands := make([]command, many)
-	for i := range commands {
-		commands[i] = n.call("empty", "ADD", "none", nil)
-	}
-	return runAtOnce(commands)
+	return kib, nil
 }
 
 // addAtOnce is that many ADDs at the same time. The DELs follow one by one.
@@ -136,7 +130,7 @@ func (p *pod) addAtOnce(many int) (time.Duration, error) {
 	adds, dels := make([]command, many), make([]command, many)
 	for i := range adds {
 		p.number++
-		adds[i], dels[i] = p.call("ADD", prevResult), p.call("DEL", prevResult)
+		adds[i], dels[i] = p.call("bpffs", "ADD"), p.call("bpffs", "DEL")
 	}
 	took, err := runAtOnce(adds)
 	if err != nil {
@@ -148,25 +142,4 @@ func (p *pod) addAtOnce(many int) (time.Duration, error) {
 		}
 	}
 	return took, nil
-}
-
-// hostLocal is an ADD of host-local. Its address is free again afterwards.
-func (n *node) hostLocal() subject {
-	number := 0
-	dir := n.path("addresses")
-	conf := hostLocal(dir)
-	return subject{"host-local", func() (time.Duration, error) {
-		number++
-		o, err := n.time(n.call("host-local", "ADD", containerID("address", number), conf))
-		if err != nil {
-			return 0, err
-		}
-		var result struct {
-			IPs []struct{ Address netip.Prefix }
-		}
-		if err := json.Unmarshal(o.stdout, &result); err != nil || len(result.IPs) != 1 {
-			return 0, fmt.Errorf("output %q: %w", o.stdout, err)
-		}
-		return o.took, os.Remove(filepath.Join(dir, netName, result.IPs[0].Address.Addr().String()))
-	}}
 }

@@ -1,14 +1,16 @@
 // Command bench measures what the plugin costs on a node, beside an empty
-// program, the plugins of containernetworking/plugins and the ways of others to
-// do the same work, and holds the results against the bars of this project.
+// program, plugins on skel that do next to nothing, and the plugins of
+// containernetworking/plugins that do the least they exist for, and holds the
+// results against the bars of this project.
 //
 //	bench [-runs N] [-mounts N] [-endpoints N] [-full] [-svg FILE] [-source DIR]
 //
-// It needs root and the Go tool. All mounts, network interfaces and records are
-// in namespaces of its own that go with it. Programs are started in turn (A B C,
-// A B C, ...) and compared by their medians, for the speed of a machine changes
-// from one minute to the next. The programs lie in a fresh tmpfs; every ADD is of
-// a container not seen before, and its DEL follows.
+// It needs root and the Go tool; a plugin that needs iptables or nft is measured
+// where they are. All mounts, network interfaces and records are in namespaces of
+// its own that go with it. Programs are started in turn (A B C, A B C, ...) and
+// compared by their medians, for the speed of a machine changes from one minute to
+// the next. The programs lie in a fresh tmpfs; every ADD is of a container not seen
+// before, and its DEL follows.
 package main
 
 import (
@@ -39,8 +41,8 @@ func parseOptions() (options, error) {
 	flag.IntVar(&o.runs, "runs", 200, "start each program `N` times")
 	flag.IntVar(&o.mounts, "mounts", 50_000, "go up to `N` mounts")
 	flag.IntVar(&o.endpoints, "endpoints", 60_000, "go up to `N` endpoints")
-	flag.BoolVar(&o.full, "full", false, "1000 runs, and more numbers of mounts and endpoints between the least and the most")
-	flag.StringVar(&o.svg, "svg", "", "draw ADD's time against mounts and endpoints into `FILE`")
+	flag.BoolVar(&o.full, "full", false, "1000 runs, and more points in the drawing")
+	flag.StringVar(&o.svg, "svg", "", "measure ADD at growing numbers of mounts and endpoints, too, and draw it into `FILE`")
 	flag.StringVar(&o.source, "source", ".", "the sources are in `DIR`")
 	flag.StringVar(&o.node, "node", "", "for its own use: measure what is built in `DIR`")
 	flag.Parse()

@@ -6,34 +6,32 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/containernetworking/plugins/pkg/testutils"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // A node is what a container runtime sees, in the mount namespace of this
-// process: the programs and a network namespace in a tmpfs, any number of mounts,
-// and at /sys/fs/bpf one of several bpffs.
+// process: the programs in a tmpfs, a container's network namespace, any number of
+// mounts, and at /sys/fs/bpf one of several bpffs.
 type node struct {
-	dir         string
-	netns       string
-	mounts      int
-	endpoints   map[string]int // by the bpffs
-	addresses   int
-	lastAddress netip.Addr // the last address that was taken
+	dir       string
+	netns     string
+	unwired   error // why the container has no interface
+	mounts    int
+	endpoints map[string]int // by the bpffs
 }
 
 // newNode makes the node in this process's mount namespace, which nobody else
 // may have, from the programs in dir/built.
 func newNode(dir string) (*node, error) {
 	n := &node{dir: filepath.Join(dir, "node"), endpoints: make(map[string]int)}
-	n.netns = filepath.Join(n.dir, "netns")
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return nil, fmt.Errorf("making all mounts private: %w", err)
 	}
@@ -55,8 +53,8 @@ func newNode(dir string) (*node, error) {
 	if err := os.WriteFile(n.path("bin/before"), empty, 0o755); err != nil {
 		return nil, err
 	}
-	if err := makeNetNS(n.netns); err != nil {
-		return nil, fmt.Errorf("making a network namespace: %w", err)
+	if err := n.makeContainer(); err != nil {
+		return nil, err
 	}
 	return n, n.grow(fewMounts)
 }
@@ -64,21 +62,16 @@ func newNode(dir string) (*node, error) {
 // path returns the path of a file of the node.
 func (n *node) path(name string) string { return filepath.Join(n.dir, name) }
 
-// makeNetNS makes a network namespace that stays as long as path is mounted.
-func makeNetNS(path string) error {
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		return err
+// makeContainer makes the network namespace in which the plugins are called.
+func (n *node) makeContainer() error {
+	container, err := testutils.NewNS()
+	if err != nil {
+		return fmt.Errorf("making a network namespace: %w", err)
 	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and end the thread with this function
-		err := syscall.Unshare(syscall.CLONE_NEWNET)
-		if err == nil {
-			err = syscall.Mount("/proc/thread-self/ns/net", path, "", syscall.MS_BIND, "")
-		}
-		done <- err
-	}()
-	return <-done
+	defer container.Close()
+	n.netns = container.Path()
+	n.unwired = wire(container)
+	return nil
 }
 
 // newBPF mounts a further bpffs, not yet at /sys/fs/bpf, and returns its path.
@@ -144,7 +137,7 @@ func checkCgroup(at string) error {
 }
 
 func mountTable() ([]string, error) {
-	text, err := os.ReadFile("/proc/self/mountinfo")
+	text, err := os.ReadFile("/proc/thread-self/mountinfo")
 	return strings.Split(strings.TrimSpace(string(text)), "\n"), err
 }
 
@@ -156,41 +149,18 @@ func containerID(kind string, number int) string {
 // fill makes endpoints with four maps each in the bpffs at root until it has as
 // many as wanted.
 func (n *node) fill(root string, want int) error {
-	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
-		return err
-	}
-	e, err := bpffs.CreateEndpoints(context.Background(), dir)
+	e, err := bpffs.CreateEndpoints(context.Background(), root)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
 	for ; n.endpoints[root] < want; n.endpoints[root]++ {
 		a := bpffs.Attachment{Network: netName, ContainerID: containerID("fill", n.endpoints[root]), IfName: "eth0"}
-		if _, _, err := e.Allocate(a, "calls_", "policy_", "ct4_", "ct6_"); err != nil {
+		if _, _, err := e.Allocate(a, bpffs.DefaultMapPrefix, "calls_", "policy_", "ct4_", "ct6_"); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// take makes records of host-local until it has as many addresses as wanted.
-func (n *node) take(want int) error {
-	dir := filepath.Join(n.path("addresses"), netName)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if !n.lastAddress.IsValid() {
-		n.lastAddress = netip.MustParseAddr("10.0.0.1")
-	}
-	for ; n.addresses < want; n.addresses++ {
-		n.lastAddress = n.lastAddress.Next()
-		record := containerID("fill", n.addresses) + "\r\neth0"
-		if err := os.WriteFile(filepath.Join(dir, n.lastAddress.String()), []byte(record), 0o600); err != nil {
-			return err
-		}
-	}
-	return os.WriteFile(filepath.Join(dir, "last_reserved_ip.0"), []byte(n.lastAddress.String()), 0o600)
 }
 
 // slab returns how many bytes the kernel's own objects take, on the whole machine.

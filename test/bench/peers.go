@@ -20,8 +20,9 @@ func build(ctx context.Context, source, dir string) error {
 		{
 			"go", "build", "-C", filepath.Join(source, "test"), "-trimpath", "-buildvcs=false",
 			"-ldflags", "-s -w", "-o", dir + "/", "./bench/empty", "./bench/scan", "./bench/peak",
-			plugins + "main/loopback", plugins + "meta/tuning", plugins + "meta/bandwidth",
-			plugins + "meta/portmap", plugins + "meta/sbr", plugins + "ipam/host-local",
+			"./bench/skelnoop", "./bench/skelparse",
+			plugins + "meta/tuning", plugins + "meta/bandwidth", plugins + "meta/portmap",
+			plugins + "meta/sbr", plugins + "meta/firewall", plugins + "ipam/host-local",
 		},
 	}
 	for _, s := range steps {
@@ -39,8 +40,9 @@ func build(ctx context.Context, source, dir string) error {
 // that of bridge.
 const (
 	netName    = "bench"
+	hostEnd    = "veth0a1b2c3d"
 	prevResult = `{"cniVersion":"1.1.0",` +
-		`"interfaces":[{"name":"cni0","mac":"9a:11:22:33:44:55"},{"name":"veth0a1b2c3d","mac":"9a:11:22:33:44:56"},` +
+		`"interfaces":[{"name":"cni0","mac":"9a:11:22:33:44:55"},{"name":"` + hostEnd + `","mac":"9a:11:22:33:44:56"},` +
 		`{"name":"eth0","mac":"9a:11:22:33:44:57","sandbox":"/var/run/netns/cni-5e0c1d8e-1111-2222-3333-444455556666"}],` +
 		`"ips":[{"interface":2,"address":"10.244.77.2/24","gateway":"10.244.77.1"}],` +
 		`"routes":[{"dst":"0.0.0.0/0"}],"dns":{}}`

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Sizes of a node. The bars are about these, whatever the flags say.
+// Sizes of a node.
 const (
 	fewMounts     = 50
-	someEndpoints = 1000
+	someAddresses = 1000
 	slabEndpoints = 20_000
 	mostEndpoints = 65_000 // some IDs must be free
 	mostAddresses = 10_000
@@ -28,9 +28,8 @@ type lab struct {
 	calls       []calls
 	byMounts    series
 	byEndpoints series
-	sparse      string  // a bpffs without endpoints
-	crowded     string  // a bpffs with many
-	few         float64 // ADD / empty with few mounts and without endpoints
+	sparse      string // a bpffs without endpoints
+	crowded     string // a bpffs with many
 }
 
 // measureNode measures everything in this process's mount namespace.
@@ -57,13 +56,12 @@ func measureNode(o options) error {
 		do    func() error
 	}{
 		{"the memory of the kernel", l.measureSlab},
-		{"all programs in turn", l.measurePrograms},
+		{"the plugin beside skel", l.measurePrograms},
+		{"the reference plugins", l.measureReferences},
 		{"peak memory", l.measurePeak},
 		{"many at once", l.measureAtOnce},
 		{"system calls", l.measureCalls},
-		{"ADD alone", l.measureFew},
-		{"more and more endpoints", l.measureEndpoints},
-		{"more and more mounts", l.measureMounts},
+		{"many mounts and endpoints", l.measureCrowd},
 	} {
 		progress("measuring %s", step.doing)
 		if err := step.do(); err != nil {
@@ -105,7 +103,7 @@ func (l *lab) measureSlab() error {
 	each := float64(after-before) / slabEndpoints / 1024
 	l.add(row{
 		what:  "kernel memory of an endpoint, 4 maps",
-		value: each, unit: "KiB", of: fmt.Sprintf("Slab, 0 to %s endpoints", thousands(slabEndpoints)), bar: atMost(16, 0),
+		value: each, unit: "KiB", of: fmt.Sprintf("Slab, 0 to %s endpoints", thousands(slabEndpoints)),
 	})
 	return syscall.Unmount(root, 0)
 }
@@ -116,160 +114,139 @@ func (l *lab) measurePrograms() error {
 	}
 	p8, p4, c4 := l.newPod(resolved8), l.newPod(resolved4), l.newPod(created4)
 	s, err := l.interleave(
-		subject{"ADD", p8.add}, l.peer("tuning", ""),
-		subject{"CHECK", p8.check}, l.peer("bandwidth", ""),
-		subject{"DEL", p8.del}, l.peer("loopback", ""),
-		l.status(), l.peer("portmap", `,"backend":"iptables"`),
-		subject{"ADD 4", p4.addOnly}, l.peer("sbr", `,"table":100`),
-		subject{"ADD 4 created", c4.addOnly},
+		p8.subject("skelparse", "ADD"), subject{"ADD", p8.add}, l.subject("tuning", l.idle()),
+		p8.subject("skelparse", "CHECK"), p8.subject("bpffs", "CHECK"),
+		p8.subject("skelnoop", "DEL"), p8.subject("bpffs", "DEL"),
+		p8.subject("skelnoop", "STATUS"), p8.subject("bpffs", "STATUS"),
+		subject{"ADD 4", p4.addOnly}, subject{"ADD 4 created", c4.addOnly},
 	)
 	if err != nil {
 		return err
 	}
 	l.add(s.row("an empty Go program", "empty", "", "", bar{}))
-	l.add(s.row("ADD, 8 maps resolved", "ADD", "empty", "empty", atMost(1.9, 1.6)))
-	l.add(s.row("", "ADD", "tuning", "tuning's ADD", atMost(0.9, 0.75)))
-	l.add(s.row("DEL", "DEL", "empty", "empty", atMost(1.7, 1.45)))
-	l.add(s.row("CHECK", "CHECK", "empty", "empty", atMost(1.9, 0)))
-	l.add(s.row("STATUS", "STATUS", "empty", "empty", atMost(1.7, 0)))
-	l.add(s.row("ADD, 4 maps resolved", "ADD 4", "empty", "empty", bar{}))
-	l.add(s.row("ADD, 4 maps created", "ADD 4 created", "ADD 4", "4 resolved", atMost(1.25, 0)))
-	for _, peer := range []string{"tuning", "bandwidth", "loopback", "portmap", "sbr"} {
-		l.add(s.row(peer+"'s ADD with nothing to do", peer, "empty", "empty", bar{}))
+	l.add(s.row("skelparse (skel, prevResult parsed and printed), ADD", "skelparse ADD", "empty", "empty", bar{}))
+	l.add(s.row("ADD, 8 maps resolved", "ADD", "empty", "empty", bar{}))
+	l.add(s.row("", "ADD", "skelparse ADD", "skelparse", atMost(1.2, 1.1)))
+	l.add(s.row("", "ADD", "tuning", "tuning doing nothing", atMost(1.05, 1)))
+	l.add(s.row("DEL", "bpffs DEL", "skelnoop DEL", "skelnoop (skel, nothing done)", atMost(1.3, 1.15)))
+	l.add(s.row("STATUS", "bpffs STATUS", "skelnoop STATUS", "skelnoop (skel, nothing done)", atMost(1.3, 1.15)))
+	l.add(s.row("CHECK", "bpffs CHECK", "skelparse CHECK", "skelparse", atMost(1.2, 1.1)))
+	l.add(s.row("ADD, 4 maps created", "ADD 4 created", "ADD 4", "4 resolved", atMost(1.25, 1.1)))
+	return nil
+}
+
+// measureReferences measures what a node pays for anyway, as far as this machine
+// has what the plugins need.
+func (l *lab) measureReferences() error {
+	a, err := l.newAddresses("some-addresses")
+	if err != nil {
+		return err
+	}
+	if err := a.take(someAddresses); err != nil {
+		return err
+	}
+	all := append(l.references(), subject{fmt.Sprintf("host-local, %s addresses", thousands(someAddresses)), a.hostLocal().once})
+	subjects := []subject{{"ADD", l.newPod(resolved8).addOnly}}
+	fails := make(map[string]error)
+	for _, sub := range all {
+		if _, err := sub.once(); err != nil {
+			fails[sub.name] = err
+			continue
+		}
+		subjects = append(subjects, sub)
+	}
+	s, err := l.interleave(subjects...)
+	if err != nil {
+		return err
+	}
+	for _, sub := range all {
+		r := s.row(sub.name, sub.name, "ADD", "our ADD, 8 maps resolved", bar{})
+		if err := fails[sub.name]; err != nil {
+			r = row{what: sub.name, of: fmt.Sprintf("not measured: %v", err)}
+		}
+		l.add(r)
 	}
 	return nil
 }
 
 func (l *lab) measurePeak() error {
 	p := l.newPod(resolved8)
-	var peaks []int
-	for range slowRuns {
+	var ours, tunings []int
+	for range 2 * slowRuns {
 		kib, err := p.peak()
 		if err != nil {
 			return err
 		}
-		peaks = append(peaks, kib)
+		ours = append(ours, kib)
+		if kib, err = l.peak(l.idle()); err != nil {
+			return err
+		}
+		tunings = append(tunings, kib)
 	}
-	slices.Sort(peaks)
-	l.add(row{
-		what: "peak memory of ADD, 8 maps resolved", value: float64(peaks[len(peaks)/2]) / 1024,
-		unit: "MiB", of: "resident", bar: atMost(3.5, 2.7),
-	})
+	our, tuning := float64(middle(ours))/1024, float64(middle(tunings))/1024
+	l.add(row{what: "peak memory of ADD, 8 maps resolved", value: our, unit: "MiB", of: "resident"})
+	l.add(row{value: our / tuning, unit: "×", of: "tuning doing nothing", bar: atMost(1.05, 1)})
 	return nil
 }
 
 func (l *lab) measureAtOnce() error {
 	p := l.newPod(resolved8)
-	s, err := interleave(max(slowRuns, l.opts.runs/10),
-		subject{"empty", func() (time.Duration, error) { return l.emptyAtOnce(atOnce) }},
+	peers := slices.Repeat([]command{p.call("skelparse", "ADD")}, atOnce)
+	s, err := interleave(max(slowRuns, l.opts.runs/5),
+		subject{"skelparse", func() (time.Duration, error) { return runAtOnce(peers) }},
 		subject{"ADD", func() (time.Duration, error) { return p.addAtOnce(atOnce) }})
 	if err != nil {
 		return err
 	}
-	l.add(s.row(fmt.Sprintf("%d empty at once", atOnce), "empty", "", "", bar{}))
-	r := s.row(fmt.Sprintf("%d ADDs at once", atOnce), "ADD", "empty", "empty, throughput", atLeast(0.6, 0.75))
+	r := s.row(fmt.Sprintf("%d ADDs at once", atOnce), "ADD", "skelparse", "skelparse, throughput", atLeast(0.85, 0.95))
 	r.value = 1 / r.value
 	l.add(r)
 	return nil
 }
 
-// measureFew measures what measureBoth is compared with.
-func (l *lab) measureFew() error {
-	if err := l.show(l.sparse); err != nil {
-		return err
-	}
-	s, err := l.interleave(subject{"ADD", l.newPod(resolved8).addOnly})
-	l.few = s.ratio("ADD", "empty")
-	return err
-}
-
-func (l *lab) measureEndpoints() error {
-	if err := l.show(l.crowded); err != nil {
-		return err
-	}
-	addresses := l.hostLocal()
-	p := l.newPod(resolved8)
-	for _, count := range steps(0, l.opts.endpoints, l.opts.full) {
-		if err := l.fill(l.crowded, count); err != nil {
-			return err
-		}
-		subjects := []subject{{"ADD", p.addOnly}}
-		if count <= mostAddresses {
-			if err := l.take(count); err != nil {
-				return err
-			}
-			subjects = append(subjects, addresses)
-		}
-		s, err := l.interleave(subjects...)
-		if err != nil {
-			return fmt.Errorf("%d endpoints: %w", count, err)
-		}
-		l.addEndpointRows(count, s)
-	}
-	return nil
-}
-
-func (l *lab) addEndpointRows(count int, s samples) {
-	l.byEndpoints.add(count, s)
-	number := thousands(count)
-	l.add(s.row("ADD at "+number+" endpoints", "ADD", "empty", "empty", bar{}))
-	if s["host-local"] == nil {
-		return
-	}
-	r := s.row("host-local's ADD at "+number+" addresses", "host-local", "ADD", "our ADD", bar{})
-	if count == someEndpoints {
-		r.bar = atLeast(5, 0)
-	}
-	l.add(r)
-}
-
-func (l *lab) measureMounts() error {
-	if err := l.show(l.sparse); err != nil {
-		return err
-	}
-	p := l.newPod(resolved8)
-	for _, count := range steps(fewMounts, l.opts.mounts, l.opts.full) {
-		if err := l.grow(count); err != nil {
-			return err
-		}
-		s, err := l.interleave(subject{"ADD", p.addOnly}, l.scan())
-		if err != nil {
-			return fmt.Errorf("%d mounts: %w", count, err)
-		}
-		l.byMounts.add(count, s)
-		l.add(s.row("ADD at "+thousands(count)+" mounts", "ADD", "empty", "empty", bar{}))
-		l.add(s.row("a program that reads the mount table", "scan", "empty", "empty", bar{}))
-	}
-	return l.measureBoth(p)
-}
-
-// measureBoth measures with the most mounts and the most endpoints.
-func (l *lab) measureBoth(p *pod) error {
-	if err := l.show(l.crowded); err != nil {
-		return err
-	}
-	s, err := l.interleave(subject{"ADD", p.addOnly})
+// measureCrowd measures ADD at the most mounts and endpoints in turn with ADD at
+// the fewest, each in a mount namespace of its own.
+func (l *lab) measureCrowd() error {
+	calm, err := newPlace()
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("ADD at %s mounts and %s endpoints", thousands(l.opts.mounts), thousands(l.opts.endpoints))
-	l.add(s.row(what, "ADD", "empty", "empty", bar{}))
-	l.add(row{
-		value: s.ratio("ADD", "empty") / l.few, unit: "×",
-		of: fmt.Sprintf("that of %d and 0", fewMounts), bar: atMost(1.05, 0),
-	})
-	return nil
+	defer close(calm)
+	crowd, err := newPlace()
+	if err != nil {
+		return err
+	}
+	defer close(crowd)
+	if err := crowd.do(l.makeCrowd); err != nil {
+		return err
+	}
+	s, err := l.interleave(
+		calm.measured(subject{"few", l.newPod(resolved8).addOnly}),
+		crowd.measured(subject{"many", l.newPod(resolved8).addOnly}),
+	)
+	if err != nil {
+		return err
+	}
+	mounts := thousands(l.opts.mounts) + " mounts"
+	l.add(s.row("ADD at "+mounts+" and "+thousands(l.opts.endpoints)+" endpoints", "many", "few",
+		fmt.Sprintf("ADD at %d and 0", fewMounts), atMost(1.05, 1)))
+	if s, err = l.interleave(crowd.measured(l.scan())); err == nil {
+		l.add(s.row("a program that reads the mount table at "+mounts, "scan", "empty", "empty", bar{}))
+	}
+	return err
 }
 
-// steps returns the numbers from least to most to measure at.
-func steps(least, most int, full bool) []int {
-	all := []int{least}
-	for decade := 100; decade < most; decade *= 10 {
-		all = append(all, decade)
-		if full {
-			all = append(all, 2*decade, 5*decade)
+func (l *lab) makeCrowd() error {
+	if l.opts.svg != "" {
+		if err := l.measureGrowth(); err != nil {
+			return err
 		}
 	}
-	all = slices.DeleteFunc(all, func(n int) bool { return n >= most || n != least && n < 4*least })
-	return append(all, most)
+	if err := l.fill(l.crowded, l.opts.endpoints); err != nil {
+		return err
+	}
+	if err := l.grow(l.opts.mounts); err != nil {
+		return err
+	}
+	return l.show(l.crowded)
 }

@@ -28,18 +28,25 @@ func (l *lab) measureCalls() error {
 	if err != nil {
 		return err
 	}
-	for _, maps := range []struct{ what, conf string }{{"8 maps resolved", resolved8}, {"4 maps created", created4}} {
-		p := l.newPod(maps.conf)
-		for _, verb := range []string{"ADD", "DEL"} {
-			counts, err := p.call(verb, prevResult).count()
-			if err != nil {
-				return err
-			}
-			for nr, n := range empty {
-				counts[nr] = max(0, counts[nr]-n)
-			}
-			l.calls = append(l.calls, calls{verb + ", " + maps.what, counts})
+	p8, c4 := l.newPod(resolved8), l.newPod(created4)
+	for _, c := range []struct {
+		what string
+		command
+	}{
+		{"skelparse, ADD", p8.call("skelparse", "ADD")},
+		{"ADD, 8 maps resolved", p8.call("bpffs", "ADD")},
+		{"DEL, 8 maps resolved", p8.call("bpffs", "DEL")},
+		{"ADD, 4 maps created", c4.call("bpffs", "ADD")},
+		{"DEL, 4 maps created", c4.call("bpffs", "DEL")},
+	} {
+		counts, err := c.count()
+		if err != nil {
+			return err
 		}
+		for nr, n := range empty {
+			counts[nr] = max(0, counts[nr]-n)
+		}
+		l.calls = append(l.calls, calls{c.what, counts})
 	}
 	return nil
 }

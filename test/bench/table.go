@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -22,11 +23,23 @@ type bar struct {
 func atMost(limit, aim float64) bar  { return bar{"≤", limit, aim} }
 func atLeast(limit, aim float64) bar { return bar{"≥", limit, aim} }
 
-func (b bar) met(value float64) bool {
+func (b bar) met(value, wanted float64) bool {
 	if b.sign == "≥" {
-		return value >= b.limit
+		return value >= wanted
 	}
-	return value <= b.limit
+	return value <= wanted
+}
+
+// verdict says whether the value meets the limit, and the aim as well.
+func (b bar) verdict(value float64) string {
+	switch {
+	case b.met(value, b.aim):
+		return "aim"
+	case b.met(value, b.limit):
+		return "yes"
+	default:
+		return "NO"
+	}
 }
 
 // A row of the table: times, a value that says how many times something else
@@ -87,20 +100,13 @@ func (r row) cells() string {
 		s += "\t\t\t"
 	}
 	if r.unit == "" {
-		return s + "\t\t\t\t"
+		return s + "\t" + r.of + "\t\t\t"
 	}
 	s += fmt.Sprintf("%.2f %s\t%s\t", r.value, r.unit, r.of)
 	if r.bar == (bar{}) {
 		return s + "\t\t"
 	}
-	aim, met := "", "NO"
-	if r.bar.aim > 0 {
-		aim = fmt.Sprintf("%.2f", r.bar.aim)
-	}
-	if r.bar.met(r.value) {
-		met = "yes"
-	}
-	return s + fmt.Sprintf("%s %.2f\t%s\t%s", r.bar.sign, r.bar.limit, aim, met)
+	return s + fmt.Sprintf("%s %.2f\t%.2f\t%s", r.bar.sign, r.bar.limit, r.bar.aim, r.bar.verdict(r.value))
 }
 
 func ms(d time.Duration) string {
@@ -108,7 +114,7 @@ func ms(d time.Duration) string {
 }
 
 // middle returns the median of the values.
-func middle(values []float64) float64 {
+func middle[T cmp.Ordered](values []T) T {
 	return slices.Sorted(slices.Values(values))[len(values)/2]
 }
 

@@ -1,9 +1,12 @@
-// Command demo shows the life of a pod with the plugin bpffs, from cnitool's add
-// to its del: each command, what it prints, and whether that is what was to be
-// expected. If it is not, the demo ends there and says so.
+// Command demo shows the plugin bpffs at work, in two stories. The first is the
+// life of a pod, from cnitool's add to its del: each command, what it prints, and
+// whether that is what was to be expected. The second has the example plugin
+// pktcount: two pods, pings, and the counters in each pod's own map; then DEL,
+// after which the kernel has neither map nor links nor programs any more. What is
+// not as expected ends the demo, which says so.
 //
 // It needs root, the binaries that "make tools" builds, and of the system only
-// sh, ls, find, grep and rm. All of it happens in namespaces of its own; the
+// sh, ls, find, grep and rm. Each story is played in namespaces of its own; the
 // node stays as it is.
 package main
 
@@ -15,19 +18,31 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
-// inside is the argument that tells the demo that it is in its own namespaces.
-const inside = "inside-own-namespaces"
+// A story plays on a node that has its network configuration.
+type story struct {
+	name, conf string // conf is a file of the source tree
+	play       func(out io.Writer) error
+}
+
+func stories() []story {
+	return []story{
+		{"life", "conf/10-bpffs.conflist", life},
+		{"count", "examples/pktcount/pktcount.conflist", count},
+	}
+}
 
 // errShown: the demo ended early and has said why.
 var errShown = errors.New("the demo ended early")
 
 func main() {
-	root := flag.String("root", ".", "the top of the source tree, with bin/cni and conf")
+	root := flag.String("root", ".", "the top of the source tree, with bin/cni, conf and examples")
 	flag.Parse()
-	err := run(*root, flag.Arg(0) == inside)
+	err := run(*root, flag.Arg(0))
 	if err == nil {
 		return
 	}
@@ -37,20 +52,33 @@ func main() {
 	os.Exit(1)
 }
 
-func run(root string, isInside bool) error {
-	if !isInside {
-		return runInside(root, os.Stdout, os.Stderr)
+// run plays the story of that name in these namespaces if they are its own; else
+// all stories, each in new ones.
+func run(root, name string) error {
+	for _, s := range stories() {
+		if testns.Inside() && s.name == name {
+			return s.run(root, os.Stdout)
+		}
 	}
-	n, err := newNode(root)
+	return runAll(root, os.Stdout, os.Stderr)
+}
+
+func (s story) run(root string, out io.Writer) error {
+	conf, err := os.ReadFile(filepath.Join(root, s.conf)) // the node may hide it
+	if err == nil {
+		err = node.Mount(root)
+	}
+	if err == nil {
+		err = node.Configure(filepath.Base(s.conf), conf)
+	}
 	if err != nil {
 		return fmt.Errorf("preparing the node: %w", err)
 	}
-	return story(n, &shell{out: os.Stdout, env: n.env()})
+	return s.play(out)
 }
 
-// runInside runs this program again, in mount, network and process namespaces of
-// its own, which end with it.
-func runInside(root string, stdout, stderr io.Writer) error {
+// runAll runs this program again for each story, in namespaces that end with it.
+func runAll(root string, stdout, stderr io.Writer) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("namespaces and mounts need root, this is user %d", os.Geteuid())
 	}
@@ -58,17 +86,16 @@ func runInside(root string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("/proc/self/exe", "-root", root, inside)
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:   syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
-		Unshareflags: syscall.CLONE_NEWNS, // also makes propagation private
-		Pdeathsig:    syscall.SIGKILL,
+	for _, s := range stories() {
+		cmd := testns.Isolated("-root", root, s.name)
+		cmd.Stdout, cmd.Stderr = stdout, stderr
+		err := cmd.Run()
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
+			return errShown
+		}
+		if err != nil {
+			return err
+		}
 	}
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.Exited() {
-		return errShown
-	}
-	return err
+	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // A shell runs commands and shows them. After the first surprise it does nothing
@@ -31,6 +33,16 @@ func (s *shell) do(f func() error) {
 	if s.err == nil {
 		s.err = f()
 	}
+}
+
+// pod makes the network namespace of a pod.
+func (s *shell) pod(name string) *node.Pod {
+	p := &node.Pod{}
+	s.do(func() (err error) {
+		p, err = node.NewPod(name)
+		return err
+	})
+	return p
 }
 
 // run shows and runs a command. It must succeed and print something that each of
@@ -59,12 +71,12 @@ func (s *shell) run(command string, patterns ...string) {
 
 func (s *shell) expect(command, text string, patterns []string) error {
 	if len(patterns) == 0 && text != "" {
-		return fmt.Errorf("%s: printed %q, wanted nothing", command, text)
+		return fmt.Errorf("%s: got %q, want nothing", command, text)
 	}
 	for i, p := range patterns {
 		match := regexp.MustCompile(p).FindStringSubmatch(text)
 		if match == nil {
-			return fmt.Errorf("%s: what it printed does not match %s", command, p)
+			return fmt.Errorf("%s: got %q, want what matches %s", command, text, p)
 		}
 		if i == 0 {
 			s.found = match[1:]

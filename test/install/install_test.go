@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	testnode "github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // Every main plugin's file: installed, installed again, and as it was after that.
@@ -22,14 +23,14 @@ func TestRoundTrip(t *testing.T) {
 		"odd.conflist":     {"odd", "ptp bpffs tuning", "ptp tuning bpffs"},
 	} {
 		data, err := os.ReadFile(filepath.Join(lists, file))
-		must(t, err)
+		testns.Must(t, err)
 		for mode, want := range map[string]string{"conflist": tt.inserted, "auto": tt.inserted, "drop-in": tt.dropped} {
 			t.Run(file+"/"+mode, func(t *testing.T) {
 				t.Parallel()
 				n := newNode(t, map[string]string{"10-" + file: string(data), "20-other.conflist": list("other", "a"), "kubeconfig": "secret"})
 				path := filepath.Join(n.conf, "10-"+file)
 				testns.Chown(t, path, 1234)
-				must(t, os.Chmod(path, 0o640))
+				testns.Must(t, os.Chmod(path, 0o640))
 				before := n.tree()
 				n.succeed("install", "--mode", mode, "--cri-socket", filepath.Join(n.dir, "none"))
 				n.calls(tt.network, want)
@@ -51,7 +52,7 @@ func (n *node) owned(path string, before map[string]string) {
 	name, _ := filepath.Rel(n.dir, path)
 	was, is := strings.Fields(before[name]), strings.Fields(n.tree()[name])
 	if was[0] != is[0] || was[1] != is[1] {
-		n.Errorf("%s has mode and owner %v, want %v", name, is[:2], was[:2])
+		n.Errorf("mode and owner of %s: got %v, want %v", name, is[:2], was[:2])
 	}
 }
 
@@ -60,7 +61,7 @@ func (n *node) again(mode string) {
 	n.Helper()
 	before := n.inodes()
 	if says := n.succeed("install", "--mode", mode, "--cri-socket", filepath.Join(n.dir, "none")); says != "" {
-		n.Errorf("installed again it says %q, want nothing", says)
+		n.Errorf("installed again: got %q, want nothing", says)
 	}
 	if diff := cmp.Diff(before, n.inodes()); diff != "" {
 		n.Errorf("installed again (-before +after):\n%s", diff)
@@ -68,15 +69,9 @@ func (n *node) again(mode string) {
 }
 
 // inodes returns what tells that a file was written.
-func (n *node) inodes() map[string]string {
+func (n *node) inodes() testnode.Tree {
 	n.Helper()
-	all := make(map[string]string)
-	for name := range n.tree() {
-		fi, err := os.Lstat(filepath.Join(n.dir, name))
-		must(n, err)
-		all[name] = inode(fi)
-	}
-	return all
+	return testnode.Identities(n, n.dir)
 }
 
 // A network has the plugin in one way only.
@@ -103,12 +98,12 @@ func TestInstallTidies(t *testing.T) {
 	n.succeed("install", "--mode", "drop-in")
 	n.calls("net", "bridge bpffs")
 	if got := n.tree()["net.d/net/10-a.conf"]; !strings.Contains(got, `"mapPrefix":"x"`) {
-		t.Errorf("the first drop-in file is %q, want it as it was", got)
+		t.Errorf("the first drop-in file: got %q, want it as it was", got)
 	}
-	must(t, os.Chown(n.bin+"/bpffs", 65534, -1))
+	testns.Must(t, os.Chown(n.bin+"/bpffs", 65534, -1))
 	n.succeed("install")
 	if got := n.tree()["bin/bpffs"]; !strings.Contains(got, " 0:0 ") {
-		t.Errorf("the binary is %.80q, want root's", got)
+		t.Errorf("the binary: got %.80q, want root's", got)
 	}
 }
 
@@ -123,12 +118,12 @@ func TestPluginConf(t *testing.T) {
 				n.calls("net", "bridge bpffs")
 				n.succeed("install") // while no runtime answers that changes nothing
 				if got := n.tree()["net.d/net/bpffs.conf"]; (got != "") != (mode == "drop-in") {
-					t.Errorf("the drop-in file is %q with the mode %s", got, mode)
+					t.Errorf("the drop-in file with the mode %s: got %q, want one only with drop-in", mode, got)
 				}
 				n.succeed("install", "--mode", "conflist")
 				n.succeed("install", "--mode", mode)
 				if all := strings.Join(values(n.tree()), " "); strings.Count(all, name) != 2 {
-					t.Errorf("%q is not in the configuration once: %s", name, all)
+					t.Errorf("configuration: got %s, want %q in it once", all, name)
 				}
 			}
 		})
@@ -153,17 +148,17 @@ func TestForeignDropIns(t *testing.T) {
 			files["10.conflist"] = list("net", "bridge")
 			n := newNode(t, files)
 			if name == "empty" {
-				must(t, os.Remove(n.conf+"/net/x"))
+				testns.Must(t, os.Remove(n.conf+"/net/x"))
 			}
 			n.succeed("install", "--mode", "drop-in")
 			if got := n.types("net"); strings.Count(got, "bpffs") != 1 {
-				t.Errorf("the plugins are %q, want bpffs once", got)
+				t.Errorf("plugins: got %q, want bpffs once", got)
 			}
 			n.succeed("uninstall", "--force")
 			delete(files, "net/x")
 			delete(files, "net/10-mine.conf")
 			want := newNode(t, files)
-			must(t, os.MkdirAll(want.conf+"/net", 0o755))
+			testns.Must(t, os.MkdirAll(want.conf+"/net", 0o755))
 			if diff := cmp.Diff(want.tree(), n.tree()); diff != "" {
 				t.Errorf("after uninstall (-want +got):\n%s", diff)
 			}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	testnode "github.com/cni-bpffs/cni-bpffs/test/internal/node"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
@@ -76,7 +77,7 @@ func TestKillAnywhere(t *testing.T) {
 type stage struct {
 	*node
 	scenario
-	bare, start, done map[string]string // the node without ours, before, and after the command
+	bare, start, done testnode.Tree // the node without ours, before, and after the command
 }
 
 func newStage(t *testing.T, sc scenario) *stage {
@@ -152,16 +153,9 @@ func withoutInput(tree map[string]string) map[string]string {
 // kill plays the command and kills it before its nth system call that counts.
 func (s *stage) kill(n int, counts func(uint64) bool) (at trace.Stop, killed bool) {
 	s.Helper()
-	runtime.LockOSThread() // a tracee belongs to a thread
-	defer runtime.UnlockOSThread()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	must(s, err)
-	defer null.Close()
-	p, err := trace.Start(s.args(s.words[0], s.words[1:]...), os.Environ(), [3]*os.File{null, null, null})
-	must(s, err)
-	at, err = p.RunTo(n, counts, func(pid int) error { return os.NewSyscallError("kill", unix.Kill(pid, unix.SIGKILL)) })
-	must(s, err)
-	return at, p.Status.Signaled()
+	at, killed, _, err := trace.Run(s.command(s.words[0], s.words[1:]...), n, counts, trace.Kill(unix.SIGKILL))
+	testns.Must(s, err)
+	return at, killed
 }
 
 // holds wants what must be true at every moment.
@@ -175,12 +169,12 @@ func (s *stage) holds(at trace.Stop) {
 		case strings.HasPrefix(is, "d"): // a directory in between, of which the end is compared
 		case filepath.Ext(name) == ".conflist" && json.Valid(contents(s.node, path)):
 		default:
-			s.Errorf("killed at %v: %s is %q, was %q, would be %q", at, name, is, s.start[name], s.done[name])
+			s.Errorf("%s after a kill at %v: got %q, want %q or %q", name, at, is, s.start[name], s.done[name])
 		}
 	}
 	for name := range s.bare {
 		if _, ok := tree[name]; !ok {
-			s.Errorf("killed at %v: %s is gone", at, name)
+			s.Errorf("%s after a kill at %v: got nothing, want it to be there", name, at)
 		}
 	}
 	types := s.types("net")
@@ -189,7 +183,7 @@ func (s *stage) holds(at trace.Stop) {
 		least, most = 1, 2 // twice does no harm, never does
 	}
 	if n := strings.Count(types, "bpffs"); !strings.HasPrefix(types, "bridge ") || n < least || n > most || s.types("other") != "ptp" {
-		s.Errorf("killed at %v: the plugins are %q and %q", at, types, s.types("other"))
+		s.Errorf("plugins after a kill at %v: got %q and %q, want the main plugins, and bpffs %d to %d times in the first", at, types, s.types("other"), least, most)
 	}
 	if s.Failed() {
 		s.FailNow()
@@ -199,7 +193,7 @@ func (s *stage) holds(at trace.Stop) {
 func contents(tb testing.TB, path string) []byte {
 	tb.Helper()
 	data, err := os.ReadFile(path)
-	must(tb, err)
+	testns.Must(tb, err)
 	return data
 }
 
@@ -221,7 +215,7 @@ func TestConcurrent(t *testing.T) {
 		got := n.types("net")
 		_, err := os.Stat(n.bin + "/bpffs")
 		if called := strings.Count(got, "bpffs"); !strings.HasPrefix(got, "bridge ") || called > 1 || (called == 1) != (err == nil) {
-			t.Fatalf("the plugins are %q, want the bridge, and bpffs once or not, as its binary is there: %v", got, err)
+			t.Fatalf("plugins: got %q, want the bridge, and bpffs once or not, as its binary is there: %v", got, err)
 		}
 	}
 	n.crowd(commands[2:], 4)
@@ -238,13 +232,13 @@ func (n *node) crowd(commands [][]string, times int) {
 		for _, c := range commands {
 			cmd := n.command(c[0], c[1:]...)
 			cmd.Stderr = &strings.Builder{}
-			must(n, cmd.Start())
+			testns.Must(n, cmd.Start())
 			all = append(all, cmd)
 		}
 	}
 	for _, cmd := range all {
 		if err := cmd.Wait(); err != nil {
-			n.Errorf("%v: %v: %v", cmd.Args[1:], err, cmd.Stderr)
+			n.Errorf("%v: got %v, want success: %v", cmd.Args[1:], err, cmd.Stderr)
 		}
 	}
 }

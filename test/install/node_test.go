@@ -2,7 +2,6 @@ package install
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,7 +14,9 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	testnode "github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // What is tested, relative to this directory.
@@ -47,7 +48,7 @@ func newNode(tb testing.TB, files map[string]string) *node {
 	n := &node{TB: tb, dir: filepath.Join(dir, "node")}
 	n.bin, n.conf = filepath.Join(n.dir, "bin"), filepath.Join(n.dir, "net.d")
 	n.write("bin/bridge", "another plugin")
-	must(tb, os.MkdirAll(n.conf, 0o755))
+	testns.Must(tb, os.MkdirAll(n.conf, 0o755))
 	for name, content := range files {
 		n.write("net.d/"+name, content)
 	}
@@ -58,16 +59,9 @@ func newNode(tb testing.TB, files map[string]string) *node {
 func (n *node) write(name, content string) {
 	n.Helper()
 	path := filepath.Join(n.dir, name)
-	must(n, os.MkdirAll(filepath.Dir(path), 0o755))
-	must(n, os.WriteFile(path+".tmp", []byte(content), 0o644))
-	must(n, os.Rename(path+".tmp", path))
-}
-
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testns.Must(n, os.MkdirAll(filepath.Dir(path), 0o755))
+	testns.Must(n, os.WriteFile(path+".tmp", []byte(content), 0o644))
+	testns.Must(n, os.Rename(path+".tmp", path))
 }
 
 // list returns a list of the network with these types of plugins.
@@ -79,26 +73,17 @@ func list(network string, types ...string) string {
 	return fmt.Sprintf("{\n  \"cniVersion\": \"1.0.0\",\n  \"name\": %q,\n  \"plugins\": [\n%s\n  ]\n}\n", network, strings.Join(plugins, ",\n"))
 }
 
-// args returns the arguments of the command for this node.
-func (n *node) args(command string, more ...string) []string {
-	return append([]string{program, command, "--bin-dir", n.bin, "--conf-dir", n.conf}, more...)
-}
-
+// command returns the command for this node.
 func (n *node) command(command string, more ...string) *exec.Cmd {
-	args := n.args(command, more...)
-	return exec.Command(args[0], args[1:]...)
+	return exec.Command(program, append([]string{command, "--bin-dir", n.bin, "--conf-dir", n.conf}, more...)...)
 }
 
 // run returns what the command says, and its exit code.
 func (n *node) run(command string, more ...string) (says string, code int) {
 	n.Helper()
-	cmd := n.command(command, more...)
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		n.Fatal(err)
-	}
-	return string(out), cmd.ProcessState.ExitCode()
+	a, err := plugintest.Run(n.command(command, more...))
+	testns.Must(n, err)
+	return a.Stdout + a.Stderr, a.Status
 }
 
 // succeed wants the command to end with 0, and returns what it says.
@@ -106,7 +91,7 @@ func (n *node) succeed(command string, more ...string) string {
 	n.Helper()
 	says, code := n.run(command, more...)
 	if code != 0 {
-		n.Fatalf("%s %v: exit code %d: %s", command, more, code, says)
+		n.Fatalf("%s %v: got exit code %d, want 0: %s", command, more, code, says)
 	}
 	return says
 }
@@ -116,11 +101,11 @@ func (n *node) fail(want int, words []string, command string, more ...string) {
 	n.Helper()
 	says, code := n.run(command, more...)
 	if code != want {
-		n.Errorf("%s %v: exit code %d, want %d: %s", command, more, code, want, says)
+		n.Errorf("%s %v: got exit code %d, want %d: %s", command, more, code, want, says)
 	}
 	for _, word := range words {
 		if !strings.Contains(says, word) {
-			n.Errorf("%s %v: says %q, want %q in it", command, more, says, word)
+			n.Errorf("%s %v: got %q, want %q in it", command, more, says, word)
 		}
 	}
 }
@@ -143,7 +128,7 @@ func (n *node) types(network string) string {
 func (n *node) calls(network, want string) {
 	n.Helper()
 	if got := n.types(network); got != want {
-		n.Errorf("the network %s has the plugins %q, want %q", network, got, want)
+		n.Errorf("plugins of the network %s: got %q, want %q", network, got, want)
 	}
 }
 
@@ -163,31 +148,14 @@ func (n *node) until(what string, is func() bool) {
 }
 
 // tree returns all that is on the node: mode, owner and content by path.
-func (n *node) tree() map[string]string {
+func (n *node) tree() testnode.Tree {
 	n.Helper()
-	all := make(map[string]string)
-	must(n, filepath.WalkDir(n.dir, func(path string, _ fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // it was removed meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		name, _ := filepath.Rel(n.dir, path)
-		all[name], err = describe(path)
-		return err
-	}))
+	all, err := testnode.ReadTree(n.dir, describe)
+	testns.Must(n, err)
 	return all
 }
 
-func describe(path string) (string, error) {
-	fi, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
+func describe(path string, fi fs.FileInfo) (string, error) {
 	st := fi.Sys().(*syscall.Stat_t)
 	about := fmt.Sprintf("%v %d:%d", fi.Mode(), st.Uid, st.Gid)
 	if !fi.Mode().IsRegular() {

@@ -1,9 +1,7 @@
 package install
 
 import (
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,10 +13,6 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
-
-func inode(fi fs.FileInfo) string {
-	return fmt.Sprint(fi.Sys().(*syscall.Stat_t).Ino, " ", fi.ModTime().UnixNano())
-}
 
 // What cannot be done is said, and nothing has changed but perhaps the binary.
 func TestRefused(t *testing.T) {
@@ -67,7 +61,7 @@ func TestRefused(t *testing.T) {
 func TestLink(t *testing.T) {
 	n := newNode(t, nil)
 	n.write("managed/net", list("net", "bridge"))
-	must(t, os.Symlink(n.dir+"/managed/net", n.conf+"/10.conflist"))
+	testns.Must(t, os.Symlink(n.dir+"/managed/net", n.conf+"/10.conflist"))
 	before := n.tree()
 	n.fail(2, []string{"10.conflist", "symbolic link", "--mode drop-in"}, "install", "--mode", "conflist")
 	n.calls("net", "bridge")
@@ -88,13 +82,13 @@ func TestReadOnly(t *testing.T) {
 			path := filepath.Join(n.dir, dir)
 			protect := func() {
 				testns.Bind(t, path, path)
-				must(t, syscall.Mount("", path, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""))
+				testns.Must(t, syscall.Mount("", path, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""))
 			}
 			protect()
 			for _, mode := range []string{"conflist", "drop-in"} {
 				n.fail(2, []string{path, "writable", "read-only"}, "install", "--mode", mode)
 			}
-			must(t, syscall.Unmount(path, syscall.MNT_DETACH))
+			testns.Must(t, syscall.Unmount(path, syscall.MNT_DETACH))
 			n.calls("net", "bridge")
 			n.succeed("install")
 			protect()
@@ -107,26 +101,26 @@ func TestReadOnly(t *testing.T) {
 func TestBusy(t *testing.T) {
 	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
 	n.write("from", string(ours())+"\n")
-	must(t, os.Chmod(n.dir+"/from", 0o755))
+	testns.Must(t, os.Chmod(n.dir+"/from", 0o755))
 	n.succeed("install", "--from", n.dir+"/from")
 	cmd := exec.Command(n.bin + "/bpffs")
 	cmd.Env = []string{"CNI_COMMAND=STATUS", "CNI_PATH=/"}
 	stdin, err := cmd.StdinPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	testns.Must(t, err)
+	testns.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill() })
 	if f, err := os.OpenFile(n.bin+"/bpffs", os.O_WRONLY, 0); err == nil {
 		f.Close()
-		t.Fatal("the running binary can be written to, so that this test shows nothing")
+		t.Fatal("writing to the running binary: got success, want an error, for else this test shows nothing")
 	}
 	n.succeed("install")
 	if !strings.Contains(n.tree()["bin/bpffs"], "like ours: true") {
-		t.Errorf("the binary is %q, want ours", n.tree()["bin/bpffs"])
+		t.Errorf("the binary: got %q, want ours", n.tree()["bin/bpffs"])
 	}
 	_, err = io.WriteString(stdin, `{"cniVersion": "1.1.0", "name": "n", "type": "bpffs", "bpfRoot": "`+testns.BPFFS(t)+`"}`)
-	must(t, err)
-	must(t, stdin.Close())
-	must(t, cmd.Wait())
+	testns.Must(t, err)
+	testns.Must(t, stdin.Close())
+	testns.Must(t, cmd.Wait())
 }
 
 // What is at the plugin's place is replaced if it is ours or half of it.
@@ -144,7 +138,7 @@ func TestForeignBinary(t *testing.T) {
 			n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
 			if tt.content == program {
 				data, err := os.ReadFile(program)
-				must(t, err)
+				testns.Must(t, err)
 				tt.content = string(data)
 			}
 			n.write("bin/bpffs", tt.content)
@@ -168,11 +162,11 @@ func TestChangeThatFails(t *testing.T) {
 	n.succeed("install", "--mode", "conflist")
 	n.write("net.d/net", "no directory")
 	n.fail(2, nil, "install", "--mode", "drop-in")
-	must(t, os.Remove(n.conf+"/net"))
+	testns.Must(t, os.Remove(n.conf+"/net"))
 	n.calls("net", "bridge bpffs")
 	n.succeed("install", "--mode", "drop-in")
-	must(t, os.Rename(n.conf+"/10.conflist", n.dir+"/managed"))
-	must(t, os.Symlink(n.dir+"/managed", n.conf+"/10.conflist"))
+	testns.Must(t, os.Rename(n.conf+"/10.conflist", n.dir+"/managed"))
+	testns.Must(t, os.Symlink(n.dir+"/managed", n.conf+"/10.conflist"))
 	n.fail(2, []string{"symbolic link"}, "install", "--mode", "conflist")
 	n.calls("net", "bridge bpffs")
 }
@@ -181,22 +175,22 @@ func TestChangeThatFails(t *testing.T) {
 func TestUninstallInTheWrongPlace(t *testing.T) {
 	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
 	n.succeed("install")
-	must(t, os.Rename(n.conf, n.dir+"/elsewhere"))
+	testns.Must(t, os.Rename(n.conf, n.dir+"/elsewhere"))
 	n.fail(1, []string{"the plugin's binary stays", "--conf-dir"}, "uninstall")
 	n.fail(1, []string{"the plugin's binary stays", "--conf-dir"}, "uninstall", "--keep-binary")
 	if _, err := os.Stat(n.bin + "/bpffs"); err != nil {
-		t.Error(err)
+		t.Errorf("the binary: got %v, want it to stay", err)
 	}
 	n.succeed("uninstall", "--force")
 	if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
-		t.Error("after uninstall --force the binary is still there")
+		t.Error("the binary after uninstall --force: got one, want none")
 	}
 }
 
 // A link that leads nowhere yet is waited for like a file that is being written.
 func TestLinkToNothingYet(t *testing.T) {
 	n := newNode(t, nil)
-	must(t, os.Symlink(n.dir+"/later", n.conf+"/10.conflist"))
+	testns.Must(t, os.Symlink(n.dir+"/later", n.conf+"/10.conflist"))
 	n.fail(2, []string{"10.conflist", "nothing is there, or where it leads"}, "install", "--mode", "drop-in", "--timeout", "100ms")
 	n.write("later", list("net", "bridge"))
 	n.succeed("install", "--mode", "drop-in")

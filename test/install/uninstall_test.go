@@ -2,10 +2,10 @@ package install
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -19,16 +19,16 @@ func TestUninstallUnderPods(t *testing.T) {
 			n.write("conf.json", `{"type": "bpffs", "bpfRoot": "`+root+`"}`)
 			n.succeed("install", "--mode", mode, "--plugin-conf", n.dir+"/conf.json")
 			n.call("ADD", root)
-			kept := []string{"binary stays", "1 endpoints", "bpffsctl gc", "uninstall --force"}
+			kept := []string{"binary stays", "1 endpoint is", "bpffsctl gc", "uninstall --force"}
 			n.fail(1, kept, "uninstall")
 			n.calls("net", "bridge")
-			n.fail(1, kept, "uninstall", "--bpf-root", root) // no configuration says it any more
+			n.fail(1, kept, "uninstall", "--root", root) // no configuration says it any more
 			n.call("DEL", root)
-			n.succeed("uninstall", "--bpf-root", root)
+			n.succeed("uninstall", "--root", root)
 			if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
-				t.Error("the binary stays though there is no pod any more")
+				t.Error("the binary when there is no pod any more: got one, want none")
 			}
-			n.succeed("uninstall", "--bpf-root", root)
+			n.succeed("uninstall", "--root", root)
 		})
 	}
 }
@@ -36,13 +36,8 @@ func TestUninstallUnderPods(t *testing.T) {
 // call has the installed plugin make or delete a pod's endpoint.
 func (n *node) call(verb, root string) {
 	n.Helper()
-	cmd := exec.Command(n.bin + "/bpffs")
-	cmd.Env = []string{"CNI_COMMAND=" + verb, "CNI_CONTAINERID=pod", "CNI_IFNAME=eth0", "CNI_NETNS=/run/netns/none", "CNI_PATH=" + n.bin}
-	cmd.Stdin = strings.NewReader(`{"cniVersion": "1.0.0", "name": "net", "type": "bpffs", "bpfRoot": "` + root + `",
-		"prevResult": {"cniVersion": "1.0.0", "interfaces": [{"name": "eth0"}]}}`)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		n.Fatalf("%s: %v: %s", verb, err, out)
-	}
+	p := plugintest.Plugin{Argv: []string{n.bin + "/bpffs"}}
+	p.Succeed(n, verb, plugintest.Conf(plugintest.Keys{"bpfRoot": root, "maps": nil}))
 }
 
 // The binary stays where something else may need it, and where that cannot be
@@ -57,10 +52,10 @@ func TestUninstallKeeps(t *testing.T) {
 		says  []string
 	}{
 		{"no bpffs can be seen", nil, []string{}, 1, []string{"no bpffs can be seen", "/sys/fs/bpf", "--force"}},
-		{"a list of its own", map[string]string{"20.conflist": list("own", "bpffs")}, []string{"--bpf-root", root}, 1, []string{"20.conflist", "still name it"}},
-		{"another network's list", map[string]string{"20.conflist": list("own", "a", "bpffs")}, []string{"--network", "net", "--bpf-root", root}, 1, []string{"20.conflist"}},
-		{"another network's drop-in", map[string]string{"own/x.conf": `{"type":"bpffs"}`}, []string{"--network", "net", "--bpf-root", root}, 1, []string{"own/x.conf"}},
-		{"half a file", map[string]string{"20.conflist": "{"}, []string{"--bpf-root", root}, 2, []string{"20.conflist", "binary stays", "--force"}},
+		{"a list of its own", map[string]string{"20.conflist": list("own", "bpffs")}, []string{"--root", root}, 1, []string{"20.conflist", "still name it"}},
+		{"another network's list", map[string]string{"20.conflist": list("own", "a", "bpffs")}, []string{"--network", "net", "--root", root}, 1, []string{"20.conflist"}},
+		{"another network's drop-in", map[string]string{"own/x.conf": `{"type":"bpffs"}`}, []string{"--network", "net", "--root", root}, 1, []string{"own/x.conf"}},
+		{"half a file", map[string]string{"20.conflist": "{"}, []string{"--root", root}, 2, []string{"20.conflist", "binary stays", "--force"}},
 		{"asked to", nil, []string{"--keep-binary"}, 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -71,22 +66,22 @@ func TestUninstallKeeps(t *testing.T) {
 			}
 			n.fail(tt.code, tt.says, "uninstall", tt.args...)
 			if got := n.tree()["bin/bpffs"]; !strings.Contains(got, "like ours: true") {
-				t.Errorf("the binary is %q, want ours to stay", got)
+				t.Errorf("the binary: got %q, want ours", got)
 			}
 			if got := n.tree()["net.d/10.conflist"]; !strings.HasSuffix(got, list("net", "bridge")) {
-				t.Errorf("the network's list is %q, want that of its main plugin", got)
+				t.Errorf("the network's list: got %q, want that of its main plugin", got)
 			}
 		})
 	}
 	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge"), "20.conflist": list("own", "a", "bpffs")})
 	n.succeed("install")
-	n.succeed("uninstall", "--bpf-root", root)
+	n.succeed("uninstall", "--root", root)
 	n.calls("own", "a")
 	n.write("net.d/30.conflist", "{")
 	n.succeed("install")
 	n.fail(2, []string{"30.conflist"}, "uninstall", "--force")
 	if _, err := os.Stat(n.bin + "/bpffs"); err == nil {
-		t.Error("with --force the binary stays because of a file that has nothing to do with it")
+		t.Error("the binary after uninstall --force beside half a file: got one, want none")
 	}
 }
 
@@ -99,8 +94,8 @@ func TestUninstallWithSeveralRoots(t *testing.T) {
 	n := newNode(t, map[string]string{"10.conflist": with("one", empty), "20.conflist": with("two", used)})
 	n.succeed("install", "--network", "one")
 	n.call("ADD", used)
-	n.fail(1, []string{"1 endpoints", used, "--bpf-root " + used}, "uninstall")
-	n.fail(1, []string{"1 endpoints", used}, "uninstall", "--bpf-root", used)
+	n.fail(1, []string{"1 endpoint is", used, "--root " + used}, "uninstall")
+	n.fail(1, []string{"1 endpoint is", used}, "uninstall", "--root", used)
 	n.call("DEL", used)
-	n.succeed("uninstall", "--bpf-root", used)
+	n.succeed("uninstall", "--root", used)
 }

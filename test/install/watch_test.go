@@ -69,8 +69,8 @@ func (n *node) start(more ...string) *watch {
 	n.Helper()
 	w := &watch{Cmd: n.command("install", more...), done: make(chan struct{})}
 	stderr, err := w.StderrPipe()
-	must(n, err)
-	must(n, w.Start())
+	testns.Must(n, err)
+	testns.Must(n, w.Start())
 	go func() {
 		defer close(w.done)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
@@ -99,10 +99,10 @@ func (w *watch) lines() []string {
 func (n *node) stop(w *watch) {
 	n.Helper()
 	before := n.tree()
-	must(n, w.Process.Signal(syscall.SIGTERM))
+	testns.Must(n, w.Process.Signal(syscall.SIGTERM))
 	<-w.done
 	if err := w.Wait(); err != nil {
-		n.Errorf("after SIGTERM: %v, want exit code 0", err)
+		n.Errorf("after SIGTERM: got %v, want exit code 0", err)
 	}
 	if diff := cmp.Diff(before, n.tree()); diff != "" {
 		n.Errorf("after SIGTERM (-before +after):\n%s", diff)
@@ -127,7 +127,7 @@ func TestRewritten(t *testing.T) {
 				n.eventually("net", "bridge bpffs")
 				close(stop)
 				if got := <-reads; got < 100 {
-					t.Errorf("only %d looks at the file", got)
+					t.Errorf("looks at the file: got %d, want at least 100", got)
 				}
 				n.until("the last version", func() bool { return strings.Contains(n.tree()["net.d/10.conflist"], `"x-version": 99`) })
 				n.stop(w)
@@ -158,7 +158,7 @@ func (n *node) readAll(path string, whole bool, stop <-chan struct{}) (reads int
 			}
 		}
 		if err != nil {
-			n.Errorf("a reader sees %q: %v", data, err)
+			n.Errorf("what a reader sees: got %q (%v), want a list with the main plugin", data, err)
 			return reads
 		}
 	}
@@ -172,16 +172,16 @@ func TestWatch(t *testing.T) {
 			name string
 			do   func(n *node)
 		}{
-			{"the binary is removed", func(n *node) { must(n, os.Remove(n.bin+"/bpffs")) }},
-			{"the binary is cut", func(n *node) { must(n, os.Truncate(n.bin+"/bpffs", 1000)) }},
+			{"the binary is removed", func(n *node) { testns.Must(n, os.Remove(n.bin+"/bpffs")) }},
+			{"the binary is cut", func(n *node) { testns.Must(n, os.Truncate(n.bin+"/bpffs", 1000)) }},
 			{"the main plugin writes its file", func(n *node) { n.write("net.d/10.conflist", main) }},
 			{"in two steps", func(n *node) {
-				must(n, os.WriteFile(n.conf+"/10.conflist", []byte(main[:20]), 0o644))
+				testns.Must(n, os.WriteFile(n.conf+"/10.conflist", []byte(main[:20]), 0o644))
 				time.Sleep(100 * time.Millisecond)
-				must(n, os.WriteFile(n.conf+"/10.conflist", []byte(main), 0o644))
+				testns.Must(n, os.WriteFile(n.conf+"/10.conflist", []byte(main), 0o644))
 			}},
 			{"the main plugin's file is removed, and made", func(n *node) {
-				must(n, os.Remove(n.conf+"/10.conflist"))
+				testns.Must(n, os.Remove(n.conf+"/10.conflist"))
 				time.Sleep(100 * time.Millisecond)
 				n.write("net.d/10.conflist", main)
 			}},
@@ -191,16 +191,16 @@ func TestWatch(t *testing.T) {
 				n.write("net.d/10.conflist", main)
 			}},
 			{"the directory is moved, and made", func(n *node) {
-				must(n, os.Rename(n.conf, n.conf+".old"))
+				testns.Must(n, os.Rename(n.conf, n.conf+".old"))
 				n.write("net.d/10.conflist", main)
 			}},
 			{"the plugin's directory is removed, and made", func(n *node) {
 				n.remove(n.bin)
-				must(n, os.Mkdir(n.bin, 0o755))
+				testns.Must(n, os.Mkdir(n.bin, 0o755))
 			}},
 			{"the drop-in file is removed", func(n *node) {
 				if err := os.Remove(n.conf + "/net/bpffs.conf"); mode == "drop-in" {
-					must(n, err)
+					testns.Must(n, err)
 				}
 			}},
 			{"another network comes first", func(n *node) { n.write("net.d/05.conflist", list("earlier", "calico")) }},
@@ -237,7 +237,7 @@ func (n *node) quiet(w *watch) {
 	before := len(w.lines())
 	time.Sleep(300 * time.Millisecond)
 	if after := w.lines(); len(after) > before || before > 8 {
-		n.Errorf("it said, of which %d when nothing happened:\n%s", len(after)-before, strings.Join(after, "\n"))
+		n.Errorf("lines when nothing happened: got %d, want none, and 8 before at most:\n%s", len(after)-before, strings.Join(after, "\n"))
 	}
 }
 
@@ -249,7 +249,7 @@ func TestWaits(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, nil)
 			if args == "--timeout 1h" {
-				must(t, os.Remove(n.conf))
+				testns.Must(t, os.Remove(n.conf))
 			}
 			w := n.start(strings.Fields(args)...)
 			n.until("it to wait", func() bool { return len(w.lines()) > 0 && strings.Contains(w.lines()[len(w.lines())-1], "waiting") })
@@ -257,10 +257,10 @@ func TestWaits(t *testing.T) {
 				n.nothing()
 			}
 			n.write("net.d/other", "x")
-			must(t, os.WriteFile(n.conf+"/10.conflist", []byte(list("net", "bridge")[:30]), 0o644))
+			testns.Must(t, os.WriteFile(n.conf+"/10.conflist", []byte(list("net", "bridge")[:30]), 0o644))
 			time.Sleep(150 * time.Millisecond)
 			if got := n.tree()["net.d/10.conflist"]; !strings.HasSuffix(got, list("net", "bridge")[:30]) {
-				t.Errorf("half a file became %q", got)
+				t.Errorf("half a file, later: got %q, want it as it was", got)
 			}
 			n.write("net.d/10.conflist", list("net", "bridge"))
 			n.eventually("net", "bridge bpffs")
@@ -285,7 +285,7 @@ func (n *node) nothing() {
 	n.Helper()
 	entries, err := os.ReadDir(n.conf)
 	if err != nil || len(entries) > 0 {
-		n.Errorf("there are %v, %v, want nothing", entries, err)
+		n.Errorf("%s: got %v (%v), want nothing", n.conf, entries, err)
 	}
 }
 
@@ -295,7 +295,7 @@ func TestMainRemoved(t *testing.T) {
 	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
 	w := n.watch("--mode", "conflist")
 	n.eventually("net", "bridge bpffs")
-	must(t, os.Remove(n.conf+"/10.conflist"))
+	testns.Must(t, os.Remove(n.conf+"/10.conflist"))
 	n.until("it to wait", func() bool { return strings.Contains(strings.Join(w.lines(), ""), "waiting") })
 	n.nothing()
 	n.stop(w)
@@ -315,7 +315,7 @@ func TestFight(t *testing.T) {
 	}
 	n.eventually("net", "bridge bpffs")
 	if changes < 4 || changes > 15 {
-		t.Errorf("%d changes in two and a half seconds, want a few", changes)
+		t.Errorf("changes in two and a half seconds: got %d, want a few", changes)
 	}
 	n.stop(w)
 }

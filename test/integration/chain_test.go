@@ -2,50 +2,83 @@ package integration
 
 import (
 	"encoding/json"
-	"maps"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/record"
 )
 
+// recorder is the CNI plugin that notes what it gets.
+func recorder(label string) keys {
+	return keys{"type": "record", "log": recordFile, "failAdd": failFile + label, "label": label}
+}
+
 // writeChain writes the configuration of a network with bridge, host-local, a
-// recorder, bpffs and another recorder, whose further keys are last.
-func writeChain(t *testing.T, version string, last keys) {
+// recorder, bpffs and another recorder.
+func writeChain(t *testing.T, version string) {
 	t.Helper()
-	after := keys{"type": recorder, "label": "after"}
-	maps.Copy(after, last)
 	text, err := json.Marshal(keys{"cniVersion": version, "name": "chain", "plugins": []keys{
 		{"type": "bridge", "bridge": "cni-test0", "isGateway": true, "ipam": keys{
 			"type": "host-local", "subnet": "10.77.0.0/24", "routes": []keys{{"dst": "0.0.0.0/0"}},
 		}},
-		{"type": recorder, "label": "before"},
+		recorder("before"),
 		{"type": "bpffs", "maps": []keys{
 			{"name": "calls_"}, {"name": "stats_", "type": "array", "keySize": 4, "valueSize": 8, "maxEntries": 1},
 		}},
-		after,
+		recorder("after"),
 	}})
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(confDir, "10-chain.conflist"), text, 0o600))
+	testns.Must(t, err)
+	testns.Must(t, node.Configure("10-chain.conflist", text))
 }
 
-func cnitool(t *testing.T, verb, netns string) answer {
+func cnitool(t *testing.T, verb, netns string) plugintest.Answer {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(cniDir, "cnitool"), verb, "chain", netns)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "CNI_PATH=" + cniDir + ":" + ownDir, "NETCONFPATH=" + confDir}
-	return run(t, cmd)
+	a, err := plugintest.Run(node.Command("cnitool", verb, "chain", netns))
+	testns.Must(t, err)
+	return a
+}
+
+// recorded returns the calls of the recorder of the label so far.
+func recorded(t *testing.T, label string) []record.Call {
+	t.Helper()
+	calls, err := record.Read(recordFile)
+	testns.Must(t, err)
+	return slices.DeleteFunc(calls, func(c record.Call) bool { return c.Label != label })
+}
+
+// verbs returns the verbs with which the recorder of the label was called.
+func verbs(t *testing.T, label string) (verbs []string) {
+	t.Helper()
+	for _, c := range recorded(t, label) {
+		verbs = append(verbs, c.Command)
+	}
+	return verbs
+}
+
+// added returns the prevResult that the recorder of the label got with its only
+// ADD.
+func added(t *testing.T, label string) string {
+	t.Helper()
+	adds := slices.DeleteFunc(recorded(t, label), func(c record.Call) bool { return c.Command != "ADD" })
+	if len(adds) != 1 {
+		t.Fatalf("calls of ADD that the recorder %q got: got %d, want one", label, len(adds))
+	}
+	return string(adds[0].PrevResult)
 }
 
 // mustCnitool wants cnitool to succeed and returns what it prints.
 func mustCnitool(t *testing.T, verb, netns string) string {
 	t.Helper()
 	a := cnitool(t, verb, netns)
-	if a.status != 0 {
+	if a.Status != 0 {
 		t.Fatalf("cnitool %s: got %+v, want success", verb, a)
 	}
-	return a.stdout
+	return a.Stdout
 }
 
 func TestChain(t *testing.T) {
@@ -60,18 +93,18 @@ func TestChain(t *testing.T) {
 	} {
 		t.Run(tt.version, func(t *testing.T) {
 			newNode(t)
-			writeChain(t, tt.version, nil)
-			pod := newPod(t, "pod")
+			writeChain(t, tt.version)
+			pod := newPod(t, "pod").NetNS
 			mustCnitool(t, "status", pod)
 			result := mustCnitool(t, "add", pod)
 			checkHandedOn(t, result)
-			if a := cnitool(t, "check", pod); (a.status == 0) != (tt.version != "0.3.1") {
+			if a := cnitool(t, "check", pod); (a.Status == 0) != (tt.version != "0.3.1") {
 				t.Errorf("cnitool check: got %+v, want success unless the version has no CHECK", a)
 			}
 			for _, verb := range []string{"del", "del", "gc", "status"} {
 				mustCnitool(t, verb, pod)
 			}
-			nothingLeft(t, defaultRoot)
+			node.NothingLeft(t, defaultRoot)
 			if diff := cmp.Diff(tt.verbs, verbs(t, "after")); diff != "" {
 				t.Errorf("verbs that the plugin after bpffs got (-want +got):\n%s", diff)
 			}
@@ -84,12 +117,12 @@ func TestChain(t *testing.T) {
 func checkHandedOn(t *testing.T, result string) {
 	t.Helper()
 	before, after, final := decode(t, added(t, "before")), decode(t, added(t, "after")), decode(t, result)
-	recorded := endpoints(t, defaultRoot)
-	if len(recorded) != 1 || len(recorded[0].Pins) != 2 {
-		t.Fatalf("recorded: got %v, want one endpoint with two pins", recorded)
+	all := endpoints(t, defaultRoot)
+	if len(all) != 1 || len(all[0].Pins) != 2 {
+		t.Fatalf("endpoints: got %v, want one with two pins", all)
 	}
 	interfaces, _ := before["interfaces"].([]any)
-	for _, pin := range recorded[0].Pins {
+	for _, pin := range all[0].Pins {
 		interfaces = append(interfaces, map[string]any{"name": pin})
 	}
 	before["interfaces"] = interfaces
@@ -114,12 +147,12 @@ func decode(t *testing.T, text string) map[string]any {
 // deletes what it has cached.
 func TestChainCrash(t *testing.T) {
 	newNode(t)
-	writeChain(t, "1.1.0", nil)
-	mustCnitool(t, "add", newPod(t, "a"))
-	mustCnitool(t, "add", newPod(t, "b"))
-	if n := len(left(t, defaultRoot)); n == 0 {
-		t.Fatal("two pods: got no records, want some")
+	writeChain(t, "1.1.0")
+	mustCnitool(t, "add", newPod(t, "a").NetNS)
+	mustCnitool(t, "add", newPod(t, "b").NetNS)
+	if all := endpoints(t, defaultRoot); len(all) != 2 {
+		t.Fatalf("endpoints of two pods: got %v, want two", all)
 	}
 	mustCnitool(t, "gc", "/run/netns/a")
-	nothingLeft(t, defaultRoot)
+	node.NothingLeft(t, defaultRoot)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // typedMaps declares one map that others create and one that ADD creates.
@@ -30,7 +31,7 @@ func TestCheck(t *testing.T) {
 			name: "record gone",
 			change: func(t *testing.T, p plugin, _ []string) {
 				t.Helper()
-				p.succeed(t, "DEL", conf(nil))
+				p.Succeed(t, "DEL", conf(nil))
 			},
 			says: func(_, _ []string) string { return "no endpoint" },
 		},
@@ -61,7 +62,7 @@ func TestCheck(t *testing.T) {
 			name: "created map gone",
 			change: func(t *testing.T, _ plugin, added []string) {
 				t.Helper()
-				must(t, os.Remove(added[1]))
+				testns.Must(t, os.Remove(added[1]))
 			},
 			says: func(added, _ []string) string { return added[1] },
 		},
@@ -69,7 +70,7 @@ func TestCheck(t *testing.T) {
 			name: "a directory instead of the map",
 			change: func(t *testing.T, _ plugin, added []string) {
 				t.Helper()
-				must(t, os.Remove(added[1]))
+				testns.Must(t, os.Remove(added[1]))
 				mkdir(t, added[1])
 			},
 			says: func(added, _ []string) string { return added[1] },
@@ -83,8 +84,8 @@ func TestCheck(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newNode(t)
 			maps := typedMaps(8)
-			other := p.add(t, conf(keys{"maps": maps}), "CNI_CONTAINERID=other")
-			added := p.add(t, conf(keys{"maps": maps}))
+			other := p.Add(t, conf(keys{"maps": maps}), "CNI_CONTAINERID=other")
+			added := p.Add(t, conf(keys{"maps": maps}))
 			if tt.change != nil {
 				tt.change(t, p, added)
 			}
@@ -98,9 +99,9 @@ func TestCheck(t *testing.T) {
 			checked := conf(keys{"maps": maps, "prevResult": prevResult})
 			before := snapshot(t)
 			if tt.says == nil {
-				p.succeed(t, "CHECK", checked)
+				p.Succeed(t, "CHECK", checked)
 			} else {
-				p.fail(t, 105, []string{tt.says(added, other)}, "CHECK", checked)
+				p.Fail(t, 105, []string{tt.says(added, other)}, "CHECK", checked)
 			}
 			unchanged(t, before)
 		})
@@ -112,28 +113,29 @@ func TestCheck(t *testing.T) {
 func TestCreatedMap(t *testing.T) {
 	p := newNode(t)
 	typed := conf(keys{"maps": typedMaps(8)})
-	path := p.add(t, typed)[1]
+	path := p.Add(t, typed)[1]
 	m, err := ebpf.LoadPinnedMap(path, nil)
-	must(t, err)
+	testns.Must(t, err)
 	defer m.Close()
 	if m.Type() != ebpf.Array || m.KeySize() != 4 || m.ValueSize() != 8 || m.MaxEntries() != 1 {
 		t.Errorf("the map at %s: got %v, want an array with keys of 4 bytes and 1 value of 8", path, m)
 	}
-	must(t, m.Put(uint32(0), uint64(42)))
-	p.add(t, typed)
+	testns.Must(t, m.Put(uint32(0), uint64(42)))
+	p.Add(t, typed)
 	again, err := ebpf.LoadPinnedMap(path, nil)
-	must(t, err)
+	testns.Must(t, err)
 	defer again.Close()
 	var got uint64
-	must(t, again.Lookup(uint32(0), &got))
+	testns.Must(t, again.Lookup(uint32(0), &got))
 	if got != 42 {
 		t.Errorf("value in the map after ADD again: got %d, want 42", got)
 	}
 	before := snapshot(t)
-	p.fail(t, 107, []string{path}, "ADD", conf(keys{"maps": typedMaps(16)}))
+	wider := conf(keys{"maps": typedMaps(16)})
+	p.Fail(t, 107, []string{path, "valueSize 8", "valueSize 16"}, "ADD", wider)
 	unchanged(t, before)
-	p.succeed(t, "DEL", typed)
-	nothingLeft(t, defaultRoot)
+	p.Succeed(t, "DEL", wider)
+	node.NothingLeft(t, defaultRoot)
 }
 
 // TestRefusedMap: the kernel refuses the second map, and the first is taken back.
@@ -142,6 +144,6 @@ func TestRefusedMap(t *testing.T) {
 	refused := keys{"maps": append(typedMaps(8), keys{
 		"name": "big_", "type": "hash", "keySize": 4, "valueSize": 1 << 31, "maxEntries": 1,
 	})}
-	p.fail(t, 106, []string{"big_", "valueSize 2147483648"}, "ADD", conf(refused))
-	nothingLeft(t, defaultRoot)
+	p.Fail(t, 106, []string{"big_", "valueSize 2147483648"}, "ADD", conf(refused))
+	node.NothingLeft(t, defaultRoot)
 }

@@ -4,16 +4,20 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // together calls the plugin once for each container, which all start before the
 // first gets its configuration.
-func (p plugin) together(t *testing.T, verb string, containers int) []answer {
+func (p plugin) together(t *testing.T, verb string, containers int) []plugintest.Answer {
 	t.Helper()
-	answers := make([]answer, containers)
+	answers := make([]plugintest.Answer, containers)
 	ready, start, done := make(chan error), make(chan struct{}), make(chan int)
 	for i := range answers {
-		cmd := p.command(verb, "", fmt.Sprintf("CNI_CONTAINERID=c%d", i))
+		cmd := p.Command(verb, "", fmt.Sprintf("CNI_CONTAINERID=c%d", i))
 		var stdout, stderr strings.Builder
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, &stdout, &stderr
 		go func() {
@@ -27,13 +31,13 @@ func (p plugin) together(t *testing.T, verb string, containers int) []answer {
 				fmt.Fprint(stdin, conf(nil))
 				stdin.Close()
 				cmd.Wait()
-				answers[i] = answer{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+				answers[i] = plugintest.Answer{Stdout: stdout.String(), Stderr: stderr.String(), Status: cmd.ProcessState.ExitCode()}
 			}
 			done <- i
 		}()
 	}
 	for range answers {
-		must(t, <-ready)
+		testns.Must(t, <-ready)
 	}
 	close(start)
 	for range answers {
@@ -50,10 +54,10 @@ func TestCrowd(t *testing.T) {
 			p := newNode(t)
 			owner := make(map[string]int)
 			for i, a := range p.together(t, "ADD", containers) {
-				if a.status != 0 {
+				if a.Status != 0 {
 					t.Fatalf("ADD of container %d: got %+v, want success", i, a)
 				}
-				id := idOf(paths(t, a.stdout)[0])
+				id := plugintest.IDOf(paths(t, a.Stdout)[0])
 				if other, taken := owner[id]; taken {
 					t.Errorf("containers %d and %d: got the same endpoint ID %s, want different ones", other, i, id)
 				}
@@ -63,11 +67,11 @@ func TestCrowd(t *testing.T) {
 				t.Errorf("bpffs after %d ADD at once: got %q, want one", containers, got)
 			}
 			for i, a := range p.together(t, "DEL", containers) {
-				if a.status != 0 {
+				if a.Status != 0 {
 					t.Errorf("DEL of container %d: got %+v, want success", i, a)
 				}
 			}
-			nothingLeft(t, defaultRoot)
+			node.NothingLeft(t, defaultRoot)
 		})
 	}
 }
@@ -76,13 +80,13 @@ func TestCrowd(t *testing.T) {
 func TestCrowdOfOne(t *testing.T) {
 	p := newNode(t)
 	same := p
-	same.argv = []string{"/usr/bin/env", "CNI_CONTAINERID=same", p.argv[0]}
+	same.Env = []string{"CNI_CONTAINERID=same"}
 	answers := same.together(t, "ADD", 16)
 	for i, a := range answers {
-		if a != answers[0] || a.status != 0 {
+		if a != answers[0] || a.Status != 0 {
 			t.Errorf("ADD %d: got %+v, want the same as the others: %+v", i, a, answers[0])
 		}
 	}
-	p.succeed(t, "DEL", conf(nil), "CNI_CONTAINERID=same")
-	nothingLeft(t, defaultRoot)
+	p.Succeed(t, "DEL", conf(nil), "CNI_CONTAINERID=same")
+	node.NothingLeft(t, defaultRoot)
 }

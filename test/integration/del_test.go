@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // addPinned adds an attachment and puts something at each path, as a plugin that
 // comes later would.
 func (p plugin) addPinned(t *testing.T, conf string, env ...string) []string {
 	t.Helper()
-	added := p.add(t, conf, env...)
+	added := p.Add(t, conf, env...)
 	for _, path := range added {
 		mkdir(t, path+"/inside")
 	}
@@ -23,13 +24,13 @@ func (p plugin) addPinned(t *testing.T, conf string, env ...string) []string {
 
 func TestAddTwice(t *testing.T) {
 	p := newNode(t)
-	first := p.succeed(t, "ADD", conf(nil))
-	second := p.succeed(t, "ADD", conf(nil))
+	first := p.Succeed(t, "ADD", conf(nil))
+	second := p.Succeed(t, "ADD", conf(nil))
 	if first != second {
 		t.Errorf("ADD again: got %+v, want the same as before: %+v", second, first)
 	}
-	own := []byte(first.stdout)
-	if third := p.succeed(t, "ADD", conf(keys{"prevResult": json.RawMessage(own)})); third != first {
+	own := []byte(first.Stdout)
+	if third := p.Succeed(t, "ADD", conf(keys{"prevResult": json.RawMessage(own)})); third != first {
 		t.Errorf("ADD with the own result: got %+v, want the same as before: %+v", third, first)
 	}
 }
@@ -62,13 +63,13 @@ func TestDel(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newNode(t)
 			before := snapshot(t)
-			p.succeed(t, "DEL", conf(tt.more), tt.env)
+			p.Succeed(t, "DEL", conf(tt.more), tt.env)
 			unchanged(t, before)
 			p.addPinned(t, conf(nil))
-			p.succeed(t, "DEL", conf(tt.more), tt.env)
-			nothingLeft(t, defaultRoot)
+			p.Succeed(t, "DEL", conf(tt.more), tt.env)
+			node.NothingLeft(t, defaultRoot)
 			before = snapshot(t)
-			p.succeed(t, "DEL", conf(tt.more), tt.env)
+			p.Succeed(t, "DEL", conf(tt.more), tt.env)
 			unchanged(t, before)
 		})
 	}
@@ -98,11 +99,11 @@ func TestDelElsewhere(t *testing.T) {
 			if want := tt.root + "/"; !strings.HasPrefix(added[0], want) {
 				t.Fatalf("ADD: got the path %s, want one below %s", added[0], want)
 			}
-			p.succeed(t, "DEL", conf(tt.atDel))
+			p.Succeed(t, "DEL", conf(tt.atDel))
 			pins, err := filepath.Glob(filepath.Dir(added[0]) + "/*")
-			must(t, err)
+			testns.Must(t, err)
 			records, err := filepath.Glob(tt.root + "/cni/*/*")
-			must(t, err)
+			testns.Must(t, err)
 			if len(pins)+len(records) > 0 {
 				t.Errorf("after DEL: got %q and %q, want nothing", pins, records)
 			}
@@ -121,15 +122,15 @@ func TestDelImpossibleRoot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newNode(t)
-			must(t, os.WriteFile(customDir+"/file", nil, 0o600))
-			must(t, os.Symlink("loop", customDir+"/loop"))
-			must(t, os.Symlink("none", customDir+"/nowhere"))
+			testns.Must(t, os.WriteFile(customDir+"/file", nil, 0o600))
+			testns.Must(t, os.Symlink("loop", customDir+"/loop"))
+			testns.Must(t, os.Symlink("none", customDir+"/nowhere"))
 			p.addPinned(t, conf(nil))
-			if a := p.call(t, "ADD", conf(keys{"bpfRoot": root})); a.status == 0 {
+			if a := p.Call(t, "ADD", conf(keys{"bpfRoot": root})); a.Status == 0 {
 				t.Errorf("ADD with the root %q: got %+v, want an error", root, a)
 			}
-			p.succeed(t, "DEL", conf(keys{"bpfRoot": root}))
-			nothingLeft(t, defaultRoot)
+			p.Succeed(t, "DEL", conf(keys{"bpfRoot": root}))
+			node.NothingLeft(t, defaultRoot)
 		})
 	}
 }

@@ -6,7 +6,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // What ADD is told of the pod is there for who lists the endpoints, and does not
@@ -26,14 +28,14 @@ func TestDetails(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newNode(t)
-			p.add(t, conf(nil), tt.env...)
+			p.Add(t, conf(nil), tt.env...)
 			for _, ep := range endpoints(t, defaultRoot) {
 				if diff := cmp.Diff(tt.want, ep.Details); diff != "" {
 					t.Errorf("details (-want +got):\n%s", diff)
 				}
 			}
-			p.succeed(t, "DEL", conf(nil))
-			nothingLeft(t, defaultRoot)
+			p.Succeed(t, "DEL", conf(nil))
+			node.NothingLeft(t, defaultRoot)
 		})
 	}
 }
@@ -41,23 +43,15 @@ func TestDetails(t *testing.T) {
 // endpoints returns what is recorded in the bpffs at root: at least one endpoint.
 func endpoints(t *testing.T, root string) (all []bpffs.Endpoint) {
 	t.Helper()
-	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	records, err := bpffs.OpenEndpoints(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	records, err := bpffs.OpenEndpoints(t.Context(), root)
+	testns.Must(t, err)
 	defer records.Close()
 	for ep, err := range records.All() {
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		all = append(all, ep)
 	}
 	if len(all) == 0 {
-		t.Fatalf("%s has no endpoints", root)
+		t.Fatalf("endpoints at %s: got none, want some", root)
 	}
 	return all
 }

@@ -1,13 +1,17 @@
 package integration
 
 import (
-	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // pods adds the containers a.1, b and c with two interfaces to two networks.
@@ -21,17 +25,12 @@ func (p plugin) pods(t *testing.T) {
 	}
 }
 
-// gone returns which paths of before are not there any more, of the index only.
-func gone(t *testing.T, before []string) []string {
+// indexed returns the attachments in the index of the records.
+func indexed(t *testing.T) []string {
 	t.Helper()
-	var all []string
-	for _, path := range before {
-		name, indexed := strings.CutPrefix(path, defaultRoot+"/cni/attachments/")
-		if _, err := os.Lstat(path); err != nil && indexed && strings.Count(name, "/") == 2 {
-			all = append(all, name)
-		}
-	}
-	return all
+	all, err := node.Kinds(defaultRoot)
+	testns.Must(t, err)
+	return slices.DeleteFunc(all.Below("cni/attachments"), func(name string) bool { return strings.Count(name, "/") != 2 })
 }
 
 func TestGC(t *testing.T) {
@@ -53,18 +52,20 @@ func TestGC(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newNode(t)
 			p.pods(t)
-			before := tree(t, defaultRoot)
+			before := indexed(t)
 			conf := conf(keys{"prevResult": nil, "maps": nil})
 			if tt.valid != "" {
 				conf = withValid(conf, tt.valid)
 			}
-			a := p.succeed(t, "GC", conf, "CNI_CONTAINERID=", "CNI_IFNAME=", "CNI_NETNS=")
-			if diff := cmp.Diff(tt.removed, gone(t, before)); diff != "" {
+			a := p.Succeed(t, "GC", conf, "CNI_CONTAINERID=", "CNI_IFNAME=", "CNI_NETNS=")
+			after := indexed(t)
+			gone := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(after, name) })
+			if diff := cmp.Diff(tt.removed, gone, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("attachments removed by GC with %q (-want +got):\n%s", tt.valid, diff)
 			}
 			checkPins(t, 12-len(tt.removed))
-			if got := contains(a.stderr, []string{"warning", "cni.dev/valid-attachments"}); got != (tt.valid == "") {
-				t.Errorf("GC with the list %q: got the warnings %q, want one only if there is none", tt.valid, a.stderr)
+			if got := plugintest.Contains(a.Stderr, "warning", "cni.dev/valid-attachments"); got != (tt.valid == "") {
+				t.Errorf("GC with the list %q: got the warnings %q, want one only if there is none", tt.valid, a.Stderr)
 			}
 		})
 	}
@@ -73,20 +74,16 @@ func TestGC(t *testing.T) {
 // checkPins wants so many endpoints, each with its two pins.
 func checkPins(t *testing.T, endpoints int) {
 	t.Helper()
-	ids, err := os.ReadDir(defaultRoot + "/cni/endpoints")
-	must(t, err)
+	ids, err := filepath.Glob(defaultRoot + "/cni/endpoints/*")
+	testns.Must(t, err)
 	var want []string
 	for _, name := range []string{"calls_", "policy_"} {
 		for _, id := range ids {
-			want = append(want, name+id.Name())
+			want = append(want, defaultRoot+"/tc/globals/"+name+filepath.Base(id))
 		}
 	}
-	pins, err := os.ReadDir(defaultRoot + "/tc/globals")
-	must(t, err)
-	var got []string
-	for _, pin := range pins {
-		got = append(got, pin.Name())
-	}
+	got, err := filepath.Glob(defaultRoot + "/tc/globals/*")
+	testns.Must(t, err)
 	if diff := cmp.Diff(want, got); diff != "" || len(ids) != endpoints {
 		t.Errorf("got %d endpoints, want %d; pins (-want +got):\n%s", len(ids), endpoints, diff)
 	}
@@ -99,7 +96,7 @@ func TestGCBadList(t *testing.T) {
 	for list, where := range map[string]string{
 		`{}`: ": {}", `"a"`: `: "a"`, `[{"containerID":"c","ifname":"eth0"},1]`: "[1]: 1", `[{"containerID":1}]`: `[0]: {"containerID":1}`,
 	} {
-		p.fail(t, 7, []string{"cni.dev/valid-attachments" + where}, "GC", withValid(conf(nil), list))
+		p.Fail(t, 7, []string{"cni.dev/valid-attachments" + where}, "GC", withValid(conf(nil), list))
 	}
 	unchanged(t, before)
 }
@@ -111,11 +108,11 @@ func TestGCCarriesOn(t *testing.T) {
 	p.pods(t)
 	var stuck []string
 	for _, container := range []string{"a.1", "c"} {
-		path := p.add(t, conf(nil), "CNI_CONTAINERID="+container)[0]
+		path := p.Add(t, conf(nil), "CNI_CONTAINERID="+container)[0]
 		testns.Mount(t, "tmpfs", path, "")
 		stuck = append(stuck, path)
 	}
-	p.fail(t, 108, []string{"cannot remove a pin", "busy", idOf(stuck[0]), idOf(stuck[1])}, "GC", withValid(conf(nil), "[]"))
+	p.Fail(t, 108, []string{"cannot remove a pin", "busy", plugintest.IDOf(stuck[0]), plugintest.IDOf(stuck[1])}, "GC", withValid(conf(nil), "[]"))
 	want := []string{"a%2E1", "c"}
 	if got := containers(t, "net"); !cmp.Equal(got, want) {
 		t.Errorf("containers after a GC with errors: got %q, want those with stuck pins: %q", got, want)
@@ -123,6 +120,6 @@ func TestGCCarriesOn(t *testing.T) {
 	for _, path := range stuck {
 		testns.UnmountAll(t, path)
 	}
-	p.succeed(t, "GC", withValid(conf(nil), "[]"))
+	p.Succeed(t, "GC", withValid(conf(nil), "[]"))
 	checkPins(t, 6)
 }

@@ -9,37 +9,40 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // hold locks the directory until release is called.
 func hold(t *testing.T, dir string) (release func()) {
 	t.Helper()
 	f, err := os.Open(dir)
-	must(t, err)
-	must(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
-	return func() { must(t, f.Close()) }
+	testns.Must(t, err)
+	testns.Must(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	return func() { testns.Must(t, f.Close()) }
 }
 
 // TestLocks: who cannot get a lock says so in time.
 func TestLocks(t *testing.T) {
 	p := newNode(t)
-	p.add(t, conf(nil))
+	p.Add(t, conf(nil))
 	defer hold(t, defaultRoot+"/cni")()
 	mkdir(t, customRoot)
 	defer hold(t, customRoot)()
 	records := []string{"waiting for the lock", defaultRoot + "/cni", "/proc/locks"}
 	before, start := snapshot(t), time.Now()
 	var calls sync.WaitGroup
-	calls.Go(func() { p.fail(t, 11, records, "ADD", conf(nil), "CNI_CONTAINERID=c2") })
-	calls.Go(func() { p.fail(t, 11, records, "DEL", conf(nil)) })
-	calls.Go(func() { p.fail(t, 11, records, "GC", withValid(conf(nil), "[]")) })
-	calls.Go(func() { p.fail(t, 50, records, "STATUS", conf(nil)) })
+	calls.Go(func() { p.Fail(t, 11, records, "ADD", conf(nil), "CNI_CONTAINERID=c2") })
+	calls.Go(func() { p.Fail(t, 11, records, "DEL", conf(nil)) })
+	calls.Go(func() { p.Fail(t, 11, records, "GC", withValid(conf(nil), "[]")) })
+	calls.Go(func() { p.Fail(t, 50, records, "STATUS", conf(nil)) })
 	calls.Go(func() {
-		p.fail(t, 11, []string{"waiting for the lock", customRoot}, "ADD", conf(keys{"bpfRoot": customRoot}))
+		p.Fail(t, 11, []string{"waiting for the lock", customRoot}, "ADD", conf(keys{"bpfRoot": customRoot}))
 	})
 	calls.Wait()
 	if took := time.Since(start); took < 9*time.Second || took > 20*time.Second {
-		t.Errorf("calls without a lock: took %v, want about 10 s", took)
+		t.Errorf("time of calls without a lock: got %v, want about 10 s", took)
 	}
 	unchanged(t, before)
 }
@@ -50,18 +53,18 @@ func TestMountTogether(t *testing.T) {
 	p := newNode(t)
 	mkdir(t, customRoot)
 	release := hold(t, customRoot)
-	answers := make([]answer, processes)
+	answers := make([]plugintest.Answer, processes)
 	var calls sync.WaitGroup
 	for i := range answers {
 		calls.Go(func() {
-			answers[i] = p.call(t, "ADD", conf(keys{"bpfRoot": customRoot}), fmt.Sprintf("CNI_CONTAINERID=c%d", i))
+			answers[i] = p.Call(t, "ADD", conf(keys{"bpfRoot": customRoot}), fmt.Sprintf("CNI_CONTAINERID=c%d", i))
 		})
 	}
 	waitForWaiters(t, processes)
 	release()
 	calls.Wait()
 	for i, a := range answers {
-		if a.status != 0 {
+		if a.Status != 0 {
 			t.Errorf("ADD %d: got %+v, want success", i, a)
 		}
 	}
@@ -77,7 +80,7 @@ func waitForWaiters(t *testing.T, processes int) {
 	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		var err error
 		table, err = os.ReadFile("/proc/locks")
-		must(t, err)
+		testns.Must(t, err)
 		if strings.Count(string(table), "-> FLOCK") == processes {
 			return
 		}

@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // TestNames: the names that CNI allows and bpffs does not.
@@ -23,19 +26,19 @@ func TestNames(t *testing.T) {
 			p := newNode(t)
 			named := conf(keys{"name": tt.network})
 			env := []string{"CNI_CONTAINERID=" + tt.container, "CNI_IFNAME=" + tt.ifName}
-			other := p.add(t, conf(keys{"name": "other"}))
+			other := p.Add(t, conf(keys{"name": "other"}))
 			added := p.addPinned(t, named, env...)
 			if cmp.Equal(added, other) {
 				t.Errorf("two attachments: got the paths %q for both, want different ones", added)
 			}
-			p.succeed(t, "CHECK", conf(keys{"name": tt.network, "prevResult": resultWith(added...)}), env...)
-			p.succeed(t, "DEL", named, env...)
+			p.Succeed(t, "CHECK", conf(keys{"name": tt.network, "prevResult": resultWith(added...)}), env...)
+			p.Succeed(t, "DEL", named, env...)
 			if got := p.addPinned(t, named, env...); !cmp.Equal(got, added) {
 				t.Errorf("ADD again after DEL: got %q, want the same paths: %q", got, added)
 			}
-			p.succeed(t, "GC", withValid(named, "[]"))
-			p.succeed(t, "DEL", conf(keys{"name": "other"}))
-			nothingLeft(t, defaultRoot)
+			p.Succeed(t, "GC", withValid(named, "[]"))
+			p.Succeed(t, "DEL", conf(keys{"name": "other"}))
+			node.NothingLeft(t, defaultRoot)
 		})
 	}
 }
@@ -48,7 +51,7 @@ func TestLikeNames(t *testing.T) {
 		for _, container := range []string{"c", "c.d", "C"} {
 			for _, ifName := range []string{"e", "e.1", "e%2E1"} {
 				attachment := network + " " + container + " " + ifName
-				id := idOf(p.add(t, conf(keys{"name": network}), "CNI_CONTAINERID="+container, "CNI_IFNAME="+ifName)[0])
+				id := plugintest.IDOf(p.Add(t, conf(keys{"name": network}), "CNI_CONTAINERID="+container, "CNI_IFNAME="+ifName)[0])
 				if other := owner[id]; other != "" {
 					t.Errorf("attachments %q and %q: got the same ID %s, want different ones", other, attachment, id)
 				}

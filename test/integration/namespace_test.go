@@ -28,10 +28,10 @@ func TestOtherMountNamespace(t *testing.T) {
 			if tt.mounted {
 				testns.Mount(t, "bpf", defaultRoot, "")
 			}
-			p.attr = tt.attr
-			a := p.succeed(t, "ADD", conf(nil))
-			if got := strings.Contains(a.stderr, warning); got != tt.warns {
-				t.Errorf("got the warnings %q, want one with %q: %v", a.stderr, warning, tt.warns)
+			p.Attr = tt.attr
+			a := p.Succeed(t, "ADD", conf(nil))
+			if got := strings.Contains(a.Stderr, warning); got != tt.warns {
+				t.Errorf("got the warnings %q, want one with %q: %v", a.Stderr, warning, tt.warns)
 			}
 		})
 	}
@@ -40,10 +40,10 @@ func TestOtherMountNamespace(t *testing.T) {
 // TestUnprivileged: without CAP_SYS_ADMIN there is nothing to mount.
 func TestUnprivileged(t *testing.T) {
 	p := newNode(t)
-	p.attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	p.Attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	before := snapshot(t)
-	p.fail(t, 100, []string{"operation not permitted", defaultRoot, "CAP_SYS_ADMIN"}, "ADD", conf(nil))
-	p.fail(t, 50, []string{"operation not permitted", defaultRoot, "CAP_SYS_ADMIN"}, "STATUS", conf(nil))
-	p.succeed(t, "DEL", conf(nil))
+	p.Fail(t, 100, []string{"operation not permitted", defaultRoot, "CAP_SYS_ADMIN"}, "ADD", conf(nil))
+	p.Fail(t, 50, []string{"operation not permitted", defaultRoot, "CAP_SYS_ADMIN"}, "STATUS", conf(nil))
+	p.Succeed(t, "DEL", conf(nil))
 	unchanged(t, before)
 }

@@ -1,125 +1,99 @@
 package integration
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"testing"
 
-	"github.com/moby/sys/mountinfo"
-	"github.com/vishvananda/netns"
+	"github.com/google/go-cmp/cmp"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
-// Where things are on a node. /sys, /run and /var/lib are its own.
+// Where things are on a node, beside those of the package node.
 const (
 	top         = "../.."
-	binDir      = "/run/node/bin" // bin/ of the source tree
-	cniDir      = binDir + "/cni"
-	ownDir      = "/run/node/own" // the other programs of the test binary
-	confDir     = "/run/node/net.d"
 	recordFile  = "/run/node/records"
-	customDir   = "/run/custom" // for roots that are configured
+	failFile    = "/run/node/fail-" // with a label: while it is there, that recorder fails
+	customDir   = "/run/custom"     // for roots that are configured
 	customRoot  = customDir + "/root"
 	defaultRoot = "/sys/fs/bpf"
 	fallback    = "/run/cilium/bpffs"
 )
 
+// A plugin is how the built plugin is executed.
+type plugin struct{ plugintest.Plugin }
+
+// keys are those of a network configuration.
+type keys = plugintest.Keys
+
 // newNode gives the test a node on which nothing is mounted for BPF, until the
 // test ends, and returns the plugin on it.
 func newNode(t *testing.T) plugin {
 	t.Helper()
-	testns.Need(t)
-	needTools(t)
-	self := openSelf(t) // before a mount hides it
-	for _, m := range []struct{ fsType, target string }{
-		{"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/var/lib"},
-	} {
-		testns.Mount(t, m.fsType, m.target, "")
-	}
-	for _, dir := range []string{binDir, ownDir, confDir, customDir} {
-		must(t, os.MkdirAll(dir, 0o755))
-	}
-	testns.Bind(t, filepath.Join(top, "bin"), binDir)
-	for _, name := range []string{recorder, noStatmount} {
-		program := filepath.Join(ownDir, name)
-		must(t, os.WriteFile(program, nil, 0o600))
-		testns.Bind(t, self, program)
-	}
-	return plugin{argv: []string{filepath.Join(binDir, "bpffs")}}
+	p := plugin{node.New(t, top)}
+	mkdir(t, customDir)
+	return p
 }
 
-// openSelf returns a path of the test binary in this mount namespace, until the
-// test ends.
-func openSelf(t *testing.T) string {
+// conf returns the configuration of bpffs with two maps, after one plugin that
+// made eth0. The keys in more replace others; nil removes one.
+func conf(more ...keys) string { return plugintest.Conf(more...) }
+
+// paths returns the names of the interfaces in a CNI result that are paths.
+func paths(t *testing.T, result string) []string {
 	t.Helper()
-	path, err := os.Executable()
-	must(t, err)
-	f, err := os.Open(path)
-	must(t, err)
-	t.Cleanup(func() { must(t, f.Close()) })
-	return fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	found, err := plugintest.Paths(result)
+	testns.Must(t, err)
+	return found
 }
 
-func needTools(t *testing.T) {
+// newPod makes the network namespace of a pod.
+func newPod(t *testing.T, name string) *node.Pod {
 	t.Helper()
-	var errs []error
-	for _, name := range []string{"bpffs", "cnitool", "bridge", "host-local"} {
-		_, err := os.Stat(filepath.Join(top, "bin/cni", name))
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		t.Fatalf("run make tools: %v", err)
-	}
-}
-
-// newPod makes a network namespace and returns its path.
-func newPod(t *testing.T, name string) string {
-	t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // until the goroutine ends, and the thread with it
-		ns, err := netns.NewNamed(name)
-		done <- errors.Join(err, ns.Close())
-	}()
-	must(t, <-done)
-	return filepath.Join("/run/netns", name)
+	p, err := node.NewPod(name)
+	testns.Must(t, err)
+	return p
 }
 
 // bpfMounts returns where a bpffs is mounted on the node.
 func bpfMounts(t *testing.T) []string {
 	t.Helper()
-	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("bpf"))
-	must(t, err)
-	var points []string
-	for _, m := range mounts {
-		points = append(points, m.Mountpoint)
-	}
+	points, err := node.BPFMounts()
+	testns.Must(t, err)
 	return points
 }
 
 func mkdir(t *testing.T, path string) {
 	t.Helper()
-	must(t, os.MkdirAll(path, 0o700))
+	testns.Must(t, os.MkdirAll(path, 0o700))
 }
 
-func must(t *testing.T, err error) {
+// isThere reports whether something is at the path.
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// snapshot describes all that the plugin could change on a node: the mount table
+// and what is below the roots.
+func snapshot(t *testing.T) map[string]node.Tree {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	testns.Must(t, err)
+	all := map[string]node.Tree{"mounts": {"": string(table)}}
+	for _, dir := range []string{filepath.Dir(defaultRoot), filepath.Dir(fallback), customDir} {
+		all[dir] = node.Identities(t, dir)
 	}
+	return all
 }
 
-// contains reports whether text has all the parts.
-func contains(text string, parts []string) bool {
-	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			return false
-		}
+// unchanged wants the node to be as it was at the time of the snapshot.
+func unchanged(t *testing.T, before map[string]node.Tree) {
+	t.Helper()
+	if diff := cmp.Diff(before, snapshot(t)); diff != "" {
+		t.Errorf("the node changed (-before +after):\n%s", diff)
 	}
-	return true
 }

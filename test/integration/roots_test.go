@@ -7,7 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // A rootState is what can be at a path, and what the plugin makes of it.
@@ -57,17 +61,26 @@ func bpffsOnPart(t *testing.T, path string) {
 func linkToDirectory(t *testing.T, path string) {
 	t.Helper()
 	mkdir(t, customDir+"/target")
-	must(t, os.Symlink(customDir+"/target", path))
+	testns.Must(t, os.Symlink(customDir+"/target", path))
 }
 
 func linkToItself(t *testing.T, path string) {
 	t.Helper()
-	must(t, os.Symlink(path, path))
+	testns.Must(t, os.Symlink(path, path))
 }
 
 func file(t *testing.T, path string) {
 	t.Helper()
-	must(t, os.WriteFile(path, nil, 0o600))
+	testns.Must(t, os.WriteFile(path, nil, 0o600))
+}
+
+// onOldKernel returns the plugin as it runs on a kernel before 6.8, which has no
+// statmount(2).
+func (p plugin) onOldKernel(t *testing.T) plugin {
+	t.Helper()
+	old, err := p.Within(plugintest.Limits{Fail: map[uint32]unix.Errno{unix.SYS_STATMOUNT: unix.ENOSYS}})
+	testns.Must(t, err)
+	return plugin{old}
 }
 
 // eachLook runs the test on a node of its own, once on this kernel and once as on
@@ -78,7 +91,7 @@ func eachLook(t *testing.T, name string, test func(t *testing.T, p plugin)) {
 		test(t, newNode(t))
 	})
 	t.Run(name+" on an old kernel", func(t *testing.T) {
-		test(t, newNode(t).onOldKernel())
+		test(t, newNode(t).onOldKernel(t))
 	})
 }
 
@@ -115,7 +128,7 @@ func TestFallback(t *testing.T) {
 				mkdir(t, filepath.Dir(at))
 				s.prepare(t, at)
 				warnings := p.checkRoot(t, s, conf(keys{"bpfFallback": at}), at)
-				if s.refused == nil && !contains(warnings, []string{"warning", defaultRoot, "another file system"}) {
+				if s.refused == nil && !plugintest.Contains(warnings, "warning", defaultRoot, "another file system") {
 					t.Errorf("ADD: got the warnings %q, want one about %s", warnings, defaultRoot)
 				}
 			})
@@ -136,7 +149,7 @@ func TestRootsOfOthers(t *testing.T) {
 		{"for everybody", func(t *testing.T, root string) {
 			t.Helper()
 			mkdir(t, root+"/cni")
-			must(t, os.Chmod(root, 0o777))
+			testns.Must(t, os.Chmod(root, 0o777))
 		}, "unsafe", 101},
 	} {
 		t.Run(s.name, func(t *testing.T) {
@@ -144,17 +157,17 @@ func TestRootsOfOthers(t *testing.T) {
 			testns.Mount(t, "bpf", defaultRoot, "")
 			s.prepare(t, defaultRoot)
 			own := conf(keys{"bpfRoot": customRoot})
-			p.succeed(t, "ADD", own)
+			p.Succeed(t, "ADD", own)
 			for _, verb := range []string{"DEL", "GC"} {
 				c := own
 				if verb == "GC" {
 					c = withValid(own, "[]")
 				}
-				if a := p.succeed(t, verb, c); !contains(a.stderr, []string{"warning", s.warns, defaultRoot}) {
-					t.Errorf("%s: got the warnings %q, want one about %s", verb, a.stderr, defaultRoot)
+				if a := p.Succeed(t, verb, c); !plugintest.Contains(a.Stderr, "warning", s.warns, defaultRoot) {
+					t.Errorf("%s: got the warnings %q, want one about %s", verb, a.Stderr, defaultRoot)
 				}
 			}
-			p.fail(t, s.code, []string{s.warns}, "DEL", conf(nil))
+			p.Fail(t, s.code, []string{s.warns}, "DEL", conf(nil))
 		})
 	}
 }
@@ -167,19 +180,19 @@ func (p plugin) checkRoot(t *testing.T, s rootState, conf, path string) string {
 		path = s.at
 	}
 	before := snapshot(t)
-	p.succeed(t, "DEL", conf)
-	p.succeed(t, "GC", withValid(conf, "[]"))
-	p.fail(t, 105, []string{"no endpoint"}, "CHECK", conf)
+	p.Succeed(t, "DEL", conf)
+	p.Succeed(t, "GC", withValid(conf, "[]"))
+	p.Fail(t, 105, []string{"no endpoint"}, "CHECK", conf)
 	if s.refused != nil {
-		p.fail(t, 50, s.refused, "STATUS", conf)
-		p.fail(t, 100, s.refused, "ADD", conf)
+		p.Fail(t, 50, s.refused, "STATUS", conf)
+		p.Fail(t, 100, s.refused, "ADD", conf)
 		unchanged(t, before)
 		return ""
 	}
-	p.succeed(t, "STATUS", conf)
+	p.Succeed(t, "STATUS", conf)
 	unchanged(t, before)
-	a := p.succeed(t, "ADD", conf)
-	for _, got := range paths(t, a.stdout) {
+	a := p.Succeed(t, "ADD", conf)
+	for _, got := range paths(t, a.Stdout) {
 		if want := filepath.Join(path, "tc/globals") + "/"; !strings.HasPrefix(got, want) {
 			t.Errorf("ADD: got the path %s, want it below %s", got, want)
 		}
@@ -190,10 +203,10 @@ func (p plugin) checkRoot(t *testing.T, s rootState, conf, path string) string {
 	if s.mounts {
 		checkMountOptions(t, path)
 	}
-	p.succeed(t, "STATUS", conf)
-	p.succeed(t, "DEL", conf)
-	nothingLeft(t, path)
-	return a.stderr
+	p.Succeed(t, "STATUS", conf)
+	p.Succeed(t, "DEL", conf)
+	node.NothingLeft(t, path)
+	return a.Stderr
 }
 
 // withValid returns the configuration with the list that a runtime sends with GC.
@@ -204,12 +217,12 @@ func withValid(conf, list string) string {
 func checkMountOptions(t *testing.T, path string) {
 	t.Helper()
 	fi, err := os.Stat(path)
-	must(t, err)
+	testns.Must(t, err)
 	if got := fi.Mode().Perm(); got != 0o700 {
 		t.Errorf("mode of the new bpffs: got %v, want 0700", got)
 	}
 	table, err := os.ReadFile("/proc/self/mountinfo")
-	must(t, err)
+	testns.Must(t, err)
 	if want := " " + path + " rw,nosuid,nodev,noexec,"; !strings.Contains(string(table), want) {
 		t.Errorf("options of the new bpffs: got no mount with %q in\n%s", want, table)
 	}

@@ -26,11 +26,11 @@ func TestUnsafe(t *testing.T) {
 		{"records writable by others", "mode=1777", func(t *testing.T) {
 			t.Helper()
 			mkdir(t, records)
-			must(t, os.Chmod(records, 0o777))
+			testns.Must(t, os.Chmod(records, 0o777))
 		}, 101, []string{records, "rwxrwxrwx"}},
 		{"records that are a link", "mode=1777", func(t *testing.T) {
 			t.Helper()
-			must(t, os.Symlink("/etc", records))
+			testns.Must(t, os.Symlink("/etc", records))
 		}, 101, []string{records, "not a directory"}},
 		{"map directory of another user", "mode=1777", func(t *testing.T) {
 			t.Helper()
@@ -39,11 +39,11 @@ func TestUnsafe(t *testing.T) {
 		}, 101, []string{globals, "user 65534"}},
 		{"map directory that is a link", "mode=1777", func(t *testing.T) {
 			t.Helper()
-			must(t, os.Symlink("/etc", defaultRoot+"/tc"))
+			testns.Must(t, os.Symlink("/etc", defaultRoot+"/tc"))
 		}, 101, []string{defaultRoot + "/tc", "not a directory"}},
 		{"root in which others can rename", "mode=0700", func(t *testing.T) {
 			t.Helper()
-			must(t, os.Chmod(defaultRoot, 0o777))
+			testns.Must(t, os.Chmod(defaultRoot, 0o777))
 		}, 101, []string{defaultRoot, "chmod 0700"}},
 		{"root of another user", "mode=0700", func(t *testing.T) {
 			t.Helper()
@@ -59,8 +59,8 @@ func TestUnsafe(t *testing.T) {
 			testns.Mount(t, "bpf", defaultRoot, tt.options)
 			tt.prepare(t)
 			before := snapshot(t)
-			p.fail(t, tt.code, tt.says, "ADD", conf(nil))
-			p.fail(t, 50, tt.says, "STATUS", conf(nil))
+			p.Fail(t, tt.code, tt.says, "ADD", conf(nil))
+			p.Fail(t, 50, tt.says, "STATUS", conf(nil))
 			unchanged(t, before)
 		})
 	}

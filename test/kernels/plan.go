@@ -14,11 +14,10 @@ import (
 
 // Where things are in the emulated machine.
 const (
-	PlanFile   = "/plan.json"
-	ModuleDir  = "/modules"
-	TreeDir    = "/tree"         // the source tree, as far as tests need it
-	Port       = "/dev/ttyS1"    // takes what the tests print; the console is the kernel's
-	MachineEnv = "BPFFS_MACHINE" // set where nothing runs but the tests
+	PlanFile  = "/plan.json"
+	ModuleDir = "/modules"
+	TreeDir   = "/tree"      // the source tree, as far as tests need it
+	Port      = "/dev/ttyS1" // takes what the tests print; the console is the kernel's
 )
 
 // A Plan is what the emulated machine does between start and power-off.

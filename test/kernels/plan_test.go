@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 func TestParseRuns(t *testing.T) {
@@ -46,13 +48,9 @@ func TestMarks(t *testing.T) {
 	var text bytes.Buffer
 	const out = "no newline at the end"
 	want := []Run{{Name: "a", Output: []byte(out), Result: "signal: killed", Took: 2 * time.Second}}
-	if err := Start(&text, "a"); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, Start(&text, "a"))
 	text.WriteString(out)
-	if err := End(&text, want[0].Result, want[0].Took); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, End(&text, want[0].Result, want[0].Took))
 	if diff := cmp.Diff(want, ParseRuns(text.Bytes())); diff != "" {
 		t.Errorf("%q (-want +got):\n%s", text.Bytes(), diff)
 	}

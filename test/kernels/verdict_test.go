@@ -3,6 +3,8 @@ package kernels
 import (
 	"strings"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // What must not count as a success does not.
@@ -43,9 +45,7 @@ func TestFault(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s, err := newSuiteRun(Run{Output: []byte(row.output), Result: row.result})
-			if err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, err)
 			var faults []string
 			if fault := s.fault(); fault != "" {
 				faults = append(faults, fault)
@@ -56,7 +56,7 @@ func TestFault(t *testing.T) {
 				}
 			}
 			if got := strings.Join(faults, ", "); got != row.want {
-				t.Errorf("faults %q, want %q", got, row.want)
+				t.Errorf("faults: got %q, want %q", got, row.want)
 			}
 		})
 	}

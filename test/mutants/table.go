@@ -3,13 +3,10 @@ package main
 // A mutant is the plugin without one of its guards.
 type mutant struct {
 	name, effect string
-	file         string
+	dir          string // of the package with the guard
 	changes      []change
 	tests        []suite // one of which must fail
 }
-
-// A change replaces a text that is in the file exactly once.
-type change struct{ old, new string }
 
 // A suite is some tests of a package.
 type suite struct{ pkg, run string }
@@ -38,143 +35,108 @@ func mutants() []mutant {
 	return all
 }
 
-const (
-	mountFile     = "pkg/bpffs/mount.go"
-	lockFile      = "pkg/bpffs/lock.go"
-	endpointsFile = "pkg/bpffs/endpoints.go"
-	allocateFile  = "pkg/bpffs/allocate.go"
-	releaseFile   = "pkg/bpffs/release.go"
-	ownedFile     = "pkg/bpffs/owned.go"
-)
+// inLibrary returns a mutant of the library that one of the tests must notice.
+func inLibrary(name, effect string, tests []suite, changes ...change) mutant {
+	return mutant{name, effect, "pkg/bpffs", changes, tests}
+}
+
+// inLeaf is like inLibrary, of a package in internal/.
+func inLeaf(leaf, name, effect string, tests []suite, changes ...change) mutant {
+	return mutant{name, effect, "internal/" + leaf, changes, tests}
+}
+
+func inPlugin(name, effect string, tests []suite, changes ...change) mutant {
+	return mutant{name, effect, "plugins/bpffs", changes, tests}
+}
+
+func by(tests ...suite) []suite { return tests }
+
+// no is the error of a call that is not made.
+const no = "error(nil)"
 
 func mountMutants() []mutant {
-	crowd := []suite{unit("TestMount"), whole("TestRaces")}
+	crowd := by(unit("TestMount"), whole("TestRaces"))
 	return []mutant{
-		{"the mount lock", "two first ADDs stack mounts", mountFile, []change{{
-			"unlock, err := lockDir(ctx, path)", "unlock, err := func() {}, error(nil)",
-		}}, crowd},
-		{"the second look after the mount lock", "whoever waited mounts again", mountFile, []change{{
-			"\tdefer unlock()\n\tif ok, err := isMounted(path); ok || err != nil {\n\t\treturn m, err\n\t}\n", "\tdefer unlock()\n",
-		}}, crowd},
-		{"the look at what mounting gave", "a stack of another mounter goes unseen", mountFile, []change{{
-			"\tok, err := isMounted(path)\n\tif err == nil && !ok {", "\tok, err := true, error(nil)\n\tif err == nil && !ok {",
-		}}, []suite{whole("TestMountedMeanwhile")}},
-		{"stacked", "a bpffs over a bpffs is used", "pkg/bpffs/look.go", []change{{
-			"case whole > 1 || hidden:", "case whole > 100 && hidden:",
-		}}, []suite{unit("TestStateOf|TestMount"), whole("TestMountsChange")}},
+		inLibrary("the mount lock", "two first ADDs stack mounts", crowd, instead("mountRoot", "flock.Dir", "func() {}, func() error { _ = flock.Dir; return nil }()")),
+		inLibrary("the second look after the mount lock", "whoever waited mounts again", crowd, never("mountRoot", "isMounted").theLast()),
+		inLibrary("the look at what mounting gave", "a stack of another mounter goes unseen",
+			by(whole("TestMountedMeanwhile")), instead("mountNew", "isMounted", "true, "+no)),
+		inLibrary("stacked", "a bpffs over a bpffs is used",
+			by(unit("TestStateOf|TestMount"), whole("TestMountsChange")), never("stateOf", "whole", "hidden")),
 	}
 }
 
 func lockMutants() []mutant {
 	return []mutant{
-		{"the lock on the records", "processes change them at once", lockFile, []change{{
-			"\terr := tryFlock(f)\n", "\terr := error(nil)\n",
-		}}, []suite{unit("Locked|ManyProcesses"), whole("TestRaces|TestKillUnderLoad")}},
-		{"the deadline of a lock", "a stopped process stops all others", lockFile, []change{{
-			"case <-ctx.Done():", "case <-context.Background().Done():",
-		}}, []suite{unit("Locked")}},
-		{"isAt after the mount lock", "the lock on a covered directory counts", lockFile, []change{{
-			"if err == nil && current {", "if err == nil && (current || true) {",
-		}}, []suite{unit("TestMount|TestLock")}},
-		{"isAt after the lock on the records", "records that were unmounted meanwhile are changed", endpointsFile, []change{{
-			"if ok || err != nil && !errors.Is(err, fs.ErrNotExist) {", "if ok || true {",
-		}}, []suite{unit("TestRecordsMountedAnew|TestEndpoints")}},
+		inLeaf("flock", "the lock on the records", "processes change them at once",
+			by(unit("Locked|ManyProcesses"), whole("TestRaces|TestKillUnderLoad")), instead("File", "flock", no)),
+		inLeaf("flock", "the deadline of a lock", "a stopped process stops all others",
+			by(unit("Locked")), instead("wait", "Done", "context.Background().Done()")),
+		inLeaf("flock", "IsAt after the mount lock", "the lock on a covered directory counts",
+			by(unit("TestMount|TestLock")), always("Dir", "current")),
+		inLibrary("IsAt after the lock on the records", "records that were unmounted meanwhile are changed",
+			by(unit("TestRecordsMountedAnew|TestEndpoints")), always("Endpoints.lock", "ok")),
 	}
 }
 
 func idMutants() []mutant {
 	return []mutant{
-		{"the look for a record in the search", "an ID is given twice", allocateFile, []change{{
-			"\t\t} else if taken {\n", "\t\t} else if false && taken {\n",
-		}}, []suite{unit("TestAllocate")}},
-		{"the occupied-path check in the search", "a foreign pin is handed out", allocateFile, []change{{
-			"\t\t} else if !occupied {\n", "\t\t} else if true || !occupied {\n",
-		}}, []suite{unit("TestAllocate"), kill("ADD_that_creates")}},
-		{"the occupied-path check of a later ADD", "a foreign pin is recorded as ours", allocateFile, []change{{
-			"\t\t} else if occupied {\n", "\t\t} else if false && occupied {\n",
-		}}, []suite{unit("TestAllocate")}},
-		{"the owner check when the index is read", "what a killed ADD left is believed", endpointsFile, []change{{
-			"\tif errors.Is(err, fs.ErrNotExist) || err == nil && owner != a.path() {", "\terr = nil\n\tif owner == \"another\" {",
-		}}, []suite{unit("TestAllocateIgnores"), kill("first_ADD|ADD_that_creates")}},
+		inLibrary("the look for a record in the search", "an ID is given twice", by(unit("TestAllocate")), never("search", "taken")),
+		inLibrary("the occupied-path check in the search", "a foreign pin is handed out",
+			by(unit("TestAllocate"), kill("ADD_that_creates")), always("search", "occupied")),
+		inLibrary("the occupied-path check of a later ADD", "a foreign pin is recorded as ours",
+			by(unit("TestAllocate")), never("extend", "occupied")),
+		inLibrary("the owner check when the index is read", "what a killed ADD left is believed",
+			by(unit("TestAllocateIgnores"), kill("first_ADD|ADD_that_creates")), instead("Endpoints.lookUp", "owner", "a.path(), "+no)),
 	}
 }
 
 func orderMutants() []mutant {
-	const index, rename, record = "e.setLink(index, formatID(id))",
-		"e.cni.rename(scratchDir, path.Join(endpointsDir, formatID(id)))", "path.Join(endpointsDir, formatID(id))"
+	const record, scratch = "e.record(id).dir", "scratchDir"
+	firstAdd := by(kill("first_ADD|ADD_that_creates"))
+	del := by(kill("^DEL$"))
 	return []mutant{
-		{"scratch and rename", "half a record counts", allocateFile, []change{
-			{"e.cni.mkdir(scratchDir)", "e.cni.mkdirAll(" + record + ")"},
-			{"path.Join(scratchDir, ownerLink)", "path.Join(" + record + ", ownerLink)"},
-			{"e.writePins(scratchDir, names)", "e.writePins(" + record + ", names)"},
-			{"return " + rename, "return nil"},
-		}, []suite{kill("first_ADD|ADD_that_creates")}},
-		{"the index before the record", "DEL cannot find what a killed ADD recorded", allocateFile, []change{
-			{index, "error(nil)"},
-			{"return " + rename, "if err := " + rename + "; err != nil {\n\t\treturn err\n\t}\n\treturn " + index},
-		}, []suite{kill("first_ADD|ADD_that_creates")}},
-		{"clearing scratch", "what a killed process left gets into the next record", endpointsFile, []change{{
-			"\treturn e.cni.removeAll(scratchDir)\n", "\treturn nil\n",
-		}}, []suite{unit("TestOpeningClearsScratch"), kill("first_ADD|ADD_that_creates")}},
-		{"pins before the record", "a killed DEL leaves pins in no record", releaseFile, []change{
-			{"\tvar errs []error\n\tfor dir, names := range pins {", "\tvar errs []error\n" +
-				"\tif err := e.cni.rename(path.Join(endpointsDir, formatID(id)), scratchDir); err != nil {\n\t\treturn err\n\t}\n" +
-				"\tfor dir, names := range pins {"},
-			{"\tif err := e.cni.rename(path.Join(endpointsDir, formatID(id)), scratchDir); err != nil {\n\t\treturn err\n\t}\n\treturn e.cni.removeAll", "\treturn e.cni.removeAll"},
-		}, []suite{kill("^DEL$")}},
-		{"the record in one step", "a killed DEL leaves half a record", releaseFile, []change{{
-			"\tif err := e.cni.rename(path.Join(endpointsDir, formatID(id)), scratchDir); err != nil {\n\t\treturn err\n\t}\n\treturn e.cni.removeAll(scratchDir)",
-			"\treturn e.cni.removeAll(path.Join(endpointsDir, formatID(id)))",
-		}}, []suite{kill("^DEL$")}},
-		{"the index after the record", "DEL cannot find what a killed DEL left", releaseFile, []change{{
-			"\t\terr = e.remove(id)\n", "\t\terr = errors.Join(e.unindex(a), e.remove(id))\n",
-		}}, []suite{kill("^DEL$")}},
-		{"the undoing of an ADD that fails", "a refused map costs an ID", "plugins/bpffs/add.go", []change{{
-			"if err != nil && isNew {", "if err != nil && isNew && false {",
-		}}, []suite{whole("TestRefused|TestStandardOutput")}},
+		inLibrary("scratch and rename", "half a record counts", firstAdd,
+			instead("insert", "Mkdir", "e.cni.MkdirAll("+record+")"), renamed("insert", scratch, record), instead("insert", "Rename", no)),
+		inLibrary("the index before the record", "DEL cannot find what a killed ADD recorded", firstAdd,
+			instead("insert", "add", no),
+			instead("insert", "Rename", "func() error {\nif err := $0; err != nil {\nreturn err\n}\nreturn e.index.add(a, id)\n}()")),
+		inLibrary("clearing scratch", "what a killed process left gets into the next record",
+			by(unit("TestOpeningClearsScratch"), firstAdd[0]), instead("clearScratch", "RemoveTree", no)),
+		inLibrary("pins before the record", "a killed DEL leaves pins in no record", del, move("Endpoints.remove", "Rename", "unpin")),
+		inLibrary("the record in one step", "a killed DEL leaves half a record", del,
+			drop("Endpoints.remove", "Rename"), renamed("Endpoints.remove", scratch, "r.dir")),
+		inLibrary("the index after the record", "DEL cannot find what a killed DEL left", del,
+			instead("Endpoints.release", "e.remove", "errors.Join(e.index.remove(a), $0)")),
+		inPlugin("the undoing of an ADD that fails", "a refused map costs an ID",
+			by(whole("TestRefused|TestStandardOutput")), never("prepare", "isNew")),
 	}
 }
 
 func ownedMutants() []mutant {
-	unsafe := []suite{unit("TestUnsafe"), whole("TestNeighbour")}
+	unsafe := by(unit("TestUnsafe"), whole("TestNeighbour|TestMapDirectoryChanged"))
 	return []mutant{
-		{"checkRootDir", "others can replace what is in the root", endpointsFile, []change{{
-			"if err := checkRootDir(e.root); err != nil {", "if err := error(nil); err != nil {",
-		}}, unsafe},
-		{"checkRootDir: the owner", "the owner of the root can replace what is in it", ownedFile, []change{{
-			"if st.owner != 0 && int(st.owner) != os.Geteuid() {", "if st.owner != 0 && os.Geteuid() < 0 {",
-		}}, unsafe},
-		{"checkRootDir: the mode", "others can rename our directories", ownedFile, []change{{
-			"if st.mode&0o022 != 0 && st.mode&fs.ModeSticky == 0 {", "if false && st.mode&fs.ModeSticky == 0 {",
-		}}, unsafe},
-		{"checkOwned: a directory", "a link is followed", ownedFile, []change{{
-			"if !st.mode.IsDir() {", "if false {",
-		}}, unsafe},
-		{"checkOwned: the owner", "records of another user are believed", ownedFile, []change{{
-			"\tif int(st.owner) != os.Geteuid() {", "\tif os.Geteuid() < 0 {",
-		}}, unsafe},
-		{"checkOwned: the mode", "records that others can write to are believed", ownedFile, []change{{
-			"\tif st.mode&0o022 != 0 {\n", "\tif false {\n",
-		}}, unsafe},
-		{"checkOwned of the map directory", "maps are pinned where others can replace them", endpointsFile, []change{{
-			"err = walkOwned(e.root, e.dir.Prefix(), checkOwned)", "_, err = e.root.stat(e.dir.Prefix())",
-		}}, unsafe},
+		inLibrary("CheckTop", "others can replace what is in the root", unsafe, instead("Endpoints.open", "CheckTop", no)),
+		inLeaf("owned", "CheckTop: the owner", "the owner of the root can replace what is in it", unsafe, never("CheckTop", "Owner")),
+		inLeaf("owned", "CheckTop: the mode", "others can rename our directories", unsafe, never("CheckTop", "Mode")),
+		inLeaf("owned", "Check: a directory", "a link is followed", unsafe, never("Check", "IsDir")),
+		inLeaf("owned", "Check: the owner", "records of another user are believed", unsafe, never("Check", "Owner")),
+		inLeaf("owned", "Check: the mode", "records that others can write to are believed", unsafe, never("Check", "Mode", "0o022")),
+		inLibrary("Make of the map directory", "maps are pinned where others can replace them", unsafe,
+			instead("Endpoints.allocate", "Walk", "e.root.MkdirAll(maps.Prefix())")),
 	}
 }
 
 func removalMutants() []mutant {
+	gc := by(kill("GC_of_several"))
 	return []mutant{
-		{"walkOwned before pins are removed", "DEL removes in a directory of another user", releaseFile, []change{{
-			"err := walkOwned(e.root, dir, checkOwned)", "_, err := e.root.stat(dir)",
-		}}, []suite{unit("TestRelease|TestUnsafe"), whole("TestMapDirectoryChanged")}},
-		{"the record of a pin that is stuck", "DEL forgets a pin that it could not remove", releaseFile, []change{{
-			"if err := errors.Join(errs...); err != nil {", "if err := errors.Join(errs...); err != nil && false {",
-		}}, []suite{unit("TestRelease"), whole("TestRefused|TestMountsChange")}},
-		{"the network of a GC", "GC removes the attachments of other networks", releaseFile, []change{{
-			"e.Attachments(network)", "e.Attachments(\"other\")",
-		}}, []suite{kill("GC_of_several")}},
-		{"the list of a GC", "GC removes what is valid", "plugins/bpffs/gc.go", []change{{
-			"\t\tkeep[v] = true\n", "\t\tkeep[v] = false\n",
-		}}, []suite{kill("GC_of_several")}},
+		inLibrary("Check before pins are removed", "DEL removes in a directory of another user",
+			by(unit("TestRelease|TestUnsafe"), whole("TestMapDirectoryChanged")),
+			instead("unpin", "Walk", "func() error {\n_ = owned.Walk\n_, err := e.root.Stat(dir)\nreturn err\n}()")),
+		inLibrary("the record of a pin that is stuck", "DEL forgets a pin that it could not remove",
+			by(unit("TestRelease"), whole("TestRefused|TestMountsChange")), never("Endpoints.remove", "errors.Join")),
+		inLibrary("the network of a GC", "GC removes the attachments of other networks", gc,
+			instead("Collect", "attachments", `e.index.attachments("other")`)),
+		inPlugin("the list of a GC", "GC removes what is valid", gc, renamed("GC", "true", "false")),
 	}
 }

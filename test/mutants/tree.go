@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,22 +39,26 @@ func plant(source, dir string, n int) ([]tree, error) {
 
 // mutate makes the changes of the mutant and returns what takes them back.
 func (t tree) mutate(m mutant) (restore func() error, err error) {
-	path := filepath.Join(string(t), m.file)
-	text, err := os.ReadFile(path)
+	s, err := readSource(filepath.Join(string(t), m.dir))
 	if err != nil {
 		return nil, err
 	}
-	changed := string(text)
-	for _, c := range m.changes {
-		if n := strings.Count(changed, c.old); n != 1 {
-			return nil, fmt.Errorf("mutant %q: in %s this is %d times, want once:\n%s", m.name, m.file, n, c.old)
+	files, err := s.changed(m.changes)
+	if err != nil {
+		return nil, fmt.Errorf("mutant %q: %w", m.name, err)
+	}
+	restore = func() (err error) {
+		for name := range files {
+			err = errors.Join(err, os.WriteFile(name, s.texts[name], 0o600))
 		}
-		changed = strings.Replace(changed, c.old, c.new, 1)
+		return err
 	}
-	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
-		return nil, err
+	for name, text := range files {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			return nil, errors.Join(err, restore())
+		}
 	}
-	return func() error { return os.WriteFile(path, text, 0o600) }, nil
+	return restore, nil
 }
 
 // build builds the plugin where its tests look for it.

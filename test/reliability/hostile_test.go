@@ -7,14 +7,16 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 const nobody = 65534
@@ -83,16 +85,15 @@ func (tr trick) do() error {
 func play(t *testing.T, tricks ...trick) (works []trick) {
 	t.Helper()
 	text, err := json.Marshal(tricks)
-	must(t, err)
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{"BPFFS_TEST_ROLE=neighbour", "BPFFS_TEST_INSIDE=1", envTricks + "=" + string(text)}
+	testns.Must(t, err)
+	cmd := testns.Command("neighbour", envTricks+"="+string(text))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	a, err := run(cmd)
-	must(t, err)
-	if a.status != 0 {
-		t.Fatalf("the neighbour: %+v", a)
+	a, err := plugintest.Run(cmd)
+	testns.Must(t, err)
+	if a.Status != 0 {
+		t.Fatalf("the neighbour: got %+v, want success", a)
 	}
-	must(t, json.Unmarshal([]byte(a.stdout), &works))
+	testns.Must(t, json.Unmarshal([]byte(a.Stdout), &works))
 	return works
 }
 
@@ -104,28 +105,10 @@ func hostileRoot(t *testing.T) (root, victim string) {
 	mountBPF(t, root, "mode=1777")
 	victim = filepath.Join(filepath.Dir(root), "victim")
 	for _, name := range []string{"globals", "endpoints/00001/owner", "calls_00001", "deep/er"} {
-		must(t, os.MkdirAll(filepath.Join(victim, name), 0o755))
+		testns.Must(t, os.MkdirAll(filepath.Join(victim, name), 0o755))
 	}
-	must(t, os.WriteFile(filepath.Join(victim, "file"), []byte("precious"), 0o600))
+	testns.Must(t, os.WriteFile(filepath.Join(victim, "file"), []byte("precious"), 0o600))
 	return root, victim
-}
-
-// state returns all that is below the directory, with owners, modes and inodes.
-func state(t *testing.T, dir string) (lines []string) {
-	t.Helper()
-	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		fi, err := d.Info()
-		if err != nil {
-			return err
-		}
-		st := fi.Sys().(*syscall.Stat_t)
-		lines = append(lines, fmt.Sprint(path, " ", fi.Mode(), " ", st.Uid, " ", st.Ino))
-		return nil
-	}))
-	return lines
 }
 
 // TestNeighbourWasFirst: somebody prepared the directories of the plugin. It
@@ -162,17 +145,17 @@ func TestNeighbourWasFirst(t *testing.T) {
 			root, victim := hostileRoot(t)
 			tricks := tt.tricks(root, victim)
 			if works := play(t, tricks...); len(works) != len(tricks) {
-				t.Fatalf("of %q only %q work", tricks, works)
+				t.Fatalf("tricks that work: got %q, want %q", works, tricks)
 			}
-			before := state(t, filepath.Dir(root))
+			before := node.Identities(t, filepath.Dir(root))
 			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
 			add.fail(t, 101, "unsafe directory", root)
 			add.as("STATUS").fail(t, 50, root)
 			for _, verb := range []string{"DEL", "GC"} { // may succeed or not, but touch nothing
 				_, err := add.as(verb).try()
-				must(t, err)
+				testns.Must(t, err)
 			}
-			if diff := cmp.Diff(before, state(t, filepath.Dir(root))); diff != "" {
+			if diff := cmp.Diff(before, node.Identities(t, filepath.Dir(root))); diff != "" {
 				t.Errorf("something changed (-before +after):\n%s", diff)
 			}
 		})
@@ -184,10 +167,10 @@ func TestNeighbourWasFirst(t *testing.T) {
 func TestNeighbourComesLater(t *testing.T) {
 	root, victim := hostileRoot(t)
 	add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
-	paths, err := add.succeed(t).paths()
-	must(t, err)
-	before := state(t, root)
-	records, globals := root+"/cni", root+"/"+globals
+	paths, err := add.succeed(t).Paths()
+	testns.Must(t, err)
+	before := node.Identities(t, root)
+	records, globals := root+"/cni", root+"/"+node.Globals
 	if works := play(t,
 		trick{"lock", records}, trick{"list", records}, trick{"mkdir", records + "/scratch"},
 		trick{"mkdir", records + "/endpoints/00001"}, trick{"rename", records, root + "/mine"}, trick{"remove", records},
@@ -195,9 +178,9 @@ func TestNeighbourComesLater(t *testing.T) {
 		trick{"rename", root + "/tc", root + "/mine"}, trick{"remove", paths[0]}, trick{"rename", paths[0], root + "/mine"},
 		trick{"link", globals + "/calls_00001", victim}, trick{"chmod", root}, trick{"mount", root}, trick{"unmount", root},
 	); len(works) > 0 {
-		t.Errorf("these work, but must not: %q", works)
+		t.Errorf("tricks that work: got %q, want none", works)
 	}
-	if diff := cmp.Diff(before, state(t, root)); diff != "" {
+	if diff := cmp.Diff(before, node.Identities(t, root)); diff != "" {
 		t.Errorf("the neighbour changed something (-before +after):\n%s", diff)
 	}
 	litter := []trick{{"mkdir", root + "/" + strings.Repeat("deep/", 100)}, {"link", root + "/00001", victim}}
@@ -205,21 +188,20 @@ func TestNeighbourComesLater(t *testing.T) {
 		litter = append(litter, trick{"mkdir", root + "/" + name + "/00001/owner/net/c/eth0"})
 	}
 	if works := play(t, litter...); len(works) != len(litter) {
-		t.Fatalf("of %q only %q work", litter, works)
+		t.Fatalf("tricks that work: got %q, want %q", works, litter)
 	}
-	before = state(t, filepath.Dir(root))
+	before = node.Identities(t, filepath.Dir(root))
 	for _, verb := range []string{"STATUS", "ADD"} {
 		add.as(verb).succeed(t)
 	}
-	if diff := cmp.Diff(before, state(t, filepath.Dir(root))); diff != "" {
+	if diff := cmp.Diff(before, node.Identities(t, filepath.Dir(root))); diff != "" {
 		t.Errorf("ADD again changed something (-before +after):\n%s", diff)
 	}
 	add.as("DEL").succeed(t)
 	add.as("GC").succeed(t)
-	all, err := readTree(root)
-	must(t, err)
+	all := readTree(t, root)
 	if len(all) == 0 || len(all.left()) < len(litter)*5 {
-		t.Errorf("DEL and GC removed something of the neighbour: %d paths are left", len(all))
+		t.Errorf("paths of the neighbour after DEL and GC: got %d, want all", len(all))
 	}
 }
 
@@ -227,30 +209,26 @@ func TestNeighbourComesLater(t *testing.T) {
 // leads to.
 func TestLinksInOurPlace(t *testing.T) {
 	root, victim := hostileRoot(t)
-	precious := state(t, victim)
+	precious := node.Identities(t, victim)
 	for _, verb := range []string{"DEL", "GC"} {
 		add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: namesOnly}
-		paths, err := add.succeed(t).paths()
-		must(t, err)
-		must(t, os.Symlink(victim, paths[0]))
-		must(t, os.MkdirAll(paths[1]+"/dir", 0o700))
+		paths, err := add.succeed(t).Paths()
+		testns.Must(t, err)
+		testns.Must(t, os.Symlink(victim, paths[0]))
+		testns.Must(t, os.MkdirAll(paths[1]+"/dir", 0o700))
 		for i, target := range []string{victim, "../../../..", "/", victim + "/file", "/nowhere", root + "/cni"} {
-			must(t, os.Symlink(target, fmt.Sprint(paths[1], "/dir/link", i)))
+			testns.Must(t, os.Symlink(target, fmt.Sprint(paths[1], "/dir/link", i)))
 		}
 		add.as(verb).succeed(t)
-		all, err := readTree(root)
-		must(t, err)
-		if left := all.left(); len(left) > 0 {
-			t.Errorf("after %s: left are %q, want nothing", verb, left)
-		}
-		if diff := cmp.Diff(precious, state(t, victim)); diff != "" {
+		node.NothingLeft(t, root)
+		if diff := cmp.Diff(precious, node.Identities(t, victim)); diff != "" {
 			t.Errorf("%s followed a link (-before +after):\n%s", verb, diff)
 		}
 	}
 }
 
-// TestMapDirectoryChanged: the map directory is not ours any more. DEL removes
-// nothing in it, and keeps the record until it is.
+// TestMapDirectoryChanged: the map directory, or the root, is not ours any more. DEL
+// removes nothing in it, and keeps the record until it is.
 func TestMapDirectoryChanged(t *testing.T) {
 	for name, tt := range map[string]struct{ change, undo func(root string) error }{
 		"owner": {
@@ -265,6 +243,10 @@ func TestMapDirectoryChanged(t *testing.T) {
 			func(root string) error { return os.Chmod(root+"/tc/globals", 0o777) },
 			func(root string) error { return os.Chmod(root+"/tc/globals", 0o700) },
 		},
+		"root without a sticky bit": {
+			func(root string) error { return os.Chmod(root, 0o777) },
+			func(root string) error { return os.Chmod(root, 0o777|os.ModeSticky) },
+		},
 		"link": {
 			func(root string) error {
 				return errors.Join(os.Rename(root+"/tc", root+"/real"), os.Symlink("real", root+"/tc"))
@@ -278,15 +260,15 @@ func TestMapDirectoryChanged(t *testing.T) {
 			root, _ := hostileRoot(t)
 			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
 			add.succeed(t)
-			must(t, tt.change(root))
-			before := state(t, root)
+			testns.Must(t, tt.change(root))
+			before := node.Identities(t, root)
 			for _, verb := range []string{"ADD", "DEL", "GC"} {
 				add.as(verb).fail(t, 101, "unsafe directory", root)
 			}
-			if diff := cmp.Diff(before, state(t, root)); diff != "" {
+			if diff := cmp.Diff(before, node.Identities(t, root)); diff != "" {
 				t.Errorf("something changed (-before +after):\n%s", diff)
 			}
-			must(t, tt.undo(root))
+			testns.Must(t, tt.undo(root))
 			empty(t, root, nil, nil)
 		})
 	}
@@ -296,7 +278,7 @@ func TestMapDirectoryChanged(t *testing.T) {
 // record of another.
 func TestHostileNames(t *testing.T) {
 	root, victim := hostileRoot(t)
-	before := state(t, victim)
+	before := node.Identities(t, victim)
 	others := map[string]string{} // whom each ID belongs to
 	for _, tt := range []struct {
 		part  string // which of the names
@@ -344,7 +326,7 @@ func TestHostileNames(t *testing.T) {
 		{"interface", "\\x00", 0},
 		{"interface", "-", 0},
 		{"interface", "*", 0},
-		{"interface", "\xff\xfe", 0},
+		{"interface", "\xff\xfe", 4},
 		{"interface", "00001", 0},
 		{"interface", "$(id)", 0},
 		{"network", "../..", 7},
@@ -368,25 +350,21 @@ func TestHostileNames(t *testing.T) {
 			c.fail(t, tt.code)
 			continue
 		}
-		id, err := c.succeed(t).id()
+		id, err := c.succeed(t).ID()
 		if other, taken := others[id]; err != nil || taken {
-			t.Errorf("%s %q: got the endpoint ID %q (%v), which %s has", tt.part, tt.value, id, err, other)
+			t.Errorf("%s %q: got the endpoint ID %q (%v), want another, for %s has it", tt.part, tt.value, id, err, other)
 		}
 		others[id] = tt.value
 	}
 	sound(t, root, nil)
-	if all, err := readTree(root); err != nil || len(all.ids()) != len(others) {
-		t.Errorf("%d records (%v), want %d", len(all.ids()), err, len(others))
+	if got := len(readTree(t, root).ids()); got != len(others) {
+		t.Errorf("records: got %d, want %d", got, len(others))
 	}
 	for _, network := range []string{"net", "cni", "a..b", "scratch"} {
 		call{verb: "GC", who: attachment{network: network}, root: root}.succeed(t)
 	}
-	all, err := readTree(root)
-	must(t, err)
-	if left := all.left(); len(left) > 0 {
-		t.Errorf("left: %q, want nothing", left)
-	}
-	if after := state(t, victim); !slices.Equal(before, after) {
-		t.Errorf("outside of the root: got %q, want %q", after, before)
+	node.NothingLeft(t, root)
+	if diff := cmp.Diff(before, node.Identities(t, victim)); diff != "" {
+		t.Errorf("outside of the root something changed (-before +after):\n%s", diff)
 	}
 }

@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // An image is all that is in a bpffs, by path, so that the same state can be had
@@ -24,20 +27,20 @@ type saved struct {
 // save returns an image of the bpffs at root, which is empty where there is none.
 func save(t *testing.T, root string) image {
 	t.Helper()
-	all, err := readTree(root)
-	must(t, err)
+	all := readTree(t, root)
 	im := make(image)
 	for name, kind := range all {
 		var s saved
-		target, isLink := strings.CutPrefix(kind, linkTo)
+		target, isLink := strings.CutPrefix(kind, node.LinkTo)
 		switch {
 		case isLink:
 			s.target = target
 		case kind[0] != 'd':
-			s.pinned, err = ebpf.LoadPinnedMap(filepath.Join(root, name), nil)
-			t.Cleanup(func() { must(t, s.pinned.Close()) })
+			m, err := ebpf.LoadPinnedMap(filepath.Join(root, name), nil)
+			testns.Must(t, err)
+			t.Cleanup(func() { testns.Must(t, m.Close()) })
+			s.pinned = m
 		}
-		must(t, err)
 		im[name] = s
 	}
 	return im
@@ -55,13 +58,13 @@ func (im image) restore(t *testing.T, root string) {
 		switch s := im[name]; {
 		case s.pinned != nil:
 			m, err := s.pinned.Clone() // which is pinned nowhere yet
-			must(t, err)
-			must(t, m.Pin(path))
-			must(t, m.Close())
+			testns.Must(t, err)
+			testns.Must(t, m.Pin(path))
+			testns.Must(t, m.Close())
 		case s.target != "":
-			must(t, os.Symlink(s.target, path))
+			testns.Must(t, os.Symlink(s.target, path))
 		default:
-			must(t, os.Mkdir(path, 0o700))
+			testns.Must(t, os.Mkdir(path, 0o700))
 		}
 	}
 }

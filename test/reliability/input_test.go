@@ -3,10 +3,14 @@ package reliability
 import (
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
@@ -22,7 +26,7 @@ func TestStandardInput(t *testing.T) {
 		says   string
 	}{
 		{"never comes", func(call, *os.File) {}, [2]time.Duration{9 * time.Second, 15 * time.Second}, 5, "no end after 10s"},
-		{"never ends", func(c call, w *os.File) { w.WriteString(c.stdin()) }, [2]time.Duration{9 * time.Second, 15 * time.Second}, 5, "no end after 10s"},
+		{"never ends", func(c call, w *os.File) { w.WriteString(c.conf()) }, [2]time.Duration{9 * time.Second, 15 * time.Second}, 5, "no end after 10s"},
 		{"drips", func(_ call, w *os.File) {
 			for range 150 {
 				w.WriteString(" ")
@@ -34,30 +38,30 @@ func TestStandardInput(t *testing.T) {
 			w.Close()
 		}, [2]time.Duration{0, 8 * time.Second}, 5, "longer than 32 MiB"},
 		{"ends in the middle", func(c call, w *os.File) {
-			w.WriteString(c.stdin()[:50])
+			w.WriteString(c.conf()[:50])
 			w.Close()
-		}, [2]time.Duration{0, 5 * time.Second}, 6, "decoding the network configuration"},
+		}, [2]time.Duration{0, 5 * time.Second}, 6, "unexpected end of JSON input"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := add
 			c.root = newRoot(t)
 			r, w, err := os.Pipe()
-			must(t, err)
+			testns.Must(t, err)
 			t.Cleanup(func() { w.Close() })
 			cmd := c.command()
 			cmd.Stdin = r
 			go tt.stdin(c, w)
 			start := time.Now()
-			a, err := run(cmd)
+			a, err := plugintest.Run(cmd)
 			r.Close()
-			must(t, err)
-			c.failed(t, a, tt.code, tt.says)
+			testns.Must(t, err)
+			a.WantError(t, c.String(), tt.code, tt.says)
 			if took := time.Since(start); took < tt.within[0] || took > tt.within[1] {
-				t.Errorf("took %v, want between %v", took, tt.within)
+				t.Errorf("time: got %v, want between %v", took, tt.within)
 			}
 			if _, err := os.Stat(c.root); !os.IsNotExist(err) {
-				t.Errorf("the root is there (%v), want it untouched", err)
+				t.Errorf("the root: got %v, want it to be missing", err)
 			}
 		})
 	}
@@ -69,14 +73,14 @@ func TestStandardOutput(t *testing.T) {
 		"closed by the reader": func(t *testing.T) *os.File {
 			t.Helper()
 			r, w, err := os.Pipe()
-			must(t, err)
+			testns.Must(t, err)
 			r.Close()
 			return w
 		},
 		"full": func(t *testing.T) *os.File {
 			t.Helper()
 			f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-			must(t, err)
+			testns.Must(t, err)
 			return f
 		},
 	} {
@@ -89,11 +93,7 @@ func TestStandardOutput(t *testing.T) {
 			if status := cmd.ProcessState.ExitCode(); status != 1 {
 				t.Errorf("got the exit status %d (%v), want 1", status, err)
 			}
-			all, err := readTree(c.root)
-			must(t, err)
-			if left := all.left(); len(left) > 0 {
-				t.Errorf("left: %q, want nothing", left)
-			}
+			node.NothingLeft(t, c.root)
 		})
 	}
 }
@@ -102,13 +102,7 @@ func TestStandardOutput(t *testing.T) {
 func TestVanishedNetNS(t *testing.T) {
 	c := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: created}
 	c.succeed(t) // /run/netns/none never was there
-	cmd := c.as("DEL").command()
-	cmd.Env = append(cmd.Env, "CNI_NETNS=")
-	a, err := run(cmd)
-	must(t, err)
-	if a.status != 0 {
-		t.Errorf("DEL without a network namespace: got %+v, want success", a)
-	}
+	plugin().Succeed(t, "DEL", c.conf(), append(c.env(), "CNI_NETNS=")...)
 	empty(t, c.root, nil, nil)
 }
 
@@ -126,12 +120,12 @@ func TestStoppedHolder(t *testing.T) {
 		locked = locked || name == "flock"
 		return locked && name == "mkdirat"
 	}
-	_, killed, _, err := c.interrupt(3, afterLock, func(pid int) error {
+	_, killed, _, err := trace.Run(c.command(), 3, afterLock, func(pid int) error {
 		wantLocked(t, old)
-		return syscall.Kill(pid, syscall.SIGKILL)
+		return trace.Kill(syscall.SIGKILL)(pid)
 	})
 	if err != nil || !killed {
-		t.Fatalf("stopping an ADD in the middle: %v, killed: %v", err, killed)
+		t.Fatalf("killing an ADD in the middle: got %v (%v), want true", killed, err)
 	}
 	c.succeed(t)
 	old.as("DEL").succeed(t)
@@ -143,28 +137,12 @@ func TestStoppedHolder(t *testing.T) {
 func wantLocked(t *testing.T, old call) {
 	t.Helper()
 	start := time.Now()
-	type result struct {
-		call
-		answer
-		code uint
-		err  error
+	var calls sync.WaitGroup
+	for verb, code := range map[string]uint{"ADD": 11, "DEL": 11, "GC": 11, "CHECK": 11, "STATUS": 50} {
+		calls.Go(func() { old.as(verb).fail(t, code, "waiting for the lock", old.root+"/cni", "/proc/locks") })
 	}
-	results := make(chan result)
-	codes := map[string]uint{"ADD": 11, "DEL": 11, "GC": 11, "CHECK": 11, "STATUS": 50}
-	for verb, code := range codes {
-		go func() {
-			a, err := old.as(verb).try()
-			results <- result{old.as(verb), a, code, err}
-		}()
-	}
-	for range codes {
-		r := <-results
-		if r.err != nil {
-			t.Error(r.err)
-		}
-		r.failed(t, r.answer, r.code, "waiting for the lock", old.root+"/cni", "/proc/locks")
-	}
+	calls.Wait()
 	if took := time.Since(start); took < 9*time.Second || took > 20*time.Second {
-		t.Errorf("took %v, want about 10 s", took)
+		t.Errorf("time: got %v, want about 10 s", took)
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
@@ -81,14 +83,14 @@ func (s *stage) addAll(maps string) {
 func used(s *stage) {
 	c := s.call("ADD", s.who[0])
 	c.maps = namesOnly
-	id, err := c.succeed(s.T).id()
-	must(s.T, err)
+	id, err := c.succeed(s.T).ID()
+	testns.Must(s.T, err)
 	s.call("DEL", s.who[0]).succeed(s.T)
-	s.foreign = []string{globals + "/policy_" + id, globals + "/theirs", "elsewhere"}
+	s.foreign = []string{node.Globals + "/policy_" + id, node.Globals + "/theirs", "elsewhere"}
 	for _, path := range s.foreign[:2] {
-		pin(s.T, filepath.Join(s.root, path))
+		testns.Must(s.T, node.Pin(filepath.Join(s.root, path)))
 	}
-	must(s.T, os.MkdirAll(filepath.Join(s.root, "elsewhere/deep"), 0o700))
+	testns.Must(s.T, os.MkdirAll(filepath.Join(s.root, "elsewhere/deep"), 0o700))
 	s.bystanders = []attachment{{"net", "bystander", "eth0"}, {"net", "victim0", "eth1"}}
 	for _, a := range append(s.bystanders, attachment{"other", "victim0", "eth0"}) {
 		c := s.call("ADD", a)
@@ -100,18 +102,18 @@ func used(s *stage) {
 // readdable makes the maps of an ADD that is repeated fit the first one.
 func (s *stage) readdable() {
 	id := s.idOf(s.who[0])
-	for _, path := range []string{globals + "/policy_" + id} {
-		must(s.T, os.Remove(filepath.Join(s.root, path)))
+	for _, path := range []string{node.Globals + "/policy_" + id} {
+		testns.Must(s.T, os.Remove(filepath.Join(s.root, path)))
 	}
 }
 
 // pinDownstream pins what a plugin after this one would: a map, and a directory.
 func (s *stage) pinDownstream() {
 	id := s.idOf(s.who[0])
-	pin(s.T, filepath.Join(s.root, globals, "calls_"+id))
-	pin(s.T, filepath.Join(s.root, globals, "policy_"+id, "1"))
-	pin(s.T, filepath.Join(s.root, globals, "policy_"+id, "2/deeper"))
-	s.downstream = []string{globals + "/calls_" + id, globals + "/policy_" + id}
+	testns.Must(s.T, node.Pin(filepath.Join(s.root, node.Globals, "calls_"+id)))
+	testns.Must(s.T, node.Pin(filepath.Join(s.root, node.Globals, "policy_"+id, "1")))
+	testns.Must(s.T, node.Pin(filepath.Join(s.root, node.Globals, "policy_"+id, "2/deeper")))
+	s.downstream = []string{node.Globals + "/calls_" + id, node.Globals + "/policy_" + id}
 }
 
 func (s *stage) idOf(a attachment) string {
@@ -121,9 +123,7 @@ func (s *stage) idOf(a attachment) string {
 
 func (s *stage) tree() tree {
 	s.Helper()
-	all, err := readTree(s.root)
-	must(s.T, err)
-	return all
+	return readTree(s.T, s.root)
 }
 
 // newStage prepares a node for the scenario.
@@ -137,8 +137,8 @@ func newStage(t *testing.T, sc scenario) *stage {
 
 // reset brings the node back to its beginning, on a new bpffs.
 func (s *stage) reset() {
-	unmount(s.root)
-	must(s.T, os.RemoveAll(s.root))
+	node.Unmount(s.root)
+	testns.Must(s.T, os.RemoveAll(s.root))
 	s.start.restore(s.T, s.root)
 }
 
@@ -243,10 +243,10 @@ func (s *stage) kill(n int, counts func(uint64) bool) (at trace.Stop, killed boo
 	c := s.call(s.verb, s.who[0])
 	theirs := inodes(s.T, s.root, s.foreign)
 	others := s.untouched()
-	at, killed, a, err := c.killAt(n, counts, s.signal)
-	must(s.T, err)
+	at, killed, a, err := trace.Run(c.command(), n, counts, trace.Kill(s.signal))
+	testns.Must(s.T, err)
 	if !killed && at.Nth == 0 {
-		if a.status != 0 {
+		if a.Status != 0 {
 			s.Fatalf("%v without a kill: got %+v, want success", c, a)
 		}
 		return at, false
@@ -281,7 +281,7 @@ func (s *stage) untouched() tree {
 }
 
 func (s *stage) pinsOf(id string) []string {
-	return []string{globals + "/calls_" + id, globals + "/policy_" + id, globals + "/stats_" + id}
+	return []string{node.Globals + "/calls_" + id, node.Globals + "/policy_" + id, node.Globals + "/stats_" + id}
 }
 
 // holds wants the invariants to hold after a kill, and a result that was printed
@@ -290,31 +290,31 @@ func (s *stage) holds(at trace.Stop, c call, a answer) {
 	s.Helper()
 	all := s.tree()
 	wrong := all.wrong(s.foreign)
-	layers, err := mounts(s.root)
-	must(s.T, err)
+	layers, err := node.Layers(s.root)
+	testns.Must(s.T, err)
 	if len(layers) > 1 || len(layers) == 0 && len(all) > 0 {
 		wrong = append(wrong, fmt.Sprintf("mounted are %q", layers))
 	}
-	if strings.Contains(a.stdout, "interfaces") {
-		if id, err := a.id(); err != nil || s.idOf(c.who) != id {
-			wrong = append(wrong, fmt.Sprintf("printed %q (%v), but recorded is %q", a.stdout, err, s.idOf(c.who)))
+	if strings.Contains(a.Stdout, "interfaces") {
+		if id, err := a.ID(); err != nil || s.idOf(c.who) != id {
+			wrong = append(wrong, fmt.Sprintf("printed %q (%v), but recorded is %q", a.Stdout, err, s.idOf(c.who)))
 		}
 	}
 	if wrong != nil {
 		slices.Sort(wrong)
-		s.Fatalf("%v killed at %v: %s", c, at, strings.Join(wrong, "\n"))
+		s.Fatalf("wrong with %v killed at %v: got\n%s\nwant nothing", c, at, strings.Join(wrong, "\n"))
 	}
 }
 
 // settled wants one bpffs after an ADD, and no call to have mounted more.
 func (s *stage) settled(at trace.Stop, r recovery) {
 	s.Helper()
-	layers, err := mounts(s.root)
-	must(s.T, err)
+	layers, err := node.Layers(s.root)
+	testns.Must(s.T, err)
 	if len(layers) > 1 || r.name == "ADD" && len(layers) == 0 {
-		s.Fatalf("killed at %v, then %s: mounted are %q, want one bpf", at, r.name, layers)
+		s.Fatalf("mounted after a kill at %v, then %s: got %q, want one bpf", at, r.name, layers)
 	}
 	if wrong := s.tree().wrong(s.foreign); wrong != nil {
-		s.Fatalf("killed at %v, then %s: %s", at, r.name, strings.Join(wrong, "\n"))
+		s.Fatalf("wrong with a kill at %v, then %s: got\n%s\nwant nothing", at, r.name, strings.Join(wrong, "\n"))
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // tryFor runs the plugin and kills it after a while, unless it ended before.
@@ -23,7 +26,7 @@ func (c call) tryFor(d time.Duration) (answer, error) {
 	timer := time.AfterFunc(d, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	cmd.Wait() // its status tells
-	return answer{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}, nil
+	return answer{Stdout: stdout.String(), Stderr: stderr.String(), Status: cmd.ProcessState.ExitCode()}, nil
 }
 
 // A killer makes random calls and kills them at random times, in such a way that
@@ -59,15 +62,15 @@ func (k *killer) run(n int) (wrong []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if a.status < 0 {
+		if a.Status < 0 {
 			k.killed.Add(1)
 			k.most += k.most / 50
 			continue
 		}
 		k.ended.Add(1)
 		k.most = max(k.most-k.most/50, time.Millisecond)
-		if a.status != 0 && c.verb != "CHECK" { // which finds no endpoint
-			wrong = append(wrong, c.String()+": "+a.stdout+a.stderr)
+		if a.Status != 0 && c.verb != "CHECK" { // which finds no endpoint
+			wrong = append(wrong, c.String()+": "+a.Stdout+a.Stderr)
 		}
 	}
 	return wrong, nil
@@ -94,7 +97,7 @@ func TestKillUnderLoad(t *testing.T) {
 			group.Go(func() {
 				wrong, err := k.run(calls)
 				if wrong != nil || err != nil {
-					t.Errorf("round %d: %q (%v)", rounds, wrong, err)
+					t.Errorf("failures of round %d: got %q (%v), want none", rounds, wrong, err)
 				}
 			})
 		}
@@ -110,22 +113,22 @@ func TestKillUnderLoad(t *testing.T) {
 // among pins of somebody else, whose paths it returns.
 func newRound(t *testing.T, root string, round int) (foreign []string) {
 	t.Helper()
-	unmount(root)
-	must(t, os.RemoveAll(root))
+	node.Unmount(root)
+	testns.Must(t, os.RemoveAll(root))
 	if round%2 == 0 {
 		return nil
 	}
 	for _, a := range crowded() {
 		c := call{verb: "ADD", who: a, root: root, maps: namesOnly}
-		id, err := c.succeed(t).id()
-		must(t, err)
-		foreign = append(foreign, globals+"/calls_"+id)
-		pin(t, root+"/"+globals+"/calls_"+id+"/of/others")
+		id, err := c.succeed(t).ID()
+		testns.Must(t, err)
+		foreign = append(foreign, node.Globals+"/calls_"+id)
+		testns.Must(t, node.Pin(root+"/"+node.Globals+"/calls_"+id+"/of/others"))
 		c.verb = "GC"
 		c.valid = nil
-		must(t, os.Rename(root+"/"+globals+"/calls_"+id, root+"/kept")) // GC removes what is in the record
+		testns.Must(t, os.Rename(root+"/"+node.Globals+"/calls_"+id, root+"/kept")) // GC removes what is in the record
 		c.succeed(t)
-		must(t, os.Rename(root+"/kept", root+"/"+globals+"/calls_"+id))
+		testns.Must(t, os.Rename(root+"/kept", root+"/"+node.Globals+"/calls_"+id))
 	}
 	return foreign
 }
@@ -133,12 +136,11 @@ func newRound(t *testing.T, root string, round int) (foreign []string) {
 // sound wants the invariants to hold.
 func sound(t *testing.T, root string, foreign []string) {
 	t.Helper()
-	all, err := readTree(root)
-	must(t, err)
-	layers, err := mounts(root)
-	must(t, err)
+	all := readTree(t, root)
+	layers, err := node.Layers(root)
+	testns.Must(t, err)
 	if wrong := all.wrong(foreign); wrong != nil || len(layers) > 1 {
-		t.Errorf("mounted are %q; %s", layers, strings.Join(wrong, "\n"))
+		t.Errorf("mounted at %s: got %q, want one bpf at most; wrong: got\n%s\nwant nothing", root, layers, strings.Join(wrong, "\n"))
 	}
 }
 
@@ -148,8 +150,7 @@ func empty(t *testing.T, root string, foreign []string, before map[string]uint64
 	for _, network := range []string{"net", "other"} {
 		call{verb: "GC", who: attachment{network: network}, root: root}.succeed(t)
 	}
-	all, err := readTree(root)
-	must(t, err)
+	all := readTree(t, root)
 	if diff := cmp.Diff(tree{}, all.without(foreign).left()); diff != "" {
 		t.Errorf("GC without anything valid leaves (-want +got):\n%s", diff)
 	}

@@ -7,14 +7,14 @@ package reliability
 
 import (
 	"flag"
-	"fmt"
 	"io"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // Flags of this package.
@@ -25,21 +25,12 @@ const (
 
 func TestMain(m *testing.M) {
 	testns.Act(map[string]func(io.Writer) error{
-		"neighbour": neighbour,
-		"restrict":  restrict,
+		"neighbour":             neighbour,
+		plugintest.RestrictRole: plugintest.Restrict,
 	})
 	flag.Bool(flagAll, false, "kill at every system call, also at those that cannot change anything")
 	flag.Duration(flagDuration, 15*time.Second, "how long to race, and how long to kill at random times")
-	os.Exit(testns.Main(m, ownRun))
-}
-
-// ownRun hides /run, so that tests find no fallback and other users can get to
-// the nodes below it.
-func ownRun() error {
-	if err := syscall.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"); err != nil {
-		return fmt.Errorf("mounting a tmpfs at /run: %w", err)
-	}
-	return nil
+	os.Exit(testns.Main(m, func() error { return node.Mount("../..") }))
 }
 
 // option returns the value of a flag of this package.

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
@@ -26,12 +28,12 @@ func TestMountedMeanwhile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: created}
 			mounting := false
-			_, _, a, err := add.interrupt(tt.nth, func(nr uint64) bool {
+			_, _, a, err := trace.Run(add.command(), tt.nth, func(nr uint64) bool {
 				mounting = mounting || nr == unix.SYS_MOUNT
 				return mounting && trace.Any(nr)
 			}, func(int) error { return tt.do(add.root) })
-			must(t, err)
-			add.failed(t, a, 100, tt.says, add.root)
+			testns.Must(t, err)
+			a.WantError(t, add.String(), 100, tt.says, add.root)
 		})
 	}
 }
@@ -47,19 +49,19 @@ func TestUnmountedAnywhere(t *testing.T) {
 			for n, done := 1, false; !done; n++ {
 				add.succeed(t)
 				started := false
-				at, _, a, err := add.as(verb).interrupt(n, func(nr uint64) bool {
+				at, _, a, err := trace.Run(add.as(verb).command(), n, func(nr uint64) bool {
 					started = started || nr == unix.SYS_STATX || nr == unix.SYS_STATFS // the first look at the root
 					return started && trace.Any(nr)
 				}, func(int) error { return syscall.Unmount(add.root, syscall.MNT_DETACH) })
-				must(t, err)
+				testns.Must(t, err)
 				if done = at.Nth == 0; done {
 					t.Logf("%d stops", n-1)
 				}
-				unmount(add.root)
+				node.Unmount(add.root)
 				if covered, err := os.ReadDir(add.root); err != nil || len(covered) > 0 {
-					t.Fatalf("%s, unmounted at %v, wrote %q to the directory beneath (%v): %+v", verb, at, covered, err, a)
+					t.Fatalf("in the directory beneath after %s, unmounted at %v: got %q (%v), want nothing: %+v", verb, at, covered, err, a)
 				}
-				if e, err := a.error(); a.status != 0 && err != nil {
+				if e, err := a.Error(); a.Status != 0 && err != nil {
 					t.Errorf("%s, unmounted at %v: got %+v (%+v, %v), want a result or a CNI error", verb, at, a, e, err)
 				}
 			}

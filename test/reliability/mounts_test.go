@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // TestMountsChange: somebody mounts, unmounts or links between two verbs.
@@ -34,21 +37,15 @@ func TestMountsChange(t *testing.T) {
 	}
 }
 
-// as returns the call with another verb.
-func (c call) as(verb string) call {
-	c.verb = verb
-	return c
-}
-
 func unmountedUnderUs(t *testing.T, add call) {
 	t.Helper()
-	unmount(add.root)
+	node.Unmount(add.root)
 	add.as("CHECK").fail(t, 105, "no endpoint")
 	for _, verb := range []string{"DEL", "GC", "STATUS"} {
 		add.as(verb).succeed(t)
 	}
-	if layers, err := mounts(add.root); err != nil || layers != nil {
-		t.Errorf("mounted after DEL, GC, STATUS: %q (%v), want nothing", layers, err)
+	if layers, err := node.Layers(add.root); err != nil || layers != nil {
+		t.Errorf("mounted after DEL, GC, STATUS: got %q (%v), want nothing", layers, err)
 	}
 	add.succeed(t)
 	sound(t, add.root, nil)
@@ -56,7 +53,7 @@ func unmountedUnderUs(t *testing.T, add call) {
 
 func replacedUnderUs(t *testing.T, add call) {
 	t.Helper()
-	unmount(add.root)
+	node.Unmount(add.root)
 	mountBPF(t, add.root, "mode=0700")
 	add.as("CHECK").fail(t, 105, "no endpoint")
 	add.as("DEL").succeed(t)
@@ -68,9 +65,8 @@ func replacedUnderUs(t *testing.T, add call) {
 func readOnlyUnderUs(t *testing.T, add call) {
 	t.Helper()
 	const bind, ro = syscall.MS_REMOUNT | syscall.MS_BIND, syscall.MS_RDONLY
-	must(t, syscall.Mount("", add.root, "", bind|ro, ""))
-	before, err := readTree(add.root)
-	must(t, err)
+	testns.Must(t, syscall.Mount("", add.root, "", bind|ro, ""))
+	before := readTree(t, add.root)
 	another := add
 	another.who.container = "another"
 	another.fail(t, 100, "read-only file system", add.root)
@@ -78,12 +74,11 @@ func readOnlyUnderUs(t *testing.T, add call) {
 		add.as(verb).fail(t, 108, "read-only file system", add.root)
 	}
 	add.succeed(t) // it has all it needs
-	after, err := readTree(add.root)
-	must(t, err)
+	after := readTree(t, add.root)
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("a read-only bpffs changed (-before +after):\n%s", diff)
 	}
-	must(t, syscall.Mount("", add.root, "", bind, ""))
+	testns.Must(t, syscall.Mount("", add.root, "", bind, ""))
 	empty(t, add.root, nil, nil)
 }
 
@@ -92,19 +87,17 @@ func readOnlyUnderUs(t *testing.T, add call) {
 func hiddenUnderUs(fsType string) func(t *testing.T, add call) {
 	return func(t *testing.T, add call) {
 		t.Helper()
-		before, err := readTree(add.root)
-		must(t, err)
-		must(t, syscall.Mount(fsType, add.root, fsType, 0, ""))
+		before := readTree(t, add.root)
+		testns.Must(t, syscall.Mount(fsType, add.root, fsType, 0, ""))
 		add.fail(t, 100, "stacked", fsType+" (/) over bpf (/)", "umount "+add.root)
 		add.as("STATUS").fail(t, 50, "stacked")
 		add.as("DEL").succeed(t) // there is no record to be seen
 		add.as("GC").succeed(t)
-		if top, err := readTree(add.root); err != nil || len(top) > 0 {
-			t.Errorf("in the layer on top are %q (%v), want nothing", top, err)
+		if top := readTree(t, add.root); len(top) > 0 {
+			t.Errorf("in the layer on top: got %q, want nothing", top)
 		}
-		must(t, syscall.Unmount(add.root, syscall.MNT_DETACH))
-		after, err := readTree(add.root)
-		must(t, err)
+		testns.Must(t, syscall.Unmount(add.root, syscall.MNT_DETACH))
+		after := readTree(t, add.root)
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("the bpffs changed while it was hidden (-before +after):\n%s", diff)
 		}
@@ -117,11 +110,11 @@ func linkedToBPFFS(t *testing.T, add call) {
 	t.Helper()
 	elsewhere := newRoot(t)
 	mountBPF(t, elsewhere, "mode=0700")
-	unmount(add.root)
-	must(t, os.Remove(add.root))
-	must(t, os.Symlink(elsewhere, add.root))
-	paths, err := add.succeed(t).paths()
-	if err != nil || len(paths) != 2 || filepath.Dir(paths[0]) != filepath.Join(elsewhere, globals) {
+	node.Unmount(add.root)
+	testns.Must(t, os.Remove(add.root))
+	testns.Must(t, os.Symlink(elsewhere, add.root))
+	paths, err := add.succeed(t).Paths()
+	if err != nil || len(paths) != 2 || filepath.Dir(paths[0]) != filepath.Join(elsewhere, node.Globals) {
 		t.Errorf("got the paths %q (%v), want two below %s", paths, err, elsewhere)
 	}
 	add.as("DEL").succeed(t)
@@ -131,13 +124,13 @@ func linkedToBPFFS(t *testing.T, add call) {
 func linkedTo(target string) func(t *testing.T, add call) {
 	return func(t *testing.T, add call) {
 		t.Helper()
-		unmount(add.root)
-		must(t, os.Remove(add.root))
-		must(t, os.Symlink(target, add.root))
+		node.Unmount(add.root)
+		testns.Must(t, os.Remove(add.root))
+		testns.Must(t, os.Symlink(target, add.root))
 		add.fail(t, 100, add.root)
 		add.as("STATUS").fail(t, 50)
 		if fi, err := os.Lstat(add.root); err != nil || fi.Mode().Type() != os.ModeSymlink {
-			t.Errorf("the link is now %v (%v)", fi, err)
+			t.Errorf("what was a link: got %v (%v), want a link", fi, err)
 		}
 	}
 }

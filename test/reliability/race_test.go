@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // A race is a node on which many processes work at once.
@@ -48,7 +51,7 @@ func (r *race) do(c call, may uint) answer {
 		r.Error(err)
 		return a
 	}
-	if e, err := a.error(); a.status != 0 && (err != nil || e.Code != may) {
+	if e, err := a.Error(); a.Status != 0 && (err != nil || e.Code != may) {
 		r.Errorf("%v: got %+v, want success or the code %d", c, a, may)
 	}
 	return a
@@ -72,10 +75,10 @@ func (r *racer) claim(a attachment, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if other, taken := r.owner[id]; taken && other != a {
-		r.Errorf("%v and %v have the endpoint ID %s", a, other, id)
+		r.Errorf("endpoint ID of %v: got %s, want another, for %v has it", a, id, other)
 	}
 	if had, ok := r.ids[a]; ok && had != id {
-		r.Errorf("%v had the endpoint ID %s and got %s", a, had, id)
+		r.Errorf("endpoint ID of %v: got %s, want the same as before: %s", a, id, had)
 	}
 	r.owner[id], r.ids[a] = a, id
 }
@@ -89,7 +92,7 @@ func (r *racer) yield(a attachment) {
 
 // add wants an ID for an attachment of its own.
 func (r *racer) add(a attachment) {
-	id, err := r.do(r.call("ADD", a), 0).id()
+	id, err := r.do(r.call("ADD", a), 0).ID()
 	if err != nil {
 		r.Error(err)
 		return
@@ -109,9 +112,9 @@ func (r *racer) step() {
 		r.do(r.call("DEL", own), 0)
 	case n < 10:
 		_, has := r.ids[own]
-		if a := r.do(r.call("CHECK", own), 105); !has && !strings.Contains(a.stdout, "no endpoint") ||
-			has && !strings.Contains(a.stdout, "prevResult lacks") { // that is how far it gets
-			r.Errorf("CHECK of %v, which has %q: got %+v", own, r.ids[own], a)
+		if a := r.do(r.call("CHECK", own), 105); !has && !strings.Contains(a.Stdout, "no endpoint") ||
+			has && !strings.Contains(a.Stdout, "prevResult lacks") { // that is how far it gets
+			r.Errorf("CHECK of %v, which has %q: got %+v, want an error that says so", own, r.ids[own], a)
 		}
 	case n < 14:
 		r.do(r.call("ADD", common), 0)
@@ -142,9 +145,9 @@ func (r *racer) run(ownNamespace bool) {
 	for time.Now().Before(r.stop) && !r.Failed() {
 		r.step()
 	}
-	layers, err := mounts(r.root)
+	layers, err := node.Layers(r.root)
 	if err != nil || len(layers) != 1 {
-		r.Errorf("in the mount namespace of a racer %q are mounted (%v), want one bpf", layers, err)
+		r.Errorf("mounted in the mount namespace of a racer: got %q (%v), want one bpf", layers, err)
 	}
 }
 
@@ -192,19 +195,18 @@ func (r *race) look() {
 	if os.IsNotExist(err) {
 		return
 	}
-	must(r.T, err)
+	testns.Must(r.T, err)
 	defer f.Close()
-	must(r.T, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	testns.Must(r.T, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 	r.sound()
 }
 
 func (r *race) sound() tree {
 	r.Helper()
-	all, err := readTree(r.root)
-	must(r.T, err)
+	all := readTree(r.T, r.root)
 	all = all.withoutFull()
 	if wrong := all.wrong(nil); wrong != nil {
-		r.Errorf("%s", strings.Join(wrong, "\n"))
+		r.Errorf("wrong: got\n%s\nwant nothing", strings.Join(wrong, "\n"))
 	}
 	return all
 }
@@ -213,7 +215,7 @@ func (r *race) sound() tree {
 func (t tree) withoutFull() tree {
 	less := make(tree, len(t))
 	for name, kind := range t {
-		if !strings.HasPrefix(name, globals+"/full_") {
+		if !strings.HasPrefix(name, node.Globals+"/full_") {
 			less[name] = kind
 		}
 	}
@@ -226,17 +228,17 @@ func (r *race) finish() {
 	owner, _ := r.sound().owners()
 	for id, a := range r.owner {
 		if owner[a.path()] != id {
-			r.Errorf("%v has the endpoint ID %s, but recorded is %q", a, id, owner[a.path()])
+			r.Errorf("recorded endpoint ID of %v: got %q, want %s", a, owner[a.path()], id)
 		}
 	}
 	for _, network := range []string{"net", "other"} {
 		call{verb: "GC", who: attachment{network: network}, root: r.root}.succeed(r.T)
 	}
 	if left := r.sound().left(); len(left) > 0 {
-		r.Errorf("left: %q, want nothing", left)
+		r.Errorf("left: got %q, want nothing", left)
 	}
-	if full, err := filepath.Glob(filepath.Join(r.root, globals, "full_*")); err != nil || len(full) != r.filled() {
-		r.Errorf("%d paths of somebody else are left (%v), want all %d", len(full), err, r.filled())
+	if full, err := filepath.Glob(filepath.Join(r.root, node.Globals, "full_*")); err != nil || len(full) != r.filled() {
+		r.Errorf("paths of somebody else: got %d (%v), want all %d", len(full), err, r.filled())
 	}
 }
 
@@ -253,13 +255,13 @@ func (r *race) free() int { return 6 * r.racers }
 // fill occupies the paths of all IDs but some, evenly spread.
 func (r *race) fill(free int) {
 	mountBPF(r.T, r.root, "mode=0700")
-	dir := filepath.Join(r.root, globals)
-	must(r.T, os.MkdirAll(dir, 0o700))
+	dir := filepath.Join(r.root, node.Globals)
+	testns.Must(r.T, os.MkdirAll(dir, 0o700))
 	for id := 1; id <= 65535; id++ {
 		if id%(65535/free) == 1 && id/(65535/free) < free {
 			continue
 		}
-		must(r.T, os.Mkdir(filepath.Join(dir, fmt.Sprintf("full_%05d", id)), 0o700))
+		testns.Must(r.T, os.Mkdir(filepath.Join(dir, fmt.Sprintf("full_%05d", id)), 0o700))
 	}
 }
 
@@ -269,8 +271,8 @@ func sharedRoot(t *testing.T) string {
 	t.Helper()
 	root := newRoot(t)
 	dir := filepath.Dir(root)
-	must(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"))
-	t.Cleanup(func() { unmount(dir) })
-	must(t, syscall.Mount("", dir, "", syscall.MS_SHARED, ""))
+	testns.Must(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"))
+	t.Cleanup(func() { node.Unmount(dir) })
+	testns.Must(t, syscall.Mount("", dir, "", syscall.MS_SHARED, ""))
 	return root
 }

@@ -1,62 +1,31 @@
 package reliability
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
-// A tree is what is below a root: paths and the kind of what is there, for a link
-// linkTo and its target. The invariants are decided from it alone, without the
-// package that keeps them.
-type tree map[string]string
-
-const linkTo = "-> "
+// A tree is what is below a root. The invariants are decided from it alone, without
+// the package that keeps them.
+type tree node.Tree
 
 // readTree returns what is below root, nothing if there is no root.
-func readTree(root string) (tree, error) {
-	t := make(tree)
-	if _, err := os.Lstat(root); errors.Is(err, fs.ErrNotExist) {
-		return t, nil
-	}
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if name == root || strings.HasSuffix(name, ".debug") { // of the kernel, in every bpffs
-			return nil
-		}
-		kind := d.Type().String()
-		if d.Type() == fs.ModeSymlink {
-			target, err := os.Readlink(name)
-			if err != nil {
-				return err
-			}
-			kind = linkTo + target
-		}
-		t[strings.TrimPrefix(name, root+"/")] = kind
-		return nil
-	})
-	return t, err
-}
-
-// stays are the directories that ADD makes and nothing removes.
-func stays() []string {
-	return []string{"cni", "cni/layout-1", "cni/endpoints", "cni/attachments", "tc", globals}
+func readTree(tb testing.TB, root string) tree {
+	tb.Helper()
+	all, err := node.Kinds(root)
+	testns.Must(tb, err)
+	return tree(all)
 }
 
 // left returns the tree without the directories that stay.
-func (t tree) left() tree {
-	less := maps.Clone(t)
-	maps.DeleteFunc(less, func(name, _ string) bool { return slices.Contains(stays(), name) })
-	return less
-}
+func (t tree) left() tree { return tree(node.Tree(t).Left()) }
 
 // without returns the tree without the paths and what is below them.
 func (t tree) without(paths []string) tree {
@@ -70,22 +39,10 @@ func isBelow(name string, paths []string) bool {
 	return slices.ContainsFunc(paths, func(p string) bool { return name == p || strings.HasPrefix(name, p+"/") })
 }
 
-// below returns the paths below dir, without dir in front.
-func (t tree) below(dir string) []string {
-	var names []string
-	for name := range t {
-		if rest, ok := strings.CutPrefix(name, dir+"/"); ok {
-			names = append(names, rest)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // pins returns the paths that the record of the endpoint id names.
 func (t tree) pins(id string) (pins []string) {
 	for n := 0; ; n++ {
-		target, ok := strings.CutPrefix(t[fmt.Sprintf("cni/endpoints/%s/pins%d", id, n)], linkTo)
+		target, ok := strings.CutPrefix(t[fmt.Sprintf("cni/endpoints/%s/pins%d", id, n)], node.LinkTo)
 		if !ok {
 			return pins
 		}
@@ -98,7 +55,7 @@ func (t tree) pins(id string) (pins []string) {
 
 // ids returns the IDs that have a record.
 func (t tree) ids() []string {
-	names := t.below("cni/endpoints")
+	names := node.Tree(t).Below("cni/endpoints")
 	return slices.DeleteFunc(names, func(name string) bool { return strings.Contains(name, "/") })
 }
 
@@ -107,7 +64,7 @@ func (t tree) ids() []string {
 func (t tree) owners() (owner map[string]string, wrong []string) {
 	owner = make(map[string]string)
 	for _, id := range t.ids() {
-		has, isLink := strings.CutPrefix(t["cni/endpoints/"+id+"/owner"], linkTo)
+		has, isLink := strings.CutPrefix(t["cni/endpoints/"+id+"/owner"], node.LinkTo)
 		if !isLink || strings.Count(has, "/") != 2 {
 			wrong = append(wrong, fmt.Sprintf("endpoint %s has the owner %q", id, has))
 			continue
@@ -125,7 +82,7 @@ func (t tree) owners() (owner map[string]string, wrong []string) {
 func (t tree) wrong(foreign []string) []string {
 	owner, wrong := t.owners()
 	for who, id := range owner {
-		if t[path.Join("cni/attachments", who)] != linkTo+id {
+		if t[path.Join("cni/attachments", who)] != node.LinkTo+id {
 			wrong = append(wrong, fmt.Sprintf("the index does not say that %s has endpoint %s, so DEL cannot find it", who, id))
 		}
 	}
@@ -147,7 +104,7 @@ func (t tree) unrecorded(recorded, foreign []string) []string {
 	var wrong []string
 	for name := range t {
 		switch ours, theirs := isBelow(name, recorded), isBelow(name, foreign); {
-		case slices.Contains(stays(), name), isBelow(name, []string{"cni"}):
+		case node.Stays(name), isBelow(name, []string{"cni"}):
 		case ours && theirs:
 			wrong = append(wrong, name+" belongs to somebody else, but is recorded")
 		case !ours && !theirs:

@@ -17,7 +17,7 @@ func TestManifestsAreValid(t *testing.T) {
 	dirs := []string{"base", "overlays/kubeadm", "overlays/k3s", "overlays/openshift", withComponent(t, "overlays/kubeadm", otherOwner)}
 	for _, dir := range dirs {
 		if out, err := create(kubernetesObjects(t, dir)); err != nil {
-			t.Errorf("deploy/%s: %v: %s", dir, err, out)
+			t.Errorf("deploy/%s: got %v, want success: %s", dir, err, out)
 		}
 	}
 }

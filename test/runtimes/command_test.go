@@ -8,15 +8,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // mustRun runs a command and returns what it prints to standard output.
 func mustRun(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := run(t, nil, name, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return out
 }
 

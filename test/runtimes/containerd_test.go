@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // The image that everything runs from, and where containerd listens and writes.
@@ -66,24 +68,16 @@ func newContainerd(t *testing.T, version string) *containerd {
 func (c *containerd) start(t *testing.T) {
 	t.Helper()
 	config, err := files.ReadFile("config/containerd-" + c.version + ".toml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	write(t, "/run/cd/config.toml", string(config))
 	log, err := os.OpenFile(cdLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer log.Close()
 	c.cmd = exec.Command("containerd", "-c", "/run/cd/config.toml")
 	c.cmd.Stdout, c.cmd.Stderr = log, log
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, c.cmd.Start())
 	c.conn, err = grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	c.cri = cri.NewRuntimeServiceClient(c.conn)
 	waitFor(t, "an answer of containerd", func() bool {
 		_, err := c.cri.Version(t.Context(), &cri.VersionRequest{})
@@ -115,15 +109,11 @@ func (c *containerd) network(t *testing.T, conflist string) {
 func (c *containerd) source(t *testing.T) string {
 	t.Helper()
 	status, err := c.cri.Status(t.Context(), &cri.StatusRequest{Verbose: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	var has struct {
 		Networks []struct{ Config struct{ Source string } }
 	}
-	if err := json.Unmarshal([]byte(status.GetInfo()["cniconfig"]), &has); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, json.Unmarshal([]byte(status.GetInfo()["cniconfig"]), &has))
 	for _, n := range has.Networks {
 		if strings.Contains(n.Config.Source, network) { // there is one for loopback, too
 			return n.Config.Source
@@ -136,9 +126,7 @@ func (c *containerd) source(t *testing.T) string {
 func (c *containerd) networkStatus(t *testing.T) (ready bool, message string) {
 	t.Helper()
 	status, err := c.cri.Status(t.Context(), &cri.StatusRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	for _, condition := range status.GetStatus().GetConditions() {
 		if condition.GetType() == "NetworkReady" {
 			return condition.GetStatus(), condition.GetReason() + ": " + condition.GetMessage()
@@ -153,6 +141,6 @@ func (c *containerd) wantNetwork(t *testing.T, reason string) {
 	t.Helper()
 	ready, message := c.networkStatus(t)
 	if ready != (reason == "") || !strings.Contains(message, reason) {
-		t.Errorf("the network is ready: %t (%s), want %t because of %q", ready, message, reason == "", reason)
+		t.Errorf("the network is ready: got %t (%s), want %t because of %q", ready, message, reason == "", reason)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 	core "k8s.io/api/core/v1"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 const installerImage = "localhost/bpffs:test"
@@ -43,20 +45,17 @@ func TestDaemonSet(t *testing.T) {
 		p := rt.newPod(t, name)
 		must(t, p.run)
 		pinned(t, p.id)
-		must(t, p.stop)
-		must(t, p.remove)
+		p.end(t)
 		alone += "\n" // to be told from the one before
 		rt.rewrite(t, alone)
 	}
 	rt.takesPlugin(t, alone)
 	t.Logf("working set of the container: %d KiB", rt.workingSet(t, container)>>10)
-	must(t, installer.stop)
-	must(t, installer.remove)
+	installer.end(t)
 	p := rt.newPod(t, "afterwards")
 	must(t, p.run)
 	pinned(t, p.id)
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 	nothingLeft(t)
 	alone += "\n"
 	rt.rewrite(t, alone)
@@ -70,13 +69,9 @@ func (c *containerd) otherOwner(t *testing.T, alone string) {
 	const user = 1234
 	list := confDir + "/10-runtimes.conflist"
 	for _, path := range []string{cniBin, confDir, list} {
-		if err := os.Chown(path, user, user); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.Chown(path, user, user))
 	}
-	if err := os.Chmod(list, 0o640); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Chmod(list, 0o640))
 	installer := c.newPod(t, "other-owner")
 	installer.config.LogDirectory = t.TempDir()
 	installer.namespaces().Network = cri.NamespaceMode_NODE
@@ -94,10 +89,9 @@ func (c *containerd) otherOwner(t *testing.T, alone string) {
 	c.takesPlugin(t, alone)
 	var is unix.Stat_t
 	if err := unix.Stat(list, &is); err != nil || is.Uid != user || is.Gid != user || is.Mode&0o777 != 0o640 {
-		t.Errorf("the list has now owner %d:%d and mode %o (%v), want %d:%d and 640", is.Uid, is.Gid, is.Mode&0o777, err, user, user)
+		t.Errorf("owner and mode of the list: got %d:%d and %o (%v), want %d:%d and 640", is.Uid, is.Gid, is.Mode&0o777, err, user, user)
 	}
-	must(t, installer.stop)
-	must(t, installer.remove)
+	installer.end(t)
 }
 
 // takesPlugin waits until the runtime has taken this version of the network's file
@@ -115,9 +109,7 @@ func (c *containerd) takesPlugin(t *testing.T, alone string) {
 func (c *containerd) exitCode(t *testing.T, container string) int {
 	t.Helper()
 	status, err := c.cri.ContainerStatus(t.Context(), &cri.ContainerStatusRequest{ContainerId: container})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	if status.GetStatus().GetState() != cri.ContainerState_CONTAINER_EXITED {
 		return -1
 	}
@@ -130,18 +122,14 @@ func (c *containerd) rewrite(t *testing.T, conflist string) {
 	t.Helper()
 	const file = confDir + "/10-runtimes.conflist"
 	write(t, file+".new", conflist)
-	if err := os.Rename(file+".new", file); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Rename(file+".new", file))
 }
 
 // workingSet returns the memory of a container, in bytes.
 func (c *containerd) workingSet(t *testing.T, container string) uint64 {
 	t.Helper()
 	stats, err := c.cri.ContainerStats(t.Context(), &cri.ContainerStatsRequest{ContainerId: container})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return stats.GetStats().GetMemory().GetWorkingSetBytes().GetValue()
 }
 
@@ -179,9 +167,7 @@ func (p *pod) containerLike(t *testing.T, d deployment) string {
 	if err == nil {
 		_, err = p.rt.cri.StartContainer(t.Context(), &cri.StartContainerRequest{ContainerId: created.GetContainerId()})
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return created.GetContainerId()
 }
 
@@ -196,7 +182,7 @@ func mountsOf(t *testing.T, d deployment) (mounts []*cri.Mount) {
 	node := map[string]string{"bin": cniBin, "conf": confDir, "bpffs": config}
 	for _, m := range d.daemonSet.Spec.Template.Spec.Containers[0].VolumeMounts {
 		if node[m.Name] == "" {
-			t.Fatalf("the manifest mounts %s, which is not known here", m.Name)
+			t.Fatalf("mounts of the manifest: got %s, want one that is known here", m.Name)
 		}
 		mounts = append(mounts, &cri.Mount{ContainerPath: m.MountPath, HostPath: node[m.Name], Readonly: m.ReadOnly})
 	}

@@ -19,6 +19,8 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // The manifests in deploy/: they are rendered as "kubectl apply -k" does it, and
@@ -31,15 +33,11 @@ const otherOwner = "components/other-owner"
 func render(t *testing.T, dir string) [][]byte {
 	t.Helper()
 	all, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(top, "deploy", dir))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	var objects [][]byte
 	for _, r := range all.Resources() {
 		text, err := r.AsYAML()
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		objects = append(objects, text)
 	}
 	return objects
@@ -84,7 +82,7 @@ func deploymentIn(t *testing.T, dir string) (d deployment) {
 		case *core.ServiceAccount:
 			d.account = o
 		default:
-			t.Errorf("deploy/%s has a %T, which no test knows", dir, o)
+			t.Errorf("deploy/%s: got a %T, want what a test knows", dir, o)
 		}
 	}
 	if d.daemonSet == nil || d.config == nil || d.account == nil {
@@ -144,7 +142,7 @@ func checkRights(t *testing.T, d deployment) {
 		"no priority":                  pod.PriorityClassName != "system-node-critical",
 	} {
 		if is {
-			t.Errorf("the pods have %s", fault)
+			t.Errorf("the pods: got %s, want none", fault)
 		}
 	}
 }
@@ -154,20 +152,20 @@ func checkReferences(t *testing.T, d deployment) {
 	t.Helper()
 	pod := d.daemonSet.Spec.Template.Spec
 	if pod.ServiceAccountName != d.account.Name || d.account.Namespace != d.daemonSet.Namespace {
-		t.Errorf("the account is %s, the pods have %s", d.account.Name, pod.ServiceAccountName)
+		t.Errorf("account of the pods: got %s, want %s, in their namespace", pod.ServiceAccountName, d.account.Name)
 	}
 	for _, v := range pod.Volumes {
 		if v.ConfigMap != nil && v.ConfigMap.Name != d.config.Name {
-			t.Errorf("the configuration is %s, the pods mount %s", d.config.Name, v.ConfigMap.Name)
+			t.Errorf("configuration of the pods: got %s, want %s", v.ConfigMap.Name, d.config.Name)
 		}
 	}
 	if !json.Valid([]byte(d.config.Data["bpffs.json"])) {
-		t.Errorf("the configuration is %q, want JSON", d.config.Data)
+		t.Errorf("configuration: got %q, want JSON", d.config.Data)
 	}
 	labels := d.daemonSet.Spec.Template.Labels
 	for key, value := range d.daemonSet.Spec.Selector.MatchLabels {
 		if labels[key] != value {
-			t.Errorf("the selector wants %s=%s, the pods have %v", key, value, labels)
+			t.Errorf("labels of the pods: got %v, want %s=%s, as the selector has it", labels, key, value)
 		}
 	}
 }
@@ -176,14 +174,10 @@ func checkReferences(t *testing.T, d deployment) {
 func withComponent(t *testing.T, overlay, component string) (dir string) {
 	t.Helper()
 	deploy, err := filepath.Abs(filepath.Join(top, "deploy"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	tmp := t.TempDir()
 	up, err := filepath.Rel(tmp, deploy)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	write(t, filepath.Join(tmp, "kustomization.yaml"), fmt.Sprintf(
 		"resources: [%s/%s]\ncomponents: [%s/%s]\n", up, overlay, up, component))
 	if dir, err = filepath.Rel(deploy, tmp); err != nil {
@@ -216,9 +210,7 @@ func mayWriteEverywhere(c *core.SecurityContext) {
 
 func TestManifestsAreDecodedStrictly(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(top, "deploy/base/daemonset.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	for _, change := range [][2]string{
 		{"readOnlyRootFilesystem:", "readonlyRootFilesystem:"},
 		{"maxUnavailable: 1", "maxUnavailable: [1]"},
@@ -230,7 +222,7 @@ func TestManifestsAreDecodedStrictly(t *testing.T) {
 		}
 	}
 	if _, err := decode(text); err != nil {
-		t.Errorf("unchanged: %v", err)
+		t.Errorf("unchanged: got the error %v, want none", err)
 	}
 }
 
@@ -259,11 +251,9 @@ func TestSecurityContextConstraints(t *testing.T) {
 		t.Fatalf("got %d objects of OpenShift, want 1", len(d.other))
 	}
 	var scc securityContextConstraints
-	if err := yaml.UnmarshalStrict([]byte(d.other[0]), &scc); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, yaml.UnmarshalStrict([]byte(d.other[0]), &scc))
 	if options := d.daemonSet.Spec.Template.Spec.Containers[0].SecurityContext.SELinuxOptions; options == nil || options.Type != "spc_t" {
-		t.Errorf("the pods have the label %v, want spc_t", options)
+		t.Errorf("label of the pods: got %v, want spc_t", options)
 	}
 	user := "system:serviceaccount:" + d.account.Namespace + ":" + d.account.Name
 	if scc.AllowPrivilegedContainer || !scc.AllowHostDirVolumePlugin || !scc.AllowHostNetwork || !slices.Contains(scc.Users, user) {

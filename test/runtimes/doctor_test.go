@@ -2,11 +2,11 @@ package runtimes
 
 import (
 	"encoding/json"
-	"errors"
 	"os/exec"
 	"slices"
-	"strings"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 )
 
 func TestDoctor(t *testing.T) {
@@ -19,10 +19,9 @@ func TestDoctor(t *testing.T) {
 	p := rt.newPod(t, "doctor")
 	must(t, p.run)
 	if bad := doctor(t, 0); len(bad) > 0 {
-		t.Errorf("on a healthy node: %q", bad)
+		t.Errorf("on a healthy node: got %q, want nothing", bad)
 	}
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 	nothingLeft(t)
 }
 
@@ -34,11 +33,11 @@ func TestDoctor16(t *testing.T) {
 	works(t, rt.subject(), "bpffsctl doctor says that cniVersion 1.1.0 is too new")
 	rt.network(t, conflist("1.1.0", ours))
 	if bad := doctor(t, 1); !slices.Equal(bad, []string{"failure cni-version"}) {
-		t.Errorf("with a cniVersion that is too new: %q", bad)
+		t.Errorf("with a cniVersion that is too new: got %q, want a failure of cni-version", bad)
 	}
 	rt.network(t, conflist("1.0.0", ours))
 	if bad := doctor(t, 0); len(bad) > 0 {
-		t.Errorf("with cniVersion 1.0.0: %q", bad)
+		t.Errorf("with cniVersion 1.0.0: got %q, want nothing", bad)
 	}
 }
 
@@ -46,18 +45,15 @@ func TestDoctor16(t *testing.T) {
 // is not ok.
 func doctor(t *testing.T, want int) (bad []string) {
 	t.Helper()
-	cmd := exec.Command(bins+"/bpffsctl", "doctor", "--json", "--bin-dir", cniBin, "--conf-dir", confDir, "--cri-socket", socket)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited || cmd.ProcessState.ExitCode() != want {
-		t.Fatalf("bpffsctl doctor: %v, want exit code %d: %s%s", err, want, out, stderr.String())
+	a, err := plugintest.Run(exec.Command(bins+"/bpffsctl", "doctor", "--json", "--bin-dir", cniBin, "--conf-dir", confDir, "--cri-socket", socket))
+	if err != nil || a.Status != want {
+		t.Fatalf("bpffsctl doctor: got %+v (%v), want exit code %d", a, err, want)
 	}
 	var report struct {
 		Findings []struct{ Check, Status, Detail string }
 	}
-	if err := json.Unmarshal(out, &report); err != nil || len(report.Findings) == 0 {
-		t.Fatalf("bpffsctl doctor: %v: %s", err, out)
+	if err := json.Unmarshal([]byte(a.Stdout), &report); err != nil || len(report.Findings) == 0 {
+		t.Fatalf("bpffsctl doctor: got %s (%v), want findings", a.Stdout, err)
 	}
 	for _, f := range report.Findings {
 		if f.Status != "ok" {

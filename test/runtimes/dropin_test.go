@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // Files in the directory of a network add plugins to its chain, from libcni 1.3
@@ -33,10 +35,9 @@ func TestDropInIgnored(t *testing.T) {
 	p := rt.newPod(t, "plain")
 	must(t, p.run)
 	if all := endpoints(t); len(all) > 0 || recorded(t) != nil {
-		t.Errorf("endpoints %v, calls %+v, want none", all, recorded(t))
+		t.Errorf("endpoints and calls: got %v and %+v, want none", all, recorded(t))
 	}
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 }
 
 // containerd looks at drop-in files when it starts, and when something is written,
@@ -47,28 +48,22 @@ func TestDropInLater(t *testing.T) {
 	}
 	rt := newContainerd(t, "2.4")
 	works(t, rt.subject(), "drop-in files that come later are seen after a write, rename or removal in the directory above")
-	if err := os.Mkdir(confDir+"/"+network, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Mkdir(confDir+"/"+network, 0o755))
 	rt.network(t, bridgeOnly)
 	writeDropIns(t)
 	p := rt.newPod(t, "early")
 	must(t, p.run)
 	if all := endpoints(t); len(all) > 0 {
-		t.Errorf("endpoints %v, want none: the documentation says that containerd does not notice the files", all)
+		t.Errorf("endpoints: got %v, want none, for the documentation says that containerd does not notice the files", all)
 	}
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 	write(t, confDir+"/any", "")
-	if err := os.Remove(confDir + "/any"); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(confDir+"/any"))
 	waitFor(t, "containerd to see the files", func() bool {
 		p := rt.newPod(t, "late")
 		must(t, p.run)
 		has := len(endpoints(t)) == 1
-		must(t, p.stop)
-		must(t, p.remove)
+		p.end(t)
 		return has
 	})
 	nothingLeft(t)

@@ -32,12 +32,11 @@ func collected(t *testing.T, rt *containerd) {
 	}
 	rt.network(t, bridgeOnly) // so that no DEL comes
 	must(t, stopped.stop)
-	must(t, lost.stop)
-	must(t, lost.remove)
+	lost.end(t)
 	wantEndpoints(t, runs, stopped, lost)
 
 	gc := []string{"gc", "--cri-socket", "unix://" + socket}
-	wantWord(t, ctl(t, 0, gc...), "in the making")
+	wantWord(t, ctl(t, 0, gc...), "still be starting")
 	gc = append(gc, "--older-than", "0s")
 	out := ctl(t, 1, gc...)
 	wantWord(t, out, "remove: 1\n")
@@ -71,8 +70,7 @@ func shown(t *testing.T, rt *containerd) {
 	wantWord(t, ctl(t, 0, "list", "--wide", "--pod", "shown"), "percpu_array:2,object:2,reserved:1")
 	wantWord(t, ctl(t, 0, "list", "--pod", "default/shown"), "maps:1,object:2,reserved:1")
 	tryCommands(t, ctl(t, 0, "show", p.id), 4)
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 }
 
 // wantEndpoints reports if there are endpoints of other pods than these.
@@ -81,11 +79,11 @@ func wantEndpoints(t *testing.T, pods ...*pod) {
 	all := endpoints(t)
 	for _, p := range pods {
 		if _, ok := all[p.id]; !ok {
-			t.Errorf("the pod %s has no endpoint", p.config.GetMetadata().GetName())
+			t.Errorf("endpoints: got %v, want one of the pod %s", all, p.config.GetMetadata().GetName())
 		}
 	}
 	if len(all) != len(pods) {
-		t.Errorf("%d endpoints, want %d", len(all), len(pods))
+		t.Errorf("endpoints: got %d, want %d", len(all), len(pods))
 	}
 }
 
@@ -100,13 +98,13 @@ func tryCommands(t *testing.T, shown string, want int) {
 		}
 	}
 	if n != want {
-		t.Errorf("%d commands, want %d:\n%s", n, want, shown)
+		t.Errorf("commands: got %d, want %d:\n%s", n, want, shown)
 	}
 }
 
 func wantWord(t *testing.T, text, word string) {
 	t.Helper()
 	if !strings.Contains(text, word) {
-		t.Errorf("%q is missing in:\n%s", word, text)
+		t.Errorf("got\n%s\nwant %q in it", text, word)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // writeImage writes an image with nothing but the command pod, in the form of
@@ -28,9 +30,7 @@ func writeImage(t *testing.T) string {
 	err = os.WriteFile(file, archive(t, map[string][]byte{
 		"manifest.json": manifest, digest(config) + ".json": config, "layer.tar": layer,
 	}), 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return file
 }
 
@@ -49,13 +49,9 @@ func archive(t *testing.T, files map[string][]byte) []byte {
 		if err == nil {
 			_, err = w.Write(content)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, w.Close())
 	return b.Bytes()
 }
 
@@ -64,9 +60,7 @@ func rootfs(t *testing.T) string {
 	t.Helper()
 	const dir = "/run/rootfs"
 	for _, d := range []string{"proc", "sys", "dev", "etc", "run", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
 	}
 	mustRun(t, "cp", bins+"/runtimes/own/pod", dir)
 	return dir

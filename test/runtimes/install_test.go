@@ -1,13 +1,14 @@
 package runtimes
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -37,27 +38,25 @@ func installed(t *testing.T, rt *containerd, modes ...string) {
 		bpffsctl(t, 0, "install", "--mode", mode, "--cri-socket", socket)
 		_, err := os.Stat(confDir + "/" + network + "/bpffs.conf")
 		if got, want := err == nil, rt.version == "2.4" && mode != "conflist"; got != want {
-			t.Errorf("with %s: there is a drop-in file: %v, want %v", mode, got, want)
+			t.Errorf("with %s, there is a drop-in file: got %v, want %v", mode, got, want)
 		}
 		p := podWith(t, rt, 1)
 		bpffsctl(t, 1, "uninstall")
 		without := podWith(t, rt, 0)
-		must(t, without.stop)
-		must(t, without.remove)
-		must(t, p.stop)
-		must(t, p.remove)
+		without.end(t)
+		p.end(t)
 		left := endpoints(t)
 		if len(left) != 1 {
-			t.Errorf("with %s: %d endpoints of a deleted pod, want 1: the documentation says that containerd calls who is configured now", mode, len(left))
+			t.Errorf("with %s, endpoints of a deleted pod: got %d, want 1, for the documentation says that containerd calls who is configured now", mode, len(left))
 		}
 		bpffsctl(t, 1, "uninstall")
 		release(t, left)
 		bpffsctl(t, 0, "uninstall")
 		if _, err := os.Stat(cniBin + "/bpffs"); err == nil {
-			t.Errorf("with %s: the binary is still there", mode)
+			t.Errorf("the binary, uninstalled with %s: got one, want none", mode)
 		}
 		if now, err := os.ReadFile(confDir + "/10-runtimes.conflist"); err != nil || string(now) != bridgeOnly {
-			t.Errorf("with %s: the network's file is %s (%v), want %s", mode, now, err, bridgeOnly)
+			t.Errorf("with %s, the network's file: got %s (%v), want %s", mode, now, err, bridgeOnly)
 		}
 	}
 	nothingLeft(t)
@@ -72,15 +71,11 @@ func bpffsctl(t *testing.T, want int, args ...string) {
 // ctl runs bpffsctl on the node, wants the exit code, and returns what it says.
 func ctl(t *testing.T, want int, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(bins+"/bpffsctl", args...).CombinedOutput()
-	code := 0
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		code, err = exit.ExitCode(), nil
+	a, err := plugintest.Run(exec.Command(bins+"/bpffsctl", args...))
+	if err != nil || a.Status != want {
+		t.Fatalf("bpffsctl %v: got %+v (%v), want exit code %d", args, a, err, want)
 	}
-	if err != nil || code != want {
-		t.Fatalf("bpffsctl %v: %v, exit code %d, want %d: %s", args, err, code, want, out)
-	}
-	return string(out)
+	return a.Stdout + a.Stderr
 }
 
 // podWith makes pods until one has brought so many endpoints, and returns it:
@@ -94,8 +89,7 @@ func podWith(t *testing.T, rt *containerd, more int) (p *pod) {
 		if len(endpoints(t)) == before+more {
 			return true
 		}
-		must(t, p.stop)
-		must(t, p.remove)
+		p.end(t)
 		return false
 	})
 	return p
@@ -104,18 +98,10 @@ func podWith(t *testing.T, rt *containerd, more int) (p *pod) {
 // release gives the endpoints back, as GC would.
 func release(t *testing.T, all map[string]bpffs.Endpoint) {
 	t.Helper()
-	dir, err := bpffs.NewMapDir(bpfRoot, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	records, err := bpffs.OpenEndpoints(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	records, err := bpffs.OpenEndpoints(t.Context(), bpfRoot)
+	testns.Must(t, err)
 	defer records.Close()
 	for _, e := range all {
-		if err := records.Release(e.Attachment); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, records.Release(e.Attachment))
 	}
 }

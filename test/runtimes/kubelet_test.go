@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // kubeletVar is not empty where there is a bin/kubelet/kubelet to be tried. It takes
@@ -48,9 +50,7 @@ func TestKubelet(t *testing.T) {
 		staticPod(t, rt, "failing", func() {
 			waitFor(t, "an event of the failure", func() bool { return len(events(t, "FailedCreatePodSandBox")) > 0 })
 			nothingLeft(t)
-			if err := os.Remove(failFile); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, os.Remove(failFile))
 		})
 	})
 }
@@ -71,9 +71,7 @@ func staticPod(t *testing.T, rt *containerd, name string, happens func()) {
 	}
 	counts(t, ep, (&pod{rt: rt}).send, container.GetId())
 	t.Logf("endpoint %d of sandbox %s: %q, %d packets counted", ep.ID, sandbox, ep.Pins, sent(t, ep))
-	if err := os.Remove(manifest); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(manifest))
 	waitFor(t, "kubelet to delete the pod", func() bool {
 		left, err := filepath.Glob("/var/lib/kubelet/pods/*")
 		return err == nil && len(left) == 0
@@ -88,9 +86,7 @@ func staticPod(t *testing.T, rt *containerd, name string, happens func()) {
 func config(t *testing.T, name string) string {
 	t.Helper()
 	content, err := files.ReadFile("config/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return string(content)
 }
 
@@ -98,19 +94,13 @@ func config(t *testing.T, name string) string {
 func startKubelet(t *testing.T) {
 	t.Helper()
 	keepKernel(t)
-	if err := unix.Mount("tmpfs", "/var/log", "tmpfs", 0, ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(manifests, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, unix.Mount("tmpfs", "/var/log", "tmpfs", 0, ""))
+	testns.Must(t, os.MkdirAll(manifests, 0o755))
 	mustRun(t, "ip", "link", "add", "node0", "up", "type", "bridge")
 	mustRun(t, "ip", "address", "add", nodeIP+"/24", "dev", "node0")
 	write(t, "/run/kubelet.yaml", config(t, "kubelet.yaml"))
 	log, err := os.Create(kubeletLog)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(bins, "kubelet", "kubelet"), "--config=/run/kubelet.yaml",
 		"--hostname-override=node", "--node-ip="+nodeIP, "--v=3") // 3 has the events
@@ -155,9 +145,7 @@ func (c *containerd) runningContainer(t *testing.T) (running *cri.Container) {
 	isRunning := &cri.ContainerStateValue{State: cri.ContainerState_CONTAINER_RUNNING}
 	waitFor(t, "kubelet to start the pod", func() bool {
 		list, err := c.cri.ListContainers(t.Context(), &cri.ListContainersRequest{Filter: &cri.ContainerFilter{State: isRunning}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		for _, running = range list.GetContainers() {
 			return true
 		}
@@ -170,9 +158,7 @@ func (c *containerd) runningContainer(t *testing.T) (running *cri.Container) {
 func events(t *testing.T, expression string) (lines []string) {
 	t.Helper()
 	log, err := os.ReadFile(kubeletLog)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	is := regexp.MustCompile(expression)
 	for line := range strings.Lines(string(log)) {
 		if is.MatchString(line) {
@@ -187,14 +173,14 @@ func events(t *testing.T, expression string) (lines []string) {
 func cleanEvents(t *testing.T) {
 	t.Helper()
 	if len(events(t, `"Event occurred".*kind="Pod".*reason="Started"`)) == 0 {
-		t.Error("no event of the start of the pod in kubelet's log: are there events at all?")
+		t.Error("events of the start of the pod in kubelet's log: got none, want one: are there events at all?")
 	}
 	const network = `^E.*([cC][nN][iI]|[nN]etwork|[sS]andbox)`
 	// Not all hosts have cgroups of version 2, and ours appears with the first pod.
 	known := regexp.MustCompile(`reason="(CgroupV1|FailedNodeAllocatableEnforcement)"`)
 	for _, line := range events(t, `"Event occurred".*type="Warning"|FailedCreatePodSandBox|NetworkNotReady|`+network) {
 		if !known.MatchString(line) {
-			t.Errorf("in kubelet's log: %s", line)
+			t.Errorf("in kubelet's log: got %s, want no such line", line)
 		}
 	}
 	for _, line := range events(t, `"Event occurred".*kind="Pod"`) {

@@ -12,7 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/record"
 )
 
 func TestContainerd16(t *testing.T) {
@@ -80,7 +82,7 @@ func tooNew(t *testing.T, rt *containerd) {
 	err := rt.newPod(t, "new").run(t.Context())
 	t.Logf("running a pod: %v", err)
 	if err == nil {
-		t.Error("a pod runs with cniVersion 1.1.0")
+		t.Error("running a pod with cniVersion 1.1.0: got success, want an error")
 	}
 	nothingLeft(t)
 }
@@ -99,7 +101,7 @@ func life(t *testing.T, rt *containerd, version string) {
 	nothingLeft(t)
 	hasResult := version != "0.3.1" // before 0.4.0 no DEL has one
 	dels := deletions(t, p.id)
-	if len(dels) != 2 || dels[0].NetNS == "" || dels[0].PrevResult != hasResult || dels[1].NetNS != "" || dels[1].PrevResult {
+	if len(dels) != 2 || dels[0].NetNS == "" || (dels[0].PrevResult != nil) != hasResult || dels[1].NetNS != "" || dels[1].PrevResult != nil {
 		t.Errorf("calls of DEL: got %+v, want two, the second without netns and prevResult", dels)
 	}
 }
@@ -108,18 +110,16 @@ func life(t *testing.T, rt *containerd, version string) {
 func (c *containerd) isMountedFor(t *testing.T) {
 	t.Helper()
 	ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", c.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	for _, c := range recorded(t) {
 		if c.MountNS != ns {
-			t.Errorf("%s was called in the mount namespace %s, the runtime's is %s", c.Command, c.MountNS, ns)
+			t.Errorf("mount namespace of %s: got %s, want the runtime's: %s", c.Command, c.MountNS, ns)
 		}
 	}
 	var fs unix.Statfs_t
 	err = unix.Statfs(fmt.Sprintf("/proc/%d/root%s", c.cmd.Process.Pid, bpfRoot), &fs)
 	if err != nil || fs.Type != unix.BPF_FS_MAGIC {
-		t.Errorf("the runtime has a file system of type %#x at %s (%v), want bpffs", fs.Type, bpfRoot, err)
+		t.Errorf("type of the file system that the runtime has at %s: got %#x (%v), want bpffs", bpfRoot, fs.Type, err)
 	}
 }
 
@@ -129,26 +129,26 @@ func pinned(t *testing.T, id string) bpffs.Endpoint {
 	t.Helper()
 	ep, ok := endpoints(t)[id]
 	if !ok {
-		t.Fatalf("no endpoint of %s, only %v", id, endpoints(t))
+		t.Fatalf("endpoints: got %v, want one of %s", endpoints(t), id)
 	}
 	for _, name := range []string{"stats_", "pktcount_rx_", "pktcount_tx_"} {
 		if _, err := os.Lstat(mapDir + "/" + bpffs.LocalMapName(name, ep.ID)); err != nil {
 			t.Error(err)
 		}
 	}
-	if paths := addition(t, id).Paths; len(paths) != len(ep.Pins) {
-		t.Errorf("the paths %q are recorded as the pod's, the last plugin got %q", ep.Pins, paths)
+	if paths, err := addition(t, id).Paths(); err != nil || len(paths) != len(ep.Pins) {
+		t.Errorf("paths that the last plugin got: got %q (%v), want those that are recorded: %q", paths, err, ep.Pins)
 	}
 	return ep
 }
 
 // addition returns the call of ADD for a container.
-func addition(t *testing.T, id string) call {
+func addition(t *testing.T, id string) record.Call {
 	t.Helper()
 	calls := recorded(t)
-	at := slices.IndexFunc(calls, func(c call) bool { return c.Command == "ADD" && c.ContainerID == id })
+	at := slices.IndexFunc(calls, func(c record.Call) bool { return c.Command == "ADD" && c.ContainerID == id })
 	if at < 0 {
-		t.Fatalf("no call of ADD for %s in %+v", id, calls)
+		t.Fatalf("calls: got %+v, want an ADD for %s", calls, id)
 	}
 	return calls[at]
 }
@@ -160,14 +160,14 @@ func counts(t *testing.T, ep bpffs.Endpoint, send func(*testing.T, string, int),
 	before := sent(t, ep)
 	send(t, container, packets)
 	if n := sent(t, ep) - before; n < packets { // the kernel sends some of its own
-		t.Errorf("%d packets counted, at least %d sent", n, packets)
+		t.Errorf("packets counted: got %d, want at least %d", n, packets)
 	}
 }
 
 // deletions returns the calls of DEL for a container.
-func deletions(t *testing.T, id string) []call {
+func deletions(t *testing.T, id string) []record.Call {
 	t.Helper()
-	return slices.DeleteFunc(recorded(t), func(c call) bool { return c.Command != "DEL" || c.ContainerID != id })
+	return slices.DeleteFunc(recorded(t), func(c record.Call) bool { return c.Command != "DEL" || c.ContainerID != id })
 }
 
 // verbs returns what the plugins were called with.
@@ -188,16 +188,14 @@ func failingAdd(t *testing.T, rt *containerd, _ string) {
 	p := rt.newPod(t, "failing")
 	err := p.run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "record was told to fail") {
-		t.Errorf("running a pod: error %v, want that of the last plugin", err)
+		t.Errorf("running a pod: got the error %v, want that of the last plugin", err)
 	}
 	nothingLeft(t)
 	calls := recorded(t)
-	if last := calls[len(calls)-1]; last.Command != "DEL" || last.PrevResult {
+	if last := calls[len(calls)-1]; last.Command != "DEL" || last.PrevResult != nil {
 		t.Errorf("last call: got %+v, want a DEL without prevResult", last)
 	}
-	if err := os.Remove(failFile); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(failFile))
 }
 
 // restart restarts the runtime under a pod.
@@ -209,8 +207,7 @@ func restart(t *testing.T, rt *containerd, _ string) {
 	rt.stop(t)
 	rt.start(t)
 	counts(t, ep, p.send, container)
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 	nothingLeft(t)
 }
 
@@ -230,7 +227,7 @@ func many(t *testing.T, rt *containerd) {
 		ids[ep.ID] = true
 	}
 	if len(ids) != n {
-		t.Errorf("%d pods have %d endpoint IDs", n, len(ids))
+		t.Errorf("endpoint IDs: got %d, want one for each of %d pods", len(ids), n)
 	}
 	each(t, pods, (*pod).stop)
 	each(t, pods, (*pod).remove)
@@ -246,7 +243,5 @@ func each(t *testing.T, pods []*pod, do func(*pod, context.Context) error) {
 		all.Go(func() { errs[i] = do(p, t.Context()) })
 	}
 	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, errors.Join(errs...))
 }

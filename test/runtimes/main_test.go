@@ -7,26 +7,21 @@ package runtimes
 
 import (
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// Environment variables that say which process this one is: the one that go test
-// started, the first of the new namespaces, or the one that runs a test there.
-const (
-	roleVar  = "BPFFS_RUNTIMES_ROLE"
-	roleInit = "init"
-	roleNode = "node"
-)
+// initRole is the role of the first process of the new namespaces.
+const initRole = "init"
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(roleVar) {
-	case roleInit:
-		os.Exit(initProcess())
-	case roleNode:
+	testns.Act(map[string]func(io.Writer) error{initRole: initProcess})
+	if testns.Inside() {
 		os.Exit(m.Run())
 	}
 	code, err := runReported(m)
@@ -53,64 +48,46 @@ func runReported(m *testing.M) (code int, err error) {
 
 // initProcess runs the test, and reaps what runtimes leave to the first process
 // of a namespace. When it ends, the kernel kills what is left.
-func initProcess() int {
+func initProcess(io.Writer) error {
 	proc, err := os.StartProcess("/proc/self/exe", os.Args, &os.ProcAttr{
-		Env:   environ(roleNode),
+		Env:   append([]string{testns.Environ("")}, os.Environ()...), // of two values Go takes the first
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 	})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return err
 	}
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, 0, nil)
-		if err != nil && err != syscall.EINTR {
-			fmt.Fprintln(os.Stderr, "wait4:", err)
-			return 1
-		}
-		if pid == proc.Pid {
-			return status.ExitStatus() // -1, which is a failure, after a signal
+		switch {
+		case err != nil && err != syscall.EINTR:
+			return os.NewSyscallError("wait4", err)
+		case pid == proc.Pid && status != 0:
+			return fmt.Errorf("the test ended with the wait status %#x", status)
+		case pid == proc.Pid:
+			return nil
 		}
 	}
-}
-
-// environ returns the environment of a process with that role. Of a variable that
-// is there twice, Go takes the first.
-func environ(role string) []string {
-	return append([]string{roleVar + "=" + role}, os.Environ()...)
 }
 
 // onNode says whether the test is to go on, because it has a node to itself. If
 // not, it has been run on one, by another process.
 func onNode(t *testing.T) bool {
 	t.Helper()
-	if os.Getenv(roleVar) == roleNode {
+	if testns.Inside() {
 		prepareNode(t)
 		return true
 	}
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
+	testns.NeedRoot(t)
 	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.v", "-test.run=^"+t.Name()+"$")
-	cmd.Env = environ(roleInit)
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:   syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
-		Unshareflags: syscall.CLONE_NEWNS, // also makes propagation private
-		Pdeathsig:    syscall.SIGKILL,
-	}
+	cmd := testns.Isolated("-test.v", "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(cmd.Env, testns.Environ(initRole))
 	out, err := cmd.CombinedOutput()
 	removeCgroups(t)
 	if err != nil || testing.Verbose() {
 		t.Logf("on a node of its own:\n%s", out)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	if !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 		t.Skip("see above")
 	}

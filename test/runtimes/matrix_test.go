@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // The plugins around ours, in every version that the runtimes here come with:
@@ -233,9 +235,7 @@ func extraConf() map[string]string {
 // withoutPaths returns a CNI result without the entries of our plugin, and those.
 func withoutPaths(t *testing.T, result []byte) (rest map[string]any, paths []string) {
 	t.Helper()
-	if err := json.Unmarshal(result, &rest); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, json.Unmarshal(result, &rest))
 	var kept []any
 	all, _ := rest["interfaces"].([]any)
 	for _, e := range all {

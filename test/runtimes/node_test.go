@@ -2,7 +2,6 @@ package runtimes
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,16 +11,19 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // Where things are on a node. /run, /sys and /var/lib are its own.
 const (
 	top       = "../.."
-	bins      = "/run/node/bin" // bin/ of the source tree
+	bins      = node.BinDir
 	goPlugins = bins + "/runtimes/plugins"
 	debPlugin = "/usr/lib/cni"
 	cniBin    = "/run/node/cni" // where runtimes look for plugins
-	confDir   = "/run/node/net.d"
+	confDir   = node.ConfDir
 	callLog   = "/run/node/calls" // of the plugin record
 	failFile  = "/run/node/fail"  // while it is there, record fails
 	gateway   = "10.244.79.1"
@@ -32,34 +34,21 @@ const (
 // bpffs.
 func prepareNode(t *testing.T) {
 	t.Helper()
-	if err := mountNode(); err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{confDir, "/run/netns", "/run/lock", "/run/tmp"} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
+	testns.Must(t, mountNode())
+	for _, dir := range []string{"/run/lock", "/run/tmp"} {
+		testns.Must(t, os.MkdirAll(dir, 0o755))
 	}
 	t.Setenv("TMPDIR", "/run/tmp")
 	lo, err := netlink.LinkByName("lo")
 	if err == nil {
 		err = netlink.LinkSetUp(lo)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	linkPlugins(t, goPlugins)
 }
 
-// mountNode hides what the host has where runtimes, plugins and libcni write.
-// The host's bpffs would still be in the mount table, so it goes, from this
-// namespace.
+// mountNode makes the node, with the cgroups of the host.
 func mountNode() error {
-	bin, err := os.OpenFile(filepath.Join(top, "bin"), unix.O_PATH, 0) // may lie below what is hidden
-	if err != nil {
-		return err
-	}
-	defer bin.Close()
 	cgroups, err := unix.OpenTree(unix.AT_FDCWD, "/sys/fs/cgroup", unix.OPEN_TREE_CLONE|unix.AT_RECURSIVE)
 	if err != nil {
 		return os.NewSyscallError("open_tree", err)
@@ -67,21 +56,11 @@ func mountNode() error {
 	if err := unix.Unmount("/sys", unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 		return &os.PathError{Op: "unmount", Path: "/sys", Err: err}
 	}
-	for _, m := range []struct{ fsType, target string }{
-		{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/var/lib"},
-	} {
-		if err := unix.Mount(m.fsType, m.target, m.fsType, 0, ""); err != nil {
-			return &os.PathError{Op: "mount", Path: m.target, Err: err}
-		}
+	if err := node.Mount(top); err != nil {
+		return err
 	}
 	if err := unix.MoveMount(cgroups, "", unix.AT_FDCWD, "/sys/fs/cgroup", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return os.NewSyscallError("move_mount", err)
-	}
-	if err := os.MkdirAll(bins, 0o755); err != nil {
-		return err
-	}
-	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", bin.Fd()), bins, "", unix.MS_BIND, ""); err != nil {
-		return &os.PathError{Op: "bind", Path: bins, Err: err}
 	}
 	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, "") // as on a host, for what starts here
 }
@@ -90,21 +69,17 @@ func mountNode() error {
 // ours.
 func linkPlugins(t *testing.T, dir string) {
 	t.Helper()
-	if err := errors.Join(os.RemoveAll(cniBin), os.MkdirAll(cniBin, 0o755)); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, errors.Join(os.RemoveAll(cniBin), os.MkdirAll(cniBin, 0o755)))
 	theirs, err := filepath.Glob(dir + "/*")
 	if err != nil || len(theirs) == 0 {
 		t.Fatalf("no plugins in %s (%v): run test/runtimes/install.sh", dir, err)
 	}
-	ours := []string{bins + "/bpffs", bins + "/cni/pktcount", bins + "/runtimes/own/record"}
+	ours := []string{bins + "/bpffs", bins + "/cni/pktcount", bins + "/cni/record"}
 	for _, plugin := range append(theirs, ours...) {
 		if _, err := os.Stat(plugin); err != nil {
 			t.Fatalf("%v: run make test-runtimes", err)
 		}
-		if err := os.Symlink(plugin, filepath.Join(cniBin, filepath.Base(plugin))); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.Symlink(plugin, filepath.Join(cniBin, filepath.Base(plugin))))
 	}
 }
 
@@ -112,9 +87,7 @@ func linkPlugins(t *testing.T, dir string) {
 func write(t *testing.T, path, content string) {
 	t.Helper()
 	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 }
 
 // cgroupParent is the parent of the cgroups that runtimes make in a test. Only
@@ -132,9 +105,7 @@ func removeCgroups(t *testing.T) {
 	var dirs []string
 	for _, hierarchy := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
 		parents, err := filepath.Glob(hierarchy + cgroupParent(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		for _, parent := range parents {
 			_ = filepath.WalkDir(parent, func(path string, d fs.DirEntry, err error) error {
 				if err == nil && d.IsDir() {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // A pod is a sandbox of containerd.
@@ -69,12 +71,17 @@ func (p *pod) remove(ctx context.Context) error {
 	return err
 }
 
+// end stops and removes the pod.
+func (p *pod) end(t *testing.T) {
+	t.Helper()
+	must(t, p.stop)
+	must(t, p.remove)
+}
+
 // must fails the test on an error of one of the above.
 func must(t *testing.T, do func(context.Context) error) {
 	t.Helper()
-	if err := do(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, do(t.Context()))
 }
 
 // container starts a container in the pod and returns its ID.
@@ -90,13 +97,9 @@ func (p *pod) container(t *testing.T) string {
 			}},
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	_, err = p.rt.cri.StartContainer(t.Context(), &cri.StartContainerRequest{ContainerId: created.GetContainerId()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return created.GetContainerId()
 }
 
@@ -106,9 +109,7 @@ func (p *pod) send(t *testing.T, container string, packets int) {
 	done, err := p.rt.cri.ExecSync(t.Context(), &cri.ExecSyncRequest{
 		ContainerId: container, Cmd: []string{"/pod", "send", gateway, strconv.Itoa(packets)}, Timeout: 20,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	if done.GetExitCode() != 0 {
 		t.Fatalf("sending from the container: %d: %s", done.GetExitCode(), done.GetStderr())
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 func TestPodman(t *testing.T) {
@@ -54,9 +56,7 @@ type podman struct {
 func newPodman(t *testing.T) *podman {
 	t.Helper()
 	config, err := files.ReadFile("config/containers.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	write(t, "/run/podman/containers.conf", string(config))
 	return &podman{
 		env: append([]string{"CONTAINERS_CONF=/run/podman/containers.conf"}, os.Environ()...),
@@ -85,15 +85,13 @@ func (p *podman) run(t *testing.T, args ...string) (string, error) {
 func (p *podman) life(t *testing.T, args []string, check func(*testing.T, string)) {
 	t.Helper()
 	id, err := p.run(t, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	counts(t, pinned(t, id), p.send, id)
 	check(t, id)
 	p.remove(t, id)
 	nothingLeft(t)
 	if n := len(deletions(t, id)); n != 1 {
-		t.Errorf("%d calls of DEL, want 1", n)
+		t.Errorf("calls of DEL: got %d, want 1", n)
 	}
 }
 
@@ -112,7 +110,7 @@ func (p *podman) tooNew(t *testing.T) {
 	_, err := p.run(t)
 	t.Logf("podman run: %v", err)
 	if err == nil {
-		t.Error("podman ran a container with cniVersion 1.1.0")
+		t.Error("running a container with cniVersion 1.1.0: got success, want an error")
 	}
 	nothingLeft(t)
 }
@@ -124,11 +122,9 @@ func (p *podman) ignoresDropIns(t *testing.T) {
 	writeDropIns(t)
 	write(t, confDir+"/10-runtimes.conflist", bridgeOnly)
 	id, err := p.run(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	if all := endpoints(t); len(all) > 0 {
-		t.Errorf("endpoints %v, want none", all)
+		t.Errorf("endpoints: got %v, want none", all)
 	}
 	p.remove(t, id)
 }
@@ -145,11 +141,9 @@ func (p *podman) send(t *testing.T, id string, packets int) {
 func published(t *testing.T, _ string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", net.JoinHostPort(gateway, "8080"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer conn.Close()
 	if answer, err := io.ReadAll(conn); err != nil || string(answer) != "hello\n" {
-		t.Errorf("the container answers %q (%v), want hello", answer, err)
+		t.Errorf("answer of the container: got %q (%v), want hello", answer, err)
 	}
 }

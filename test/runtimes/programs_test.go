@@ -13,7 +13,9 @@ import (
 	"github.com/containernetworking/cni/libcni"
 	"github.com/vishvananda/netlink"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // The programs that open the maps of a pod by path.
@@ -94,12 +96,11 @@ func addPod(t *testing.T, root, maps string) []string {
 	plugin := fmt.Sprintf(`{"type": "bpffs", "bpfRoot": %q, "maps": [%s]}`, root, maps)
 	text := strings.Replace(conflist("1.0.0", plugin), `{"type": "pktcount"},`, "", 1)
 	list, err := libcni.NetworkConfFromBytes([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	newNetNS(t, "pod")
+	testns.Must(t, err)
+	pod, err := node.NewPod("pod")
+	testns.Must(t, err)
 	cni := libcni.NewCNIConfig([]string{cniBin}, nil)
-	rt := &libcni.RuntimeConf{ContainerID: "pod", NetNS: "/run/netns/pod", IfName: "eth0"}
+	rt := &libcni.RuntimeConf{ContainerID: "pod", NetNS: pod.NetNS, IfName: "eth0"}
 	if _, err := cni.AddNetworkList(t.Context(), list, rt); err != nil {
 		t.Fatal(err)
 	}
@@ -107,9 +108,11 @@ func addPod(t *testing.T, root, maps string) []string {
 		if err := cni.DelNetworkList(context.WithoutCancel(t.Context()), list, rt); err != nil {
 			t.Error(err)
 		}
-		mustRun(t, "ip", "netns", "del", "pod")
+		testns.Must(t, pod.Crash())
 	})
-	return addition(t, "pod").Paths
+	got, err := addition(t, "pod").Paths()
+	testns.Must(t, err)
+	return got
 }
 
 // compile makes a program of show.c.
@@ -124,9 +127,7 @@ func compile(t *testing.T) string {
 func source(t *testing.T, name string) string {
 	t.Helper()
 	text, err := files.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	path := filepath.Join(t.TempDir(), filepath.Base(name))
 	write(t, path, string(text))
 	return path
@@ -147,9 +148,7 @@ func TestTC(t *testing.T) {
 	}
 	const root = "/run/bpf"
 	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	paths := addPod(t, root, `{"name": "stats_", "type": "percpu_array", "keySize": 4, "valueSize": 16, "maxEntries": 2}`)
 	// Were there only one bpffs, tc would find it in the mount table.
 	mustRun(t, "mount", "-t", "bpf", "bpf", bpfRoot)
@@ -168,11 +167,9 @@ func TestTC(t *testing.T) {
 			works(t, "programs", tt.feature)
 			loadTC(t, tt.env, "uplink", object(t, tt.name))
 			if got := names(t, dir.Path()); !slices.Equal(got, tt.pins) {
-				t.Errorf("pinned in %s: %q, want %q", dir.Path(), got, tt.pins)
+				t.Errorf("pinned in %s: got %q, want %q", dir.Path(), got, tt.pins)
 			}
-			if err := os.RemoveAll(filepath.Join(dir.Path(), tt.name)); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, os.RemoveAll(filepath.Join(dir.Path(), tt.name)))
 		})
 	}
 	t.Run("own map", func(t *testing.T) {
@@ -188,14 +185,12 @@ func tcOwnMap(t *testing.T, dir bpffs.MapDir, path string) {
 	mustRun(t, "ip", "netns", "exec", "pod", "tc", "qdisc", "add", "dev", "eth0", "clsact")
 	_, err := run(t, dir.Environ(), "ip", "netns", "exec", "pod", "tc", "filter", "add", "dev", "eth0", "egress",
 		"bpf", "da", "obj", object(t, filepath.Base(path)), "sec", "tc")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	const packets = 7
 	before := sentIn(t, path)
 	mustRun(t, "ip", "netns", "exec", "pod", bins+"/runtimes/own/pod", "send", gateway, fmt.Sprint(packets))
 	if n := sentIn(t, path) - before; n < packets {
-		t.Errorf("%d packets counted, at least %d sent", n, packets)
+		t.Errorf("packets counted: got %d, want at least %d", n, packets)
 	}
 }
 
@@ -212,9 +207,7 @@ func loadTC(t *testing.T, env []string, dev, object string) {
 func names(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}

@@ -1,19 +1,15 @@
 package runtimes
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/record"
 )
 
 const (
@@ -21,52 +17,26 @@ const (
 	mapDir  = bpfRoot + "/tc/globals"
 )
 
-// A call is one of those that the plugin record noted.
-type call struct {
-	Command, ContainerID, NetNS, MountNS string
-	PrevResult                           bool
-	Paths                                []string
-}
-
 // recorded returns the calls that the plugin record noted.
-func recorded(t *testing.T) (calls []call) {
+func recorded(t *testing.T) []record.Call {
 	t.Helper()
-	data, err := os.ReadFile(callLog)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(data)) {
-		var c call
-		if err := json.Unmarshal([]byte(line), &c); err != nil {
-			t.Fatalf("%s: %q: %v", callLog, line, err)
-		}
-		calls = append(calls, c)
-	}
+	calls, err := record.Read(callLog)
+	testns.Must(t, err)
 	return calls
 }
 
 // endpoints returns what our plugin has on record, by container.
 func endpoints(t *testing.T) map[string]bpffs.Endpoint {
 	t.Helper()
-	dir, err := bpffs.NewMapDir(bpfRoot, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	records, err := bpffs.OpenEndpoints(ctx, dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bpffs.ErrNotFound) {
+	records, err := bpffs.OpenEndpoints(t.Context(), bpfRoot)
+	if errors.Is(err, bpffs.ErrNoRecords) || errors.Is(err, bpffs.ErrNotMounted) {
 		return nil
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer records.Close()
 	all := make(map[string]bpffs.Endpoint)
 	for ep, err := range records.All() {
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		all[ep.Attachment.ContainerID] = ep
 	}
 	return all
@@ -78,7 +48,7 @@ func nothingLeft(t *testing.T) {
 	for _, dir := range []string{mapDir, bpfRoot + "/cni/endpoints", bpfRoot + "/cni/attachments", bpfRoot + "/cni/scratch"} {
 		left, err := filepath.Glob(dir + "/*")
 		if err != nil || len(left) > 0 {
-			t.Errorf("left in the bpffs: %q (%v)", left, err)
+			t.Errorf("left in the bpffs: got %q (%v), want nothing", left, err)
 		}
 	}
 }
@@ -93,14 +63,10 @@ func sent(t *testing.T, ep bpffs.Endpoint) uint64 {
 func sentIn(t *testing.T, path string) (packets uint64) {
 	t.Helper()
 	m, err := ebpf.LoadPinnedMap(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer m.Close()
 	var perCPU []struct{ Packets, Bytes uint64 }
-	if err := m.Lookup(uint32(1), &perCPU); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, m.Lookup(uint32(1), &perCPU))
 	for _, c := range perCPU {
 		packets += c.Packets
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 func TestStatus(t *testing.T) {
@@ -17,15 +19,9 @@ func TestStatus(t *testing.T) {
 	const root = "/run/bpf"
 	rt.network(t, conflist("1.1.0", strings.Replace(ours, `"maps"`, `"bpfRoot": "`+root+`", "maps"`, 1)))
 	rt.wantNetwork(t, "")
-	if err := os.Mkdir(root, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("tmpfs", root, "tmpfs", 0, ""); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Mkdir(root, 0o755))
+	testns.Must(t, unix.Mount("tmpfs", root, "tmpfs", 0, ""))
 	rt.wantNetwork(t, root)
-	if err := unix.Unmount(root, 0); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, unix.Unmount(root, 0))
 	rt.wantNetwork(t, "")
 }

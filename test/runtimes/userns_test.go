@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 func TestUserNamespace(t *testing.T) {
@@ -20,8 +22,7 @@ func TestUserNamespace(t *testing.T) {
 	ep := pinned(t, p.id)
 	isOthers(t, p.id)
 	counts(t, ep, p.send, p.container(t))
-	must(t, p.stop)
-	must(t, p.remove)
+	p.end(t)
 	nothingLeft(t)
 }
 
@@ -31,9 +32,7 @@ func isOthers(t *testing.T, id string) {
 	t.Helper()
 	path := addition(t, id).NetNS
 	ns, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	defer ns.Close()
 	fd, err := unix.IoctlRetInt(int(ns.Fd()), unix.NS_GET_USERNS)
 	if err != nil {
@@ -42,14 +41,10 @@ func isOthers(t *testing.T, id string) {
 	owner := os.NewFile(uintptr(fd), "the user namespace of "+path)
 	defer owner.Close()
 	its, err := owner.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	own, err := os.Stat("/proc/self/ns/user")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	if os.SameFile(its, own) {
-		t.Errorf("%s belongs to our own user namespace", path)
+		t.Errorf("the user namespace of %s: got our own, want another", path)
 	}
 }

@@ -118,7 +118,7 @@ func runSuite(port *os.File, s kernels.Suite) error {
 	if err := kernels.Start(port, s.Name); err != nil {
 		return err
 	}
-	cmd := s.Command(kernels.TreeDir, []string{"PATH=/bin", "HOME=/", kernels.MachineEnv + "=1"})
+	cmd := s.Command(kernels.TreeDir, []string{"PATH=/bin", "HOME=/"})
 	cmd.Stdout, cmd.Stderr = port, port
 	start, result := time.Now(), "ok"
 	if err := cmd.Run(); err != nil {

@@ -1,14 +1,15 @@
 package conflist
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/utils"
 )
 
 // A File is one file of a configuration directory.
@@ -16,7 +17,7 @@ type File struct {
 	Path   string
 	Data   []byte
 	List   List  // for a single plugin a list of one
-	Single bool  // a single plugin's file, .conf or .json, which is no list
+	Single bool  // a single plugin's file, .conf or .json, which is not a list
 	Err    error // why it cannot be used: [ErrInvalid], or that it cannot be read
 }
 
@@ -30,80 +31,54 @@ func ReadDir(dir string) ([]File, error) {
 // DropIns returns the drop-in files of the network, which libcni from 1.3 on adds
 // to its list in this order. A list may forbid that: [List.OnlyInlined].
 func DropIns(dir, network string) ([]File, error) {
-	if !validName(network) {
-		return nil, fmt.Errorf("the name of the network, %q, cannot be that of a directory", network)
+	if err := utils.ValidateNetworkName(network); err != nil { // a valid one is a file name of this directory
+		return nil, fmt.Errorf("the network %q: %s", network, err.Msg)
 	}
 	return readFiles(filepath.Join(dir, network), ".conf")
 }
 
 func readFiles(dir string, extensions ...string) ([]File, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	paths, err := libcni.ConfFiles(dir, extensions)
 	if err != nil {
 		return nil, err
 	}
-	var files []File
-	for _, e := range entries {
-		if !e.IsDir() && slices.Contains(extensions, filepath.Ext(e.Name())) {
-			files = append(files, readFile(filepath.Join(dir, e.Name())))
-		}
+	slices.Sort(paths)
+	files := make([]File, len(paths))
+	for i, path := range paths {
+		files[i] = readFile(path)
 	}
-	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	return files, nil
 }
 
+// readFile reads one file. libcni's own functions that read would wait for a pipe,
+// give up all files because of one, and not say which.
 func readFile(path string) File {
 	f := File{Path: path, Single: filepath.Ext(path) != ".conflist"}
-	fi, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%s: %w: nothing is there, or where it leads", path, ErrInvalid)
-	}
-	if err == nil && !fi.Mode().IsRegular() {
-		err = fmt.Errorf("%s: %w: it is not a file", path, ErrInvalid)
-	}
-	if err == nil {
-		f.Data, err = os.ReadFile(path)
-	}
-	if f.Err = err; err != nil {
+	f.Data, f.Err = readRegular(path)
+	if f.Err != nil {
 		return f
 	}
+	parse := Parse
 	if f.Single {
-		f.List, err = parseSingle(f.Data)
-	} else {
-		f.List, err = Parse(f.Data)
+		parse = parseOne
 	}
-	if err != nil {
+	var err error
+	if f.List, err = parse(f.Data); err != nil {
 		f.Err = fmt.Errorf("%s: %w", path, err)
 	}
 	return f
 }
 
-// parseSingle reads the configuration of a single plugin as a list of one.
-func parseSingle(data []byte) (List, error) {
-	var conf struct {
-		Name       string `json:"name"`
-		CNIVersion string `json:"cniVersion"`
-	}
-	kind, err := typeOf(data)
-	if err == nil {
-		err = json.Unmarshal(data, &conf)
+func readRegular(path string) ([]byte, error) {
+	fi, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w: nothing is there, or where it leads", path, ErrInvalid)
 	}
 	if err != nil {
-		return List{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, err
 	}
-	return List{Name: conf.Name, CNIVersion: conf.CNIVersion, Plugins: []Plugin{{Type: kind, Raw: data}}}, nil
-}
-
-// validName reports whether the name of a network is one by the specification,
-// which makes it a file name that leads nowhere else.
-func validName(name string) bool {
-	for i, c := range []byte(name) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && (i == 0 || c != '_' && c != '.' && c != '-') {
-			return false
-		}
+	if !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w: it is not a file", path, ErrInvalid)
 	}
-	return name != ""
+	return os.ReadFile(path)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // dirWith returns a directory with the files.
@@ -18,12 +19,8 @@ func dirWith(t *testing.T, files map[string]string) string {
 	dir := t.TempDir()
 	for name, content := range files {
 		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		testns.Must(t, os.WriteFile(path, []byte(content), 0o644))
 	}
 	return dir
 }
@@ -57,9 +54,7 @@ func TestChoose(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			files, err := conflist.ReadDir(dirWith(t, tt.files))
-			if err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, err)
 			got, err := conflist.Choose(files, tt.network)
 			if !errors.Is(err, tt.err) || err == nil && filepath.Base(got.Path) != tt.want {
 				t.Errorf("got %q, %v, want %q, %v", got.Path, err, tt.want, tt.err)
@@ -77,13 +72,9 @@ func TestChooseAsLibcni(t *testing.T) {
 		"20.conflist": `{"name":"b","cniVersion":"1.0.0","plugins":[{"type":"third"}]}`,
 	})
 	files, err := conflist.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	got, err := conflist.Choose(files, "b")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	want, err := libcni.LoadNetworkConf(dir, "b")
 	if err != nil || got.List.Plugins[0].Type != want.Plugins[0].Network.Type {
 		t.Errorf("chose %s, libcni has %v, %v", got.Path, want, err)
@@ -98,17 +89,13 @@ func TestDropIns(t *testing.T) {
 		"n/x.conflist": `{"type":"not read"}`,
 	})
 	files, err := conflist.DropIns(dir, "n")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	got := []string{"a"}
 	for _, f := range files {
 		got = append(got, f.List.Plugins[0].Type)
 	}
 	list, err := libcni.LoadNetworkConf(dir, "n")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	var want []string
 	for _, p := range list.Plugins {
 		want = append(want, p.Network.Type)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"github.com/containernetworking/cni/libcni"
 )
 
 // ErrNoMain says that there is no plugin but ours, or no configuration at all, so
@@ -82,11 +84,11 @@ func (l List) remove(data []byte, from int) []byte {
 
 // CheckPlugin reports whether the object is a configuration of our plugin.
 func CheckPlugin(plugin []byte) error {
-	name, err := typeOf(plugin)
+	conf, err := libcni.InjectConf(&libcni.PluginConfig{Bytes: plugin}, nil) // which every element of a list goes through
 	if err != nil {
 		return fmt.Errorf("the plugin's configuration: %w", err)
 	}
-	if name != PluginType {
+	if name := conf.Network.Type; name != PluginType {
 		return fmt.Errorf("the plugin's configuration has the type %q, want %q", name, PluginType)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 const (
@@ -29,9 +30,7 @@ func networks(tb testing.TB) map[string][]byte {
 	all := make(map[string][]byte)
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
-		if err != nil {
-			tb.Fatal(err)
-		}
+		testns.Must(tb, err)
 		all[filepath.Base(path)] = data
 	}
 	return all

@@ -27,7 +27,7 @@ func FuzzInsert(f *testing.F) {
 		}
 		after, err := conflist.Parse(in)
 		if err != nil || !json.Valid(in) {
-			t.Fatalf("Insert(%q, %q): %q, which is no list: %v", data, plugin, in, err)
+			t.Fatalf("Insert(%q, %q): %q, which is not a list: %v", data, plugin, in, err)
 		}
 		if again, err := conflist.Insert(in, plugin); err != nil || !bytes.Equal(again, in) {
 			t.Errorf("inserted again into %q: %q, %v", in, again, err)
@@ -42,7 +42,7 @@ func FuzzInsert(f *testing.F) {
 		}
 		removed, err := conflist.Parse(out)
 		if err != nil {
-			t.Fatalf("Remove(%q): %q, which is no list: %v", in, out, err)
+			t.Fatalf("Remove(%q): %q, which is not a list: %v", in, out, err)
 		}
 		if _, ok := removed.Ours(); ok {
 			t.Errorf("Remove(%q): %q, which has our plugin", in, out)

@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/containernetworking/cni/libcni"
 )
 
 // ErrInvalid says that a file is not a configuration that a runtime could use, perhaps
@@ -37,160 +38,92 @@ func (p Plugin) Ours() bool { return p.Type == PluginType }
 // Main returns the first plugin that is not ours: the one that makes the
 // interface.
 func (l List) Main() (Plugin, bool) {
-	for _, p := range l.Plugins {
-		if !p.Ours() {
-			return p, true
-		}
-	}
-	return Plugin{}, false
+	return l.first(func(p Plugin) bool { return !p.Ours() })
 }
 
 // Ours returns the first element that is our plugin.
-func (l List) Ours() (Plugin, bool) {
+func (l List) Ours() (Plugin, bool) { return l.first(Plugin.Ours) }
+
+func (l List) first(is func(Plugin) bool) (Plugin, bool) {
 	for _, p := range l.Plugins {
-		if p.Ours() {
+		if is(p) {
 			return p, true
 		}
 	}
 	return Plugin{}, false
 }
 
-// Parse reads a configuration list. What libcni would refuse, and a list whose
-// plugins are given twice, is [ErrInvalid]. A list without the key "plugins",
-// which libcni takes if there are drop-in files, has none.
+// Parse reads a configuration list as libcni does. What libcni would refuse, a
+// list without a name, and one whose plugins are given twice, is [ErrInvalid]. A
+// list without the key "plugins", which libcni takes if there are drop-in files,
+// has none.
 func Parse(data []byte) (List, error) {
-	list, err := parse(data)
-	if err == nil && list.Name == "" {
+	conf, err := libcni.NetworkConfFromBytes(data)
+	if err == nil && conf.Name == "" { // its drop-in directory would be the directory of all networks
 		err = errors.New("it has no name")
 	}
 	if err != nil {
 		return List{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	list := List{Name: conf.Name, CNIVersion: conf.CNIVersion, OnlyInlined: conf.LoadOnlyInlinedPlugins}
+	list.open, list.Plugins, err = locate(data)
+	if err != nil {
+		return List{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	for i, p := range conf.Plugins {
+		list.Plugins[i].Type = p.Network.Type
+	}
 	return list, nil
 }
 
-func parse(data []byte) (list List, err error) {
-	if err := json.Unmarshal(data, &map[string]json.RawMessage{}); err != nil {
-		return list, err
+// parseOne reads the configuration of a single plugin as a list of one.
+func parseOne(data []byte) (List, error) {
+	conf, err := libcni.NetworkPluginConfFromBytes(data)
+	if err != nil {
+		return List{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	return List{
+		Name: conf.Network.Name, CNIVersion: conf.Network.CNIVersion,
+		Plugins: []Plugin{{Type: conf.Network.Type, Raw: data}},
+	}, nil
+}
+
+// locate returns where the plugins stand in a list, which libcni does not tell.
+// That their key is there twice would be no error of libcni, which takes the last;
+// but then it is not clear which of them an edit means.
+func locate(data []byte) (open int, plugins []Plugin, err error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
-	if _, err := dec.Token(); err != nil {
-		return list, err
-	}
-	seen := false
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return list, err
+	_, err = dec.Token()
+	for seen := false; err == nil && dec.More(); {
+		var key json.Token
+		if key, err = dec.Token(); err != nil {
+			break
 		}
 		if key != "plugins" {
-			err = readKey(&list, dec, key)
-		} else if seen {
-			err = errors.New(`it has the key "plugins" twice`)
-		} else {
-			seen = true
-			err = readPlugins(&list, dec)
+			err = dec.Decode(new(json.RawMessage))
+			continue
 		}
-		if err != nil {
-			return list, err
+		if seen {
+			return 0, nil, errors.New(`it has the key "plugins" twice`)
 		}
+		seen = true
+		open, plugins, err = elements(dec)
 	}
-	return list, nil
+	return open, plugins, err
 }
 
-// readKey reads the value of a key other than "plugins".
-func readKey(l *List, dec *json.Decoder, key any) error {
-	var value any
-	dec.UseNumber()
-	if err := dec.Decode(&value); err != nil {
-		return err
-	}
-	var ok bool
-	switch key {
-	case "name":
-		l.Name, ok = value.(string)
-	case "cniVersion":
-		l.CNIVersion, ok = newest(l.CNIVersion, []any{value})
-	case "cniVersions":
-		l.CNIVersion, ok = newest(l.CNIVersion, value)
-	case "loadOnlyInlinedPlugins":
-		l.OnlyInlined, ok = truth(value)
-	default:
-		return nil
-	}
-	if !ok {
-		return fmt.Errorf("the key %q has the value %v", key, value)
-	}
-	return nil
-}
-
-// newest returns the newest of the versions, which is what runtimes from libcni
-// 1.3 on take of all that the two keys say.
-func newest(version string, value any) (string, bool) {
-	versions, ok := value.([]any)
-	for _, v := range versions {
-		s, isString := v.(string)
-		ok = ok && isString
-		version = max(version, s) // none has a part of two digits
-	}
-	return version, ok
-}
-
-// truth reads a boolean, which libcni also takes as a string.
-func truth(value any) (is, ok bool) {
-	switch v := value.(type) {
-	case bool:
-		return v, true
-	case string:
-		is := strings.EqualFold(v, "true")
-		return is, is || strings.EqualFold(v, "false")
-	}
-	return false, false
-}
-
-func readPlugins(l *List, dec *json.Decoder) error {
-	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
-		return errors.Join(err, errors.New(`the key "plugins" is not an array`))
-	}
-	l.open = int(dec.InputOffset())
-	for dec.More() {
+// elements returns the elements of the array that comes next.
+func elements(dec *json.Decoder) (open int, plugins []Plugin, err error) {
+	_, err = dec.Token()
+	open = int(dec.InputOffset())
+	for err == nil && dec.More() {
 		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return err
-		}
-		name, err := typeOf(raw)
-		if err != nil {
-			return fmt.Errorf("element %d of its plugins: %w", len(l.Plugins), err)
-		}
+		err = dec.Decode(&raw)
 		end := int(dec.InputOffset())
-		l.Plugins = append(l.Plugins, Plugin{Type: name, Raw: raw, start: end - len(raw), end: end})
+		plugins = append(plugins, Plugin{Raw: raw, start: end - len(raw), end: end})
 	}
-	if len(l.Plugins) == 0 {
-		return errors.New("its list of plugins is empty")
+	if err == nil {
+		_, err = dec.Token()
 	}
-	_, err := dec.Token()
-	return err
-}
-
-// typeOf returns the type of a plugin as libcni does, which sorts the keys and
-// then matches them without regard to case.
-func typeOf(raw []byte) (string, error) {
-	var object map[string]any
-	if err := json.Unmarshal(raw, &object); err != nil {
-		return "", err
-	}
-	sorted, err := json.Marshal(object)
-	if err != nil {
-		return "", err
-	}
-	var conf struct {
-		Type string `json:"type"`
-	}
-	if err := json.Unmarshal(sorted, &conf); err != nil {
-		return "", err
-	}
-	if conf.Type == "" {
-		return "", errors.New("it has no type")
-	}
-	return conf.Type, nil
+	return open, plugins, err
 }

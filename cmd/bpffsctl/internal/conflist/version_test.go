@@ -9,17 +9,18 @@ func TestVersions(t *testing.T) {
 		``:                       "",
 		`"cniVersion": "1.0.0",`: "1.0.0",
 		`"cniVersions": ["0.4.0", "1.1.0", "1.0.0"],`:                "1.1.0",
+		`"cniVersions": ["1.0.0", "99.0.0"],`:                        "1.0.0", // newer than libcni knows
 		`"cniVersions": ["0.4.0"], "cniVersion": "1.0.0",`:           "1.0.0",
 		`"cniVersion": "0.3.1", "cniVersions": ["1.0.0", "0.4.0"], `: "1.0.0",
 	} {
 		list, err := Parse([]byte("{" + keys + rest))
 		if err != nil || list.CNIVersion != want {
-			t.Errorf("Parse with %s: version %q, %v; wanted %q", keys, list.CNIVersion, err, want)
+			t.Errorf("Parse with %s: version %q, %v; want %q", keys, list.CNIVersion, err, want)
 		}
 	}
 	for _, keys := range []string{`"cniVersion": 1,`, `"cniVersions": "1.0.0",`, `"cniVersions": [1],`} {
 		if list, err := Parse([]byte("{" + keys + rest)); err == nil {
-			t.Errorf("Parse with %s: version %q; wanted an error", keys, list.CNIVersion)
+			t.Errorf("Parse with %s: version %q; want an error", keys, list.CNIVersion)
 		}
 	}
 }

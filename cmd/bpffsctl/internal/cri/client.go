@@ -42,17 +42,8 @@ func New(socket string) (*Client, error) {
 	return &Client{socket, answerTimeout, conn, runtime.NewRuntimeServiceClient(conn)}, nil
 }
 
-// Socket returns the path of the socket.
-func (c *Client) Socket() string { return c.socket }
-
 // Close ends the connection.
 func (c *Client) Close() error { return c.conn.Close() }
-
-// A Version says what a runtime is.
-type Version struct {
-	Runtime string // "containerd", "cri-o"
-	Version string // its own
-}
 
 // Version returns what the runtime says it is.
 func (c *Client) Version(ctx context.Context) (v Version, err error) {
@@ -64,28 +55,16 @@ func (c *Client) Version(ctx context.Context) (v Version, err error) {
 	return v, err
 }
 
-// A Sandbox is a pod as the runtime has it. Its ID is the container ID that CNI
-// plugins get.
-type Sandbox struct {
-	ID              string
-	Namespace, Name string
-	Ready           bool
-}
-
-// Sandboxes returns every pod that the runtime knows. One that is not ready is
-// listed too: the runtime has yet to remove it, and with it its network.
-func (c *Client) Sandboxes(ctx context.Context) (all []Sandbox, err error) {
+// Sandboxes returns the IDs of every pod that the runtime knows, which are the
+// container IDs that CNI plugins get. One that is not ready is among them: the
+// runtime has yet to remove it, and with it its network.
+func (c *Client) Sandboxes(ctx context.Context) (ids []string, err error) {
 	err = c.ask(ctx, "its pods", func(ctx context.Context) error {
 		r, err := c.service.ListPodSandbox(ctx, &runtime.ListPodSandboxRequest{})
 		for _, s := range r.GetItems() {
-			all = append(all, Sandbox{
-				ID:        s.GetId(),
-				Namespace: s.GetMetadata().GetNamespace(),
-				Name:      s.GetMetadata().GetName(),
-				Ready:     s.GetState() == runtime.PodSandboxState_SANDBOX_READY,
-			})
+			ids = append(ids, s.GetId())
 		}
 		return err
 	})
-	return all, err
+	return ids, err
 }

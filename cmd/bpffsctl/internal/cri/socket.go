@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -23,29 +21,6 @@ var (
 	// brings.
 	ErrNoCRI = errors.New("it does not speak the CRI")
 )
-
-// DefaultSockets returns where runtimes listen unless configured otherwise:
-// containerd, CRI-O, k3s.
-func DefaultSockets() []string {
-	return []string{"/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/k3s/containerd/containerd.sock"}
-}
-
-// Present returns those of the sockets that are there. Whether anything listens
-// is not tried.
-func Present(sockets []string) ([]string, error) {
-	var present []string
-	for _, s := range sockets {
-		_, err := os.Stat(strings.TrimPrefix(s, "unix://"))
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("looking for CRI sockets: %w", err)
-		}
-		present = append(present, s)
-	}
-	return present, nil
-}
 
 // ask makes one call of at most the client's timeout. The connection is tried
 // before, for its own error says more than gRPC's about it.
@@ -74,7 +49,7 @@ func explain(err error, after time.Duration) error {
 	case status.Code(err) == codes.Unimplemented:
 		return fmt.Errorf("%w: %w: name the socket of the runtime that kubelet uses with --cri-socket", ErrNoCRI, err)
 	case status.Code(err) == codes.DeadlineExceeded:
-		return fmt.Errorf("no answer within %v: look whether the runtime is well, or name another socket with --cri-socket: %w",
+		return fmt.Errorf("no answer within %v: see whether the runtime works, or name another socket with --cri-socket: %w",
 			after.Round(time.Second/10), err)
 	}
 	return err

@@ -13,7 +13,7 @@ type Network struct {
 }
 
 // Network returns what the runtime says of its network. With cniVersion 1.1.0
-// some ask the plugins for it (STATUS); most only look whether one is configured.
+// some ask the plugins for it (STATUS); the others only look whether one is configured.
 func (c *Client) Network(ctx context.Context) (n Network, err error) {
 	err = c.ask(ctx, "the status of its network", func(ctx context.Context) error {
 		r, err := c.service.Status(ctx, &runtime.StatusRequest{})

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func checkChain(_ context.Context, n *node) []Finding {
@@ -17,7 +19,7 @@ func decideChain(n networks, reinstall string) []Finding {
 		if len(called) > 0 && called[0].at == 0 {
 			found = append(found, fail(called[0].path, "bpffs is the first plugin of the network "+one.List.Name+
 				", and every ADD fails: it comes after the one that makes the interface",
-				"put it behind that: ${EDITOR:-vi} "+quote(called[0].path))...)
+				"put it behind that: ${EDITOR:-vi} "+output.Quote(called[0].path))...)
 		}
 		if len(called) > 1 {
 			found = append(found, warn(called[1].path, "bpffs is called a second time in the network "+one.List.Name+
@@ -28,7 +30,7 @@ func decideChain(n networks, reinstall string) []Finding {
 		return found
 	}
 	if len(n.uses()) == 0 {
-		return well(n.dir, "no network has bpffs")
+		return pass(n.dir, "no network has bpffs")
 	}
-	return well(n.dir, count(len(n.uses()), "call", "calls")+" of bpffs, after the plugin that makes the interface")
+	return pass(n.dir, output.Count(len(n.uses()), "call", "calls")+" of bpffs, after the plugin that makes the interface")
 }

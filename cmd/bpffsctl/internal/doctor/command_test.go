@@ -46,7 +46,7 @@ func TestCommandExitCode(t *testing.T) {
 			row.make(r)
 			stdout, stderr, code := r.command(row.args...)
 			if code != row.want || stderr != row.says {
-				t.Errorf("exit code %d, wanted %d; stdout:\n%s\nstderr:\n%s", code, row.want, stdout, stderr)
+				t.Errorf("got exit code %d, want %d; stdout:\n%s\nstderr:\n%s", code, row.want, stdout, stderr)
 			}
 		})
 	}
@@ -62,17 +62,17 @@ func TestCommandPrints(t *testing.T) {
 	}
 	found := got.Findings
 	if diff := cmp.Diff(Report{1, r.run(t)}, got); diff != "" {
-		t.Errorf("bpffsctl doctor --json (-wanted +got):\n%s", diff)
+		t.Errorf("bpffsctl doctor --json (-want +got):\n%s", diff)
 	}
 	if also, _, _ := r.command("--output", "json"); also != asJSON {
 		t.Errorf("--output json prints\n%s\nand --json\n%s", also, asJSON)
 	}
-	if asYAML, _, _ := r.command("-o", "yaml"); !strings.HasPrefix(asYAML, "version: 1\nfindings:\n  - check: privilege\n") {
+	if asYAML, _, _ := r.command("-o", "yaml"); !strings.HasPrefix(asYAML, "findings:\n- check: privilege\n") {
 		t.Errorf("-o yaml prints %s", asYAML)
 	}
 	table, _, _ := r.command()
 	if got, want := strings.Count(table, "\n"), len(found)+1; got != want {
-		t.Errorf("%d lines, wanted one for each check and one for the cure, %d:\n%s", got, want, table)
+		t.Errorf("got %d lines, want one for each check and one for the fix, %d:\n%s", got, want, table)
 	}
 	if strings.Contains(table, "\x1b") {
 		t.Errorf("a name reaches the terminal as a command: %q", table)

@@ -2,13 +2,9 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/plugin"
 )
 
@@ -20,20 +16,23 @@ func checkPluginConfig(ctx context.Context, n *node) []Finding {
 	var found []Finding
 	uses := n.networks().uses()
 	for _, u := range uses {
-		found = append(found, decidePluginConfig(u, b.check(ctx, u, n.Patience), unknownKeys(u.raw))...)
+		found = append(found, decidePluginConfig(u, b.check(ctx, u, n.Patience))...)
 	}
-	if found == nil {
-		found = well(n.ConfDir, fmt.Sprintf("the plugin takes %s", count(len(uses), "configuration", "configurations")))
+	switch {
+	case len(uses) == 0:
+		return pass(n.ConfDir, "no configuration to check")
+	case found == nil:
+		return pass(n.ConfDir, "the plugin accepts "+output.Count(len(uses), "configuration", "configurations"))
 	}
 	return found
 }
 
-func decidePluginConfig(u use, refused error, unknown []string) []Finding {
-	edit := "${EDITOR:-vi} " + quote(u.path)
+func decidePluginConfig(u use, refused error) []Finding {
+	edit := "${EDITOR:-vi} " + output.Quote(u.path)
 	if refused != nil {
 		return fail(u.path, "every pod fails: "+refused.Error(), edit)
 	}
-	if len(unknown) > 0 {
+	if unknown := u.conf.UnknownKeys(); len(unknown) > 0 {
 		return warn(u.path, "the plugin does not know "+list(unknown)+", and ignores it", edit)
 	}
 	return nil
@@ -44,30 +43,4 @@ func (b binary) check(ctx context.Context, u use, patience time.Duration) error 
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return plugin.Check(ctx, b.path, u.network, b.supports[len(b.supports)-1], u.raw)
-}
-
-// unknownKeys returns the keys of a configuration that ADD warns about.
-func unknownKeys(raw []byte) []string {
-	var keys map[string]json.RawMessage
-	if json.Unmarshal(raw, &keys) != nil {
-		return nil
-	}
-	for _, known := range knownKeys() {
-		delete(keys, known)
-	}
-	var unknown []string
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		if !strings.HasPrefix(key, "cni.dev/") {
-			unknown = append(unknown, key)
-		}
-	}
-	return unknown
-}
-
-// knownKeys returns the keys of the plugin and of the CNI specification.
-func knownKeys() []string {
-	return []string{
-		"bpfRoot", "bpfFallback", "mapPrefix", "maps",
-		"cniVersion", "name", "type", "args", "capabilities", "dns", "ipam", "ipMasq", "prevResult", "runtimeConfig",
-	}
 }

@@ -31,13 +31,13 @@ func TestDecide(t *testing.T) {
 		{"all IDs", decideFree(inUse(65535)), Failure, "no pod can start"},
 	} {
 		if len(row.found) != 1 || row.found[0].Status != row.status || !strings.Contains(row.found[0].Detail, row.says) {
-			t.Errorf("%s: %+v; wanted %s with %q", row.name, row.found, row.status, row.says)
+			t.Errorf("%s: got %+v, want %s with %q", row.name, row.found, row.status, row.says)
 		}
 	}
 }
 
-func inUse(n int) (s sight) {
-	s.seen.Free = 65535 - n
+func inUse(n int) (s site) {
+	s.seen.FreeIDs = 65535 - n
 	return s
 }
 
@@ -59,15 +59,15 @@ func TestOccupies(t *testing.T) {
 		{"", "cilium_lxc", false},
 		{"", "00001", false},
 	} {
-		var s sight
+		var s site
 		if row.declared != "" {
 			s.names, s.known = []string{"other_", row.declared}, true
 		}
-		if got := s.occupies(row.name); got != row.want {
-			t.Errorf("with %q declared, %q occupies an ID: %v; wanted %v", row.declared, row.name, got, row.want)
+		if got := s.occupies("/maps/" + row.name); got != row.want {
+			t.Errorf("with %q declared, %q occupies an ID: got %v, want %v", row.declared, row.name, got, row.want)
 		}
 	}
-	if s := (sight{place: place{known: true}}); s.occupies("cilium_policy_00001") {
+	if s := (site{place: place{known: true}}); s.occupies("/maps/cilium_policy_00001") {
 		t.Error("with no name declared, a pin occupies an ID")
 	}
 }
@@ -91,7 +91,7 @@ func TestFindHolder(t *testing.T) {
 		{inode{0, 0x2a, 6}, 0},
 	} {
 		if got := findHolder(locks, row.i); got != row.want {
-			t.Errorf("holder of %+v = %d; wanted %d", row.i, got, row.want)
+			t.Errorf("holder of %+v: got %d, want %d", row.i, got, row.want)
 		}
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // The table in the documentation has every check, and in the same order.
 func TestDocs(t *testing.T) {
 	text, err := os.ReadFile("../../../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	_, section, found := strings.Cut(string(text), "\n## Doctor\n")
 	if !found {
 		t.Fatal("docs/operations.md has no section Doctor")
@@ -25,10 +25,10 @@ func TestDocs(t *testing.T) {
 			names = append(names, row[1])
 		}
 		if row[2] == "" || row[3] == "" {
-			t.Errorf("%s: the fault or the cure is empty", row[1])
+			t.Errorf("%s: the fault or the fix is empty", row[1])
 		}
 	}
-	if !slices.Equal(names, Names()) {
-		t.Errorf("docs/operations.md lists the checks\n%q; there are\n%q", names, Names())
+	if !slices.Equal(names, checkNames()) {
+		t.Errorf("docs/operations.md lists the checks\n%q; there are\n%q", names, checkNames())
 	}
 }

@@ -34,7 +34,7 @@ type check struct {
 	run  func(context.Context, *node) []Finding
 }
 
-// checks returns all of them, in the order in which a person mends a node.
+// checks returns all of them, in the order in which a person repairs a node.
 func checks() []check {
 	return []check{
 		{"privilege", checkPrivilege},
@@ -42,16 +42,16 @@ func checks() []check {
 		{"kernel-filesystem", checkKernelFilesystem},
 		{"kernel-bpf", checkKernelBPF},
 		{"mount-namespace", checkMountNamespace},
-		{"root", eachSight(decideRoot)},
-		{"propagation", eachSight(decidePropagation)},
-		{"directories", eachSight(decideDirectories)},
-		{"lock", eachSight(decideLock)},
-		{"records", eachSight(decideRecords)},
-		{"pins", eachSight(decidePins)},
-		{"network-namespaces", eachSight(decideNetNS)},
-		{"leftovers", eachSight(decideLeftovers)},
-		{"foreign-pins", eachSight(decideForeign)},
-		{"endpoint-ids", eachSight(decideFree)},
+		{"root", eachSite(decideRoot)},
+		{"propagation", eachSite(decidePropagation)},
+		{"directories", eachSite(decideDirectories)},
+		{"lock", eachSite(decideLock)},
+		{"records", eachSite(decideRecords)},
+		{"pins", eachSeen(decidePins)},
+		{"network-namespaces", eachSeen(decideNetNS)},
+		{"leftovers", eachSeen(decideLeftovers)},
+		{"foreign-pins", eachSeen(decideForeign)},
+		{"endpoint-ids", eachSeen(decideFree)},
 		{"plugin", checkPlugin},
 		{"networks", checkNetworks},
 		{"chain", checkChain},
@@ -61,15 +61,6 @@ func checks() []check {
 		{"runtime", checkRuntime},
 		{"runtime-namespace", checkRuntimeNamespace},
 	}
-}
-
-// Names returns the names of all checks.
-func Names() []string {
-	var names []string
-	for _, c := range checks() {
-		names = append(names, c.name)
-	}
-	return names
 }
 
 // Run returns what all checks find, at least one finding of each. A user who is
@@ -107,7 +98,7 @@ func (c check) within(ctx context.Context, n *node) []Finding {
 	case <-time.After(n.limit):
 		found = []Finding{{
 			Looked: "this node", Status: Failure, Detail: fmt.Sprintf("no answer after %v", n.limit),
-			Cure: "look for processes in state D: ps -eo pid,stat,wchan:32,args",
+			Fix: "look for processes in state D: ps -eo pid,stat,wchan:32,args",
 		}}
 	}
 	for i := range found {

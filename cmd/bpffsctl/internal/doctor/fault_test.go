@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// A fault is made for real; then the check must say so and its cure mend it.
+// A fault is made for real; then the check must say so and its fix repair it.
 type fault struct {
 	name   string
 	make   func(r *rig)
 	check  string
 	status Status
 	says   string       // a part of the detail
-	cure   string       // a part of the cure; ROOT, MAPS, ID, BIN, NETS and SOCKET stand for those of the node
-	mend   func(r *rig) // nil: type what cure is
+	fix    string       // a part of the fix; ROOT, MAPS, ID, BIN, NETS and SOCKET stand for those of the node
+	repair func(r *rig) // nil: type what fix is
 }
 
 func (f fault) test(t *testing.T) {
@@ -26,21 +26,21 @@ func (f fault) test(t *testing.T) {
 	}
 	f.make(r)
 	names := strings.NewReplacer("ROOT", r.Root, "BIN", r.BinDir, "NETS", r.ConfDir, "SOCKET", r.CRISocket, "MAPS", r.dir(t).Path(), "ID", fmt.Sprintf("%05d", r.id))
-	says, cure := names.Replace(f.says), names.Replace(f.cure)
+	says, fix := names.Replace(f.says), names.Replace(f.fix)
 	found := faulty(of(r.run(t), f.check))
 	if len(found) == 0 {
 		t.Fatalf("%s finds nothing wrong", f.check)
 	}
-	if got := found[0]; got.Status != f.status || !strings.Contains(got.Detail, says) || !strings.Contains(got.Cure, cure) {
-		t.Errorf("%s: got %+v\nwanted %s, a detail with %q and a cure with %q", f.check, got, f.status, says, cure)
+	if got := found[0]; got.Status != f.status || !strings.Contains(got.Detail, says) || !strings.Contains(got.Fix, fix) {
+		t.Errorf("%s: got %+v\nwant %s, a detail with %q and a fix with %q", f.check, got, f.status, says, fix)
 	}
-	if f.mend != nil {
-		f.mend(r)
+	if f.repair != nil {
+		f.repair(r)
 	} else {
-		typed(t, cure)
+		typed(t, fix)
 	}
 	if bad := faulty(of(r.run(t), f.check)); len(bad) > 0 {
-		t.Errorf("%s after the cure: %+v", f.check, bad)
+		t.Errorf("%s after the fix: %+v", f.check, bad)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -30,18 +31,18 @@ func TestFaultsOfTheRecords(t *testing.T) {
 	for _, f := range []fault{
 		{
 			name: "unreadable", check: "records", status: Failure, says: "cannot be read",
-			cure: "flock ROOT/cni rm -r ROOT/cni/endpoints/ID",
+			fix: "flock ROOT/cni rm -r ROOT/cni/endpoints/ID",
 			make: func(r *rig) {
 				relink(r.t, "half/an-owner", r.records("endpoints", fmt.Sprintf("%05d", r.id), "owner"))
 			},
 		},
 		{
 			name: "not in the index", check: "records", status: Failure, says: "DEL and GC do not find 1 record",
-			cure: "flock ROOT/cni sh -c 'mkdir -p ROOT/cni/attachments/net/c1 && ln -sfn ID ROOT/cni/attachments/net/c1/eth0'",
+			fix:  "flock ROOT/cni sh -c 'mkdir -p ROOT/cni/attachments/net/c1 && ln -sfn ID ROOT/cni/attachments/net/c1/eth0'",
 			make: func(r *rig) { remove(r.t, r.records("attachments/net/c1/eth0")) },
 		},
 		{
-			name: "unknown layout", check: "records", status: Failure, says: "unknown layout", cure: "umount ROOT",
+			name: "unknown layout", check: "records", status: Failure, says: "unknown layout", fix: "umount ROOT",
 			make: func(r *rig) {
 				if err := os.Rename(r.records("layout-1"), r.records("layout-2")); err != nil {
 					r.t.Fatal(err)
@@ -50,65 +51,65 @@ func TestFaultsOfTheRecords(t *testing.T) {
 		},
 		{
 			name: "a pin is missing", check: "pins", status: Warning, says: "1 recorded pin missing: MAPS/stats_ID",
-			cure: "kubectl -n my-ns delete pod web-0",
-			make: func(r *rig) { r.hurry(); remove(r.t, r.dir(r.t).LocalMapPath("stats_", r.id)) },
-			mend: func(r *rig) { r.del(r.t, r.pod); r.add(r.t, r.pod) },
+			fix:    "kubectl -n my-ns delete pod web-0",
+			make:   func(r *rig) { r.hurry(); remove(r.t, r.dir(r.t).LocalMapPath("stats_", r.id)) },
+			repair: func(r *rig) { r.del(r.t, r.pod); r.add(r.t, r.pod) },
 		},
 		{
 			name: "the network namespace is gone", check: "network-namespaces", status: Warning,
-			says: "1 endpoint whose network namespace is gone: ID of my-ns/web-0", cure: collect,
-			make: func(r *rig) { remains := r.netns; r.lost(); remove(r.t, remains) },
-			mend: young,
+			says: "1 endpoint whose network namespace is gone: ID of my-ns/web-0", fix: collect,
+			make:   func(r *rig) { remains := r.netns; r.lost(); remove(r.t, remains) },
+			repair: young,
 		},
 		{
 			name: "only the file of the network namespace is left", check: "network-namespaces", status: Warning,
-			says: "1 endpoint whose network namespace is gone", cure: collect,
-			make: (*rig).lost,
-			mend: young,
+			says: "1 endpoint whose network namespace is gone", fix: collect,
+			make:   (*rig).lost,
+			repair: young,
 		},
 		{
 			name: "scratch", check: "leftovers", status: Warning, says: "killed",
-			cure: "flock ROOT/cni rm -r ROOT/cni/scratch",
+			fix:  "flock ROOT/cni rm -r ROOT/cni/scratch",
 			make: func(r *rig) { relink(r.t, "net/c2/eth0", r.records("scratch/owner")) },
 		},
 		{
 			name: "an entry that no record confirms", check: "leftovers", status: Warning, says: "1 entry in the index that no record confirms",
-			cure: "flock ROOT/cni rm -r ROOT/cni/attachments/net/c2/eth0",
+			fix:  "flock ROOT/cni rm -r ROOT/cni/attachments/net/c2/eth0",
 			make: func(r *rig) { relink(r.t, "00001", r.records("attachments/net/c2/eth0")) },
-			mend: func(r *rig) { // then the empty directory
+			repair: func(r *rig) { // then the empty directory
 				for range 2 {
-					typed(r.t, of(r.run(r.t), "leftovers")[0].Cure)
+					typed(r.t, of(r.run(r.t), "leftovers")[0].Fix)
 				}
 			},
 		},
 		{
 			name: "an empty directory of a container", check: "leftovers", status: Warning, says: "1 empty directory in the index",
-			cure: "flock ROOT/cni rmdir ROOT/cni/attachments/net/c2",
+			fix:  "flock ROOT/cni rmdir ROOT/cni/attachments/net/c2",
 			make: func(r *rig) { mkdir(r.t, r.records("attachments/net/c2")) },
 		},
 		{
 			name: "a strange name, and many of them", check: "leftovers", status: Warning, says: "7 empty directories in the index",
-			cure: `flock ROOT/cni rmdir 'ROOT/cni/attachments/net/a'\''b`,
+			fix: `flock ROOT/cni rmdir 'ROOT/cni/attachments/net/a'\''b`,
 			make: func(r *rig) {
 				for i := range 7 {
 					mkdir(r.t, r.records("attachments/net", fmt.Sprintf("a'b %d", i)))
 				}
 			},
-			mend: func(r *rig) {
+			repair: func(r *rig) {
 				for range 2 {
-					typed(r.t, cutAgain(of(r.run(r.t), "leftovers")[0].Cure))
+					typed(r.t, cutAgain(of(r.run(r.t), "leftovers")[0].Fix))
 				}
 			},
 		},
 		{
 			name: "a pin at a path of ours", check: "foreign-pins", status: Warning, says: "1 pin that no record owns, with a name of ours: MAPS/stats_00001",
-			cure: "rm -r MAPS/stats_00001",
+			fix:  "rm -r MAPS/stats_00001",
 			make: func(r *rig) { r.pin(r.t, "stats_00001") },
 		},
 		{
-			name: "all IDs taken", check: "endpoint-ids", status: Failure, says: "65535 of 65535", cure: collect,
-			make: func(r *rig) { r.fill(r.t, bpffs.MaxEndpoints) },
-			mend: func(r *rig) { r.empty(r.t) },
+			name: "all IDs taken", check: "endpoint-ids", status: Failure, says: "65535 of 65535", fix: collect,
+			make:   func(r *rig) { r.fill(r.t, bpffs.MaxEndpoints) },
+			repair: func(r *rig) { r.empty(r.t) },
 		},
 	} {
 		t.Run(f.name, f.test)
@@ -117,13 +118,11 @@ func TestFaultsOfTheRecords(t *testing.T) {
 
 func unmount(t *testing.T, path string) {
 	t.Helper()
-	if err := syscall.Unmount(path, syscall.MNT_DETACH); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, syscall.Unmount(path, syscall.MNT_DETACH))
 }
 
-func cutAgain(cure string) string {
-	line, _, _ := strings.Cut(cure, ", and again")
+func cutAgain(fix string) string {
+	line, _, _ := strings.Cut(fix, ", and again")
 	return line
 }
 
@@ -154,7 +153,5 @@ func relink(t *testing.T, target, name string) {
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(target, name); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Symlink(target, name))
 }

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 )
 
 // A Status says how bad a finding is.
@@ -21,7 +23,9 @@ type Finding struct {
 	Looked string `json:"looked"` // what it looked at
 	Status Status `json:"status"`
 	Detail string `json:"detail"`
-	Cure   string `json:"cure,omitempty"` // what to type, unless all is well
+	Fix    string `json:"fix,omitempty"` // what to type, unless all is well
+
+	Endpoints []inventory.Identity `json:"endpoints,omitempty"` // that it is about
 }
 
 // Failed reports whether there is a failure among the findings.
@@ -34,17 +38,25 @@ func Failed(findings []Finding) bool {
 	return false
 }
 
-// well, warn and fail return one finding; the name of the check is added later.
-func well(looked, detail string) []Finding {
+// pass, warn and fail return one finding; the name of the check is added later.
+func pass(looked, detail string) []Finding {
 	return []Finding{{Looked: looked, Status: OK, Detail: detail}}
 }
 
-func warn(looked, detail, cure string) []Finding {
-	return []Finding{{Looked: looked, Status: Warning, Detail: without(looked, detail), Cure: cure}}
+func warn(looked, detail, fix string) []Finding {
+	return []Finding{{Looked: looked, Status: Warning, Detail: without(looked, detail), Fix: fix}}
 }
 
-func fail(looked, detail, cure string) []Finding {
-	return []Finding{{Looked: looked, Status: Failure, Detail: without(looked, detail), Cure: cure}}
+func fail(looked, detail, fix string) []Finding {
+	return []Finding{{Looked: looked, Status: Failure, Detail: without(looked, detail), Fix: fix}}
+}
+
+// about adds the endpoints that the finding is about.
+func about(endpoints []inventory.Endpoint, found []Finding) []Finding {
+	for _, e := range endpoints {
+		found[0].Endpoints = append(found[0].Endpoints, e.Identity)
+	}
+	return found
 }
 
 // without takes away that an error begins with the path, which stands before it.
@@ -52,9 +64,9 @@ func without(looked, detail string) string {
 	return strings.TrimPrefix(detail, looked+": ")
 }
 
-// mendFirst is the cure where a check could not look because of another one.
-const mendFirst = "mend that first, then: bpffsctl doctor"
+// fixFirst is the fix where a check could not look because of another one.
+const fixFirst = "fix that first, then: bpffsctl doctor"
 
 func notLooked(looked, because string) []Finding {
-	return warn(looked, "not looked at, because of what "+because+" says", mendFirst)
+	return warn(looked, "not looked at, because of what "+because+" says", fixFirst)
 }

@@ -3,6 +3,8 @@ package doctor
 import (
 	"context"
 	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func checkNetworks(_ context.Context, n *node) []Finding {
@@ -13,7 +15,7 @@ func checkNetworks(_ context.Context, n *node) []Finding {
 // plugin.
 func decideNetworks(n networks, reinstall string) []Finding {
 	if n.err != nil {
-		return fail(n.dir, n.err.Error(), command("ls", "-la", n.dir))
+		return fail(n.dir, n.err.Error(), output.Command("ls", "-la", n.dir))
 	}
 	if len(n.all) == 0 {
 		return fail(n.dir, "there is no network: the main plugin has not written one, and no pod can start",
@@ -26,7 +28,7 @@ func decideNetworks(n networks, reinstall string) []Finding {
 			if i == 0 {
 				say, what = fail, "runtimes take the first file of the directory, and cannot use this one"
 			}
-			found = append(found, say(one.Path, what+": "+one.Err.Error(), "mend it, or: "+command("mv", one.Path, one.Path+".bad"))...)
+			found = append(found, say(one.Path, what+": "+one.Err.Error(), "fix it, or: "+output.Command("mv", one.Path, one.Path+".bad"))...)
 		}
 	}
 	if n.all[0].Err != nil {
@@ -40,9 +42,9 @@ func decideFirst(n networks, reinstall string) []Finding {
 	called, _ := first.uses()
 	switch {
 	case len(called) > 0:
-		return well(first.Path, "the runtime uses this network, "+first.List.Name+", and it has bpffs, in "+called[0].path)
+		return pass(first.Path, "the runtime uses this network, "+first.List.Name+", and it has bpffs, in "+called[0].path)
 	case len(all) > 0 && first.delegates():
-		return well(all[0].path, "called by the runtime's network "+first.List.Name+", if that is told to; it has bpffs")
+		return pass(all[0].path, "called by the runtime's network "+first.List.Name+", if that is told to; it has bpffs")
 	case len(all) > 0:
 		return fail(first.Path, "the runtime uses this network, "+first.List.Name+
 			", because it is the first of the directory; bpffs is only in "+all[0].path, reinstall)
@@ -58,7 +60,7 @@ func (n network) delegates() bool {
 
 // reinstall is how to put the plugin where the runtime finds it.
 func (n *node) reinstall() string {
-	return command(n.install()...)
+	return output.Command(n.install()...)
 }
 
 func (n *node) install() []string {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 )
 
 // The first kernel that the plugin is known to work on.
@@ -27,7 +29,7 @@ func decidePrivilege(uid int) []Finding {
 	if uid != 0 {
 		return fail(looked, "only root can look at the records and the mounts of other users", "sudo bpffsctl doctor")
 	}
-	return well(looked, "is root")
+	return pass(looked, "is root")
 }
 
 func checkKernelVersion(context.Context, *node) []Finding {
@@ -35,7 +37,7 @@ func checkKernelVersion(context.Context, *node) []Finding {
 	if err != nil {
 		return fail("Linux", err.Error(), "uname -r")
 	}
-	return decideKernelVersion(release, hasStatmount())
+	return decideKernelVersion(release, mounts.HasStatmount())
 }
 
 func decideKernelVersion(release string, statmount bool) []Finding {
@@ -48,9 +50,9 @@ func decideKernelVersion(release string, statmount bool) []Finding {
 		return warn(looked, "older than 5.10, on which nobody tried the plugin", "install and boot a newer kernel")
 	}
 	if !statmount {
-		return well(looked, "has no statmount(2), which came with 6.8: a pod costs the more, the more mounts the node has")
+		return pass(looked, "has no statmount(2), which came with 6.8: pod start-up slows down as the number of mounts grows")
 	}
-	return well(looked, "has statmount(2): what a pod costs does not depend on the number of mounts")
+	return pass(looked, "has statmount(2): pod start-up does not depend on the number of mounts")
 }
 
 const (
@@ -72,7 +74,7 @@ const needConfig = "boot a kernel with CONFIG_BPF_SYSCALL=y; this one: grep CONF
 func decideKernelFilesystem(text []byte) []Finding {
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		if fields := strings.Fields(lines.Text()); slices.Contains(fields, "bpf") {
-			return well(filesystems, "the kernel has the file system bpf")
+			return pass(filesystems, "the kernel has the file system bpf")
 		}
 	}
 	return fail(filesystems, "the kernel has no file system bpf", needConfig)
@@ -86,7 +88,7 @@ func decideKernelBPF(err error) []Finding {
 	const looked = "bpf(2)"
 	switch {
 	case err == nil:
-		return well(looked, "a map can be created")
+		return pass(looked, "a map can be created")
 	case errors.Is(err, syscall.ENOSYS):
 		return fail(looked, "creating a map: "+err.Error(), needConfig)
 	case errors.Is(err, syscall.EPERM):

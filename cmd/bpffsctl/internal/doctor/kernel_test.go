@@ -67,7 +67,7 @@ func TestCircumstances(t *testing.T) {
 	for _, row := range []struct {
 		how, check string
 		status     Status
-		says, cure string
+		says, fix  string
 	}{
 		{"as another user", "privilege", Failure, "only root", "sudo bpffsctl doctor"},
 		{"without bpf(2)", "kernel-bpf", Failure, "operation not permitted", "outside of containers"},
@@ -80,12 +80,10 @@ func TestCircumstances(t *testing.T) {
 				t.Fatalf("%v: %s", m.Err, m.Stderr)
 			}
 			var all []Finding
-			if err := json.Unmarshal([]byte(m.Stdout), &all); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, json.Unmarshal([]byte(m.Stdout), &all))
 			found := of(all, row.check)
-			if len(found) != 1 || found[0].Status != row.status || !strings.Contains(found[0].Detail, row.says) || !strings.Contains(found[0].Cure, row.cure) {
-				t.Errorf("%s: %+v; wanted %s with %q and the cure %q", row.check, found, row.status, row.says, row.cure)
+			if len(found) != 1 || found[0].Status != row.status || !strings.Contains(found[0].Detail, row.says) || !strings.Contains(found[0].Fix, row.fix) {
+				t.Errorf("%s: got %+v, want %s with %q and the fix %q", row.check, found, row.status, row.says, row.fix)
 			}
 			if row.check == "privilege" && len(all) != 1 {
 				t.Errorf("beside the privilege it looked at %+v", all[1:])
@@ -96,7 +94,7 @@ func TestCircumstances(t *testing.T) {
 
 func TestKernelWithoutBPF(t *testing.T) {
 	fault{
-		check: "kernel-filesystem", status: Failure, says: "no file system bpf", cure: "CONFIG_BPF_SYSCALL=y",
+		check: "kernel-filesystem", status: Failure, says: "no file system bpf", fix: "CONFIG_BPF_SYSCALL=y",
 		make: func(r *rig) {
 			without := filepath.Join(r.t.TempDir(), "filesystems")
 			if err := os.WriteFile(without, []byte("nodev\tsysfs\nnodev\tbpffs\n\text4\n"), 0o600); err != nil {
@@ -104,6 +102,6 @@ func TestKernelWithoutBPF(t *testing.T) {
 			}
 			testns.Bind(r.t, without, filesystems)
 		},
-		mend: func(r *rig) { unmount(r.t, filesystems) },
+		repair: func(r *rig) { unmount(r.t, filesystems) },
 	}.test(t)
 }

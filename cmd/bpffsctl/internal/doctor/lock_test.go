@@ -27,11 +27,11 @@ func TestLocks(t *testing.T) {
 			kill := testns.Start(t, row.role, envPath+"="+row.where(r))
 			found := faulty(of(r.run(t), "lock"))
 			if len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Detail, row.says) {
-				t.Fatalf("lock: %+v; wanted one failure with %q", found, row.says)
+				t.Fatalf("lock: got %+v, want one failure with %q", found, row.says)
 			}
-			_, pid, ok := strings.Cut(found[0].Cure, "kill ")
+			_, pid, ok := strings.Cut(found[0].Fix, "kill ")
 			if name, err := os.ReadFile("/proc/" + pid + "/cmdline"); !ok || !strings.Contains(string(name), "exe") {
-				t.Errorf("the cure %q does not end the process that holds the lock, but %q (%v)", found[0].Cure, name, err)
+				t.Errorf("the fix %q does not end the process that holds the lock, but %q (%v)", found[0].Fix, name, err)
 			}
 			kill()
 			if bad := faulty(of(r.run(t), "lock")); len(bad) > 0 {
@@ -68,6 +68,20 @@ func TestPassingFaults(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Looking again at what is missing leaves what a killed process left, too.
+func TestMissingChangesNothing(t *testing.T) {
+	r := newRig(t)
+	r.hurry()
+	relink(t, "net/c2/eth0", r.records("scratch/owner"))
+	remove(t, r.dir(t).LocalMapPath("stats_", r.id))
+	found := r.run(t)
+	for _, check := range []string{"pins", "leftovers"} {
+		if bad := faulty(of(found, check)); len(bad) != 1 {
+			t.Errorf("%s: got %+v, want one warning", check, bad)
+		}
 	}
 }
 

@@ -79,28 +79,28 @@ func lastingHolder(path string, later time.Duration) holder {
 	return before
 }
 
-func decideLock(s sight) []Finding {
+func decideLock(s site) []Finding {
 	switch {
 	case s.rootErr != nil:
 		return notLooked(s.path, "root")
 	case s.locker.pid != 0:
 		return fail(s.path, fmt.Sprintf("%v keeps the directory locked, so that no bpffs can be mounted on it", s.locker), endHolder(s.locker))
 	case errors.Is(s.seenErr, bpffs.ErrLocked):
-		return fail(s.seen.Records, fmt.Sprintf("%v keeps the records locked: every ADD and DEL waits, and fails after 10 seconds", s.holder),
+		return fail(s.seen.Records, fmt.Sprintf("%v keeps the records locked: every ADD and DEL waits, and fails after %v", s.holder, bpffs.LockTimeout),
 			endHolder(s.holder))
 	}
-	return well(s.where(), "nobody keeps it locked")
+	return pass(s.where(), "nobody keeps it locked")
 }
 
 func endHolder(h holder) string {
 	if h.pid == 0 {
 		return "grep FLOCK /proc/locks, on the host"
 	}
-	return fmt.Sprintf("look what it does: ps -fp %d; if it hangs: kill %d", h.pid, h.pid)
+	return fmt.Sprintf("see what it does: ps -fp %d; if it hangs: kill %d", h.pid, h.pid)
 }
 
 // where returns the records, or before there are any the root.
-func (s sight) where() string {
+func (s site) where() string {
 	if s.mounted {
 		return s.seen.Records
 	}

@@ -1,28 +1,39 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-func decideNetNS(s sight) []Finding {
-	if found := s.unseen(); found != nil {
-		return found
-	}
-	if len(s.gone) == 0 {
-		return well(s.where(), "all network namespaces that the records name are there")
-	}
+func decideNetNS(s site) []Finding {
 	var names []string
-	for _, e := range s.gone {
+	gone := s.lostAs(inventory.NetNSGone)
+	for _, e := range gone {
 		names = append(names, fmt.Sprintf("%05d of %s", e.ID, nameOf(e)))
 	}
-	return warn(s.seen.Records, count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
-		"; a DEL did not come, and their maps stay", s.collect())
+	if len(gone) == 0 {
+		return pass(s.where(), "all network namespaces that the records name are there")
+	}
+	return about(gone, warn(s.seen.Records, output.Count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
+		"; no DEL came, and the maps stay", s.collect()))
+}
+
+// lostAs returns the endpoints that are in the state.
+func (s site) lostAs(state inventory.State) (some []inventory.Endpoint) {
+	for _, e := range s.lost {
+		if e.Is(state) {
+			some = append(some, e)
+		}
+	}
+	return some
 }
 
 // collect returns what removes the endpoints of containers that are gone.
-func (s sight) collect() string {
+func (s site) collect() string {
 	words := []string{"bpffsctl", "gc"}
 	if s.path != bpffs.DefaultRoot {
 		words = append(words, "--root", s.path)
@@ -30,32 +41,26 @@ func (s sight) collect() string {
 	if s.socket != "" {
 		words = append(words, "--cri-socket", s.socket)
 	}
-	return "look what is lost: " + command(words...) + "; then: " + command(append(words, "--yes")...)
+	return "see what is lost: " + output.Command(words...) + "; then: " + output.Command(append(words, "--yes")...)
 }
 
 // nameOf returns the pod of an endpoint, or its container if the runtime did not
 // name a pod.
-func nameOf(e bpffs.Endpoint) string {
-	if e.Details.Pod != "" {
-		return e.Details.Pod
-	}
-	return "container " + e.Attachment.ContainerID
+func nameOf(e inventory.Endpoint) string {
+	return cmp.Or(e.Pod(), "container "+e.Container)
 }
 
 // nearlyFull is of how many percent in use a warning is given.
 const nearlyFull = 90
 
-func decideFree(s sight) []Finding {
-	if found := s.unseen(); found != nil {
-		return found
-	}
-	used := bpffs.MaxEndpoints - s.seen.Free
+func decideFree(s site) []Finding {
+	used := bpffs.MaxEndpoints - s.seen.FreeIDs
 	detail := fmt.Sprintf("%d of %d endpoint IDs are in use", used, bpffs.MaxEndpoints)
 	switch {
-	case s.seen.Free <= 0:
+	case s.seen.FreeIDs <= 0:
 		return fail(s.where(), detail+": no pod can start", s.collect())
 	case used*100 > bpffs.MaxEndpoints*nearlyFull:
 		return warn(s.where(), detail, s.collect())
 	}
-	return well(s.where(), detail)
+	return pass(s.where(), detail)
 }

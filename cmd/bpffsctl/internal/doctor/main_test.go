@@ -25,10 +25,10 @@ func TestMain(m *testing.M) {
 	os.Exit(withCommands(func() int { return testns.Main(m) }))
 }
 
-// version is that of the commands that the tests type.
-const version = "v1.2.3"
+// built is the version of the commands that the tests type.
+const built = "v1.2.3"
 
-// withCommands builds bpffsctl and the plugin, so that cures can be typed as they
+// withCommands builds bpffsctl and the plugin, so that fixes can be typed as they
 // are printed, and calls run with them in the path.
 func withCommands(run func() int) int {
 	if testns.Inside() {
@@ -36,8 +36,8 @@ func withCommands(run func() int) int {
 	}
 	dir, err := os.MkdirTemp("", "doctor")
 	if err == nil {
-		err = errors.Join(build("../..", ".", filepath.Join(dir, "bpffsctl"), version),
-			build("../../../..", "./plugins/bpffs", filepath.Join(dir, "bpffs"), version),
+		err = errors.Join(build("../..", ".", filepath.Join(dir, "bpffsctl"), built),
+			build("../../../..", "./plugins/bpffs", filepath.Join(dir, "bpffs"), built),
 			os.Setenv("PATH", dir+":"+os.Getenv("PATH")))
 	}
 	if err != nil {
@@ -46,6 +46,14 @@ func withCommands(run func() int) int {
 	}
 	defer os.RemoveAll(dir)
 	return run()
+}
+
+// checkNames returns the names of all checks.
+func checkNames() (all []string) {
+	for _, c := range checks() {
+		all = append(all, c.name)
+	}
+	return all
 }
 
 // build builds a package of a module as a version.
@@ -66,11 +74,7 @@ const (
 
 // holdRecords keeps the records below a root open until it is killed.
 func holdRecords(stdout io.Writer) error {
-	dir, err := bpffs.NewMapDir(os.Getenv(envPath), "")
-	if err != nil {
-		return err
-	}
-	e, err := bpffs.CreateEndpoints(context.Background(), dir)
+	e, err := bpffs.CreateEndpoints(context.Background(), os.Getenv(envPath))
 	if err != nil {
 		return err
 	}

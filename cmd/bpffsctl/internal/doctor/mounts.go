@@ -3,55 +3,15 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/moby/sys/mountinfo"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
-
-// mountOf returns the mount that holds the path, or what of it is there.
-func mountOf(path string) (mountinfo.Info, error) {
-	f, err := os.OpenFile(path, syscall.O_CLOEXEC|oPath, 0)
-	if errors.Is(err, os.ErrNotExist) && path != "/" {
-		return mountOf(filepath.Dir(path))
-	}
-	if err != nil {
-		return mountinfo.Info{}, err
-	}
-	defer f.Close()
-	id, err := mountID(f)
-	if err != nil {
-		return mountinfo.Info{}, err
-	}
-	found, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.ID != id, m.ID == id })
-	if err != nil {
-		return mountinfo.Info{}, err
-	}
-	if len(found) == 0 {
-		return mountinfo.Info{}, fmt.Errorf("%s: its mount %d is not in /proc/self/mountinfo", path, id)
-	}
-	return *found[0], nil
-}
-
-func mountID(f *os.File) (int, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", f.Fd()))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "mnt_id:"); ok {
-			return strconv.Atoi(strings.TrimSpace(value))
-		}
-	}
-	return 0, fmt.Errorf("%s: /proc does not tell its mount", f.Name())
-}
 
 func checkMountNamespace(context.Context, *node) []Finding {
 	same, err := bpffs.InHostMountNamespace()
@@ -68,34 +28,34 @@ func decideMountNamespace(same bool, err error) []Finding {
 		return warn(looked, "this is not the mount namespace of process 1: all that follows is about mounts of its own, "+
 			"and a bpffs mounted here dies with it", enter)
 	}
-	return well(looked, "the mount namespace of process 1")
+	return pass(looked, "the mount namespace of process 1")
 }
 
 // decideRoot says whether the next ADD finds a bpffs, or can mount one.
-func decideRoot(s sight) []Finding {
+func decideRoot(s site) []Finding {
 	switch {
 	case errors.Is(s.rootErr, bpffs.ErrStacked):
-		return fail(s.path, s.rootErr.Error(), command("umount", s.path)+
-			", which takes the upper one away with all that is pinned in it; what is where: "+command("findmnt", s.path))
+		return fail(s.path, s.rootErr.Error(), output.Command("umount", s.path)+
+			", which takes the upper one away with all that is pinned in it; what is where: "+output.Command("findmnt", s.path))
 	case errors.Is(s.rootErr, bpffs.ErrOtherFileSystem):
-		return fail(s.path, s.rootErr.Error(), command("umount", s.path)+", or configure another bpfRoot")
+		return fail(s.path, s.rootErr.Error(), output.Command("umount", s.path)+", or configure another bpfRoot")
 	case errors.Is(s.rootErr, syscall.ENOTDIR):
-		return fail(s.path, s.rootErr.Error(), command("rm", s.path)+", or configure another bpfRoot")
+		return fail(s.path, s.rootErr.Error(), output.Command("rm", s.path)+", or configure another bpfRoot")
 	case s.rootErr != nil:
-		return fail(s.path, s.rootErr.Error(), "as this says; what is there: "+command("ls", "-A", s.path))
+		return fail(s.path, s.rootErr.Error(), "as this says; what is there: "+output.Command("ls", "-A", s.path))
 	case s.mountErr != nil:
 		return fail(s.path, s.mountErr.Error(), mountProc)
 	case s.mounted && readOnly(s.mount):
 		return fail(s.path, "the bpffs is mounted read-only: no pod can start or be deleted",
-			command("mount", "-o", "remount,rw", s.path)+" && "+command("mount", "-o", "remount,bind,rw", s.path))
+			output.Command("mount", "-o", "remount,rw", s.path)+" && "+output.Command("mount", "-o", "remount,bind,rw", s.path))
 	case s.fellBack:
 		return warn(s.path, "the fallback is used, because another file system is mounted at "+bpffs.DefaultRoot+
 			": programs that look there do not find the maps",
-			command("umount", bpffs.DefaultRoot)+" and restart the pods, or configure bpfRoot")
+			output.Command("umount", bpffs.DefaultRoot)+" and restart the pods, or configure bpfRoot")
 	case !s.mounted:
-		return well(s.path, "nothing is mounted there yet; the first ADD mounts a bpffs")
+		return pass(s.path, "nothing is mounted there yet; the first ADD mounts a bpffs")
 	}
-	return well(s.path, "one bpffs, which can be written to")
+	return pass(s.path, "one bpffs, which can be written to")
 }
 
 func readOnly(m mountinfo.Info) bool {
@@ -104,7 +64,7 @@ func readOnly(m mountinfo.Info) bool {
 
 // decidePropagation says who else sees the bpffs. A new mount is shared where the
 // one above it is.
-func decidePropagation(s sight) []Finding {
+func decidePropagation(s site) []Finding {
 	if s.rootErr != nil || s.mountErr != nil {
 		return notLooked(s.path, "root")
 	}
@@ -112,15 +72,15 @@ func decidePropagation(s sight) []Finding {
 	shared := strings.Contains(s.mount.Optional, "shared:")
 	switch {
 	case shared && s.mounted:
-		return well(s.path, "the mount is shared")
+		return pass(s.path, "the mount is shared")
 	case shared:
-		return well(s.path, "the mount will be shared")
+		return pass(s.path, "the mount will be shared")
 	case s.mounted:
 		return warn(s.path, "the mount is "+propagation(s.mount)+": "+others+"do not see a change of it",
-			command("mount", "--make-shared", s.path)+", then restart runtimes and agents that have a mount namespace of their own")
+			output.Command("mount", "--make-shared", s.path)+", then restart runtimes and agents that have a mount namespace of their own")
 	}
 	return warn(s.path, "the mount will be private, as that at "+s.mount.Mountpoint+" is: "+others+"will not see it",
-		command("mount", "--make-shared", s.mount.Mountpoint)+", then restart runtimes and agents that have a mount namespace of their own")
+		output.Command("mount", "--make-shared", s.mount.Mountpoint)+", then restart runtimes and agents that have a mount namespace of their own")
 }
 
 // propagation says what the optional fields of mountinfo mean (proc(5)).

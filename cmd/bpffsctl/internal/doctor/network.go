@@ -1,13 +1,12 @@
 package doctor
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
-	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 )
 
 // networks are the network configurations of a directory.
@@ -26,10 +25,11 @@ type network struct {
 
 // A use is one place that calls our plugin.
 type use struct {
-	network, version, path string
+	network, path string
 
 	raw    []byte
-	at     int // in the chain, from 0 on
+	conf   *netconf.Config // of raw
+	at     int             // in the chain, from 0 on
 	dropIn bool
 }
 
@@ -82,7 +82,7 @@ func (n network) uses() (called, forbidden []use) {
 	plugins := n.List.Plugins
 	for i, p := range plugins {
 		if p.Ours() {
-			called = append(called, use{n.List.Name, n.List.CNIVersion, n.Path, p.Raw, i, false})
+			called = append(called, n.use(n.Path, p.Raw, i, false))
 		}
 	}
 	for i, f := range n.dropIns {
@@ -90,7 +90,7 @@ func (n network) uses() (called, forbidden []use) {
 		if !ours {
 			continue
 		}
-		u := use{n.List.Name, n.List.CNIVersion, f.Path, p.Raw, len(plugins) + i, true}
+		u := n.use(f.Path, p.Raw, len(plugins)+i, true)
 		if n.List.OnlyInlined {
 			forbidden = append(forbidden, u)
 			continue
@@ -98,6 +98,11 @@ func (n network) uses() (called, forbidden []use) {
 		called = append(called, u)
 	}
 	return called, forbidden
+}
+
+func (n network) use(path string, raw []byte, at int, dropIn bool) use {
+	conf, _ := netconf.Parse(raw) // libcni has read it as an object already
+	return use{n.List.Name, path, raw, conf, at, dropIn}
 }
 
 // uses returns where any network calls our plugin.
@@ -113,20 +118,9 @@ func (n networks) uses() (all []use) {
 // Whatever is wrong in them is another check's business.
 func (n networks) places() (all []place) {
 	for _, u := range n.uses() {
-		var c struct {
-			BPFRoot     string `json:"bpfRoot"`
-			BPFFallback string `json:"bpfFallback"`
-			MapPrefix   string `json:"mapPrefix"`
-			Maps        []struct {
-				Name string
-			} `json:"maps"`
-		}
-		if json.Unmarshal(u.raw, &c) != nil {
-			continue
-		}
-		p := place{roots: bpffs.Roots{Root: c.BPFRoot, Fallback: c.BPFFallback}, prefix: c.MapPrefix, known: true}
-		for _, m := range c.Maps {
-			p.names = append(p.names, m.Name)
+		p := place{known: u.conf.ParseAll() == nil, roots: u.conf.Roots}
+		if p.known {
+			p.prefix, p.names = u.conf.MapPrefix, u.conf.Names()
 		}
 		all = append(all, p)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -36,19 +37,19 @@ func TestFaultsOfThePlugin(t *testing.T) {
 	const replace = "mv BIN/bpffs BIN/bpffs.bad && bpffsctl install --bin-dir BIN --conf-dir NETS"
 	for _, f := range []fault{
 		{
-			name: "missing", status: Failure, says: "missing", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			name: "missing", status: Failure, says: "missing", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS",
 			make: func(r *rig) { remove(r.t, r.plugin()) },
 		},
 		{
-			name: "not executable", status: Failure, says: "mode -rw-r--r--", cure: "chmod 755 BIN/bpffs",
+			name: "not executable", status: Failure, says: "mode -rw-r--r--", fix: "chmod 755 BIN/bpffs",
 			make: func(r *rig) { chmod(r.t, r.plugin(), 0o644) },
 		},
 		{
-			name: "others can write to it", status: Failure, says: "mode -rwxrwxrwx", cure: "chmod 755 BIN/bpffs",
+			name: "others can write to it", status: Failure, says: "mode -rwxrwxrwx", fix: "chmod 755 BIN/bpffs",
 			make: func(r *rig) { chmod(r.t, r.plugin(), 0o777) },
 		},
 		{
-			name: "another user's", status: Warning, says: "belongs to user 65534", cure: "chown root: BIN/bpffs",
+			name: "another user's", status: Warning, says: "belongs to user 65534", fix: "chown root: BIN/bpffs",
 			make: func(r *rig) {
 				if err := os.Chown(r.plugin(), 65534, -1); err != nil {
 					r.t.Fatal(err)
@@ -56,15 +57,15 @@ func TestFaultsOfThePlugin(t *testing.T) {
 			},
 		},
 		{
-			name: "set-user-ID", status: Failure, says: "mode urwxr-xr-x", cure: "chmod 755 BIN/bpffs",
+			name: "set-user-ID", status: Failure, says: "mode urwxr-xr-x", fix: "chmod 755 BIN/bpffs",
 			make: func(r *rig) { chmod(r.t, r.plugin(), 0o755|os.ModeSetuid) },
 		},
 		{
-			name: "a directory", status: Failure, says: "it is no file", cure: replace,
+			name: "a directory", status: Failure, says: "not a regular file (d", fix: replace,
 			make: func(r *rig) { remove(r.t, r.plugin()); mkdir(r.t, r.plugin()) },
 		},
 		{
-			name: "half of it", status: Failure, says: "calling it", cure: replace,
+			name: "half of it", status: Failure, says: "calling it", fix: replace,
 			make: func(r *rig) {
 				if err := os.Truncate(r.plugin(), 4096); err != nil {
 					r.t.Fatal(err)
@@ -72,15 +73,15 @@ func TestFaultsOfThePlugin(t *testing.T) {
 			},
 		},
 		{
-			name: "another program", status: Failure, says: "not the plugin bpffs", cure: replace,
+			name: "another program", status: Failure, says: "not the plugin bpffs", fix: replace,
 			make: func(r *rig) { r.script("echo this is something else >&2") },
 		},
 		{
-			name: "a program that does not end", status: Failure, says: "did not end in time", cure: replace,
+			name: "a program that does not end", status: Failure, says: "did not end in time", fix: replace,
 			make: func(r *rig) { r.Patience = time.Second; r.script("sleep 60") },
 		},
 		{
-			name: "another version", status: Warning, says: "it is version v0.0.1, and this is bpffsctl", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			name: "another version", status: Warning, says: "it is version v0.0.1, and this is bpffsctl", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS",
 			make: func(r *rig) { r.old() },
 		},
 	} {
@@ -93,84 +94,84 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 	const list = "10-net.conflist"
 	for _, f := range []fault{
 		{
-			name: "no network", check: "networks", status: Failure, says: "there is no network", cure: "install the main plugin, then: bpffsctl install",
+			name: "no network", check: "networks", status: Failure, says: "there is no network", fix: "install the main plugin, then: bpffsctl install",
 			make: func(r *rig) { remove(r.t, filepath.Join(r.ConfDir, list)) },
-			mend: func(r *rig) {
+			repair: func(r *rig) {
 				r.write(r.t, list, listOf("1.0.0", "net"))
 				typed(r.t, "bpffsctl install --bin-dir "+r.BinDir+" --conf-dir "+r.ConfDir)
 			},
 		},
 		{
-			name: "the first file is no JSON", check: "networks", status: Failure, says: "cannot use this one", cure: "mv NETS/05-broken.conflist NETS/05-broken.conflist.bad",
+			name: "the first file is no JSON", check: "networks", status: Failure, says: "cannot use this one", fix: "mv NETS/05-broken.conflist NETS/05-broken.conflist.bad",
 			make: func(r *rig) { r.write(r.t, "05-broken.conflist", `{"name": "x"`) },
 		},
 		{
-			name: "the first file is a pipe", check: "networks", status: Failure, says: "cannot use this one", cure: "mv NETS/05-pipe.conflist NETS/05-pipe.conflist.bad",
+			name: "the first file is a pipe", check: "networks", status: Failure, says: "cannot use this one", fix: "mv NETS/05-pipe.conflist NETS/05-pipe.conflist.bad",
 			make: func(r *rig) { typed(r.t, "mkfifo "+r.ConfDir+"/05-pipe.conflist") },
 		},
 		{
-			name: "a later file is no JSON", check: "networks", status: Warning, says: "it is not used", cure: "mv NETS/20-broken.conf NETS/20-broken.conf.bad",
+			name: "a later file is no JSON", check: "networks", status: Warning, says: "it is not used", fix: "mv NETS/20-broken.conf NETS/20-broken.conf.bad",
 			make: func(r *rig) { r.write(r.t, "20-broken.conf", "") },
 		},
 		{
-			name: "no network has bpffs", check: "networks", status: Failure, says: "pods run without", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			name: "no network has bpffs", check: "networks", status: Failure, says: "pods run without", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS",
 			make: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net")) },
 		},
 		{
 			name: "only a network that is not used has it", check: "networks", status: Failure,
 			says: "the runtime uses this network, first, because it is the first of the directory; bpffs is only in NETS/10-net.conflist",
-			cure: "bpffsctl install --bin-dir BIN --conf-dir NETS", make: func(r *rig) { r.write(r.t, "05-first.conflist", listOf("1.0.0", "first")) },
+			fix:  "bpffsctl install --bin-dir BIN --conf-dir NETS", make: func(r *rig) { r.write(r.t, "05-first.conflist", listOf("1.0.0", "first")) },
 		},
 		{
-			name: "first in the chain", check: "chain", status: Failure, says: "bpffs is the first plugin of the network net", cure: "${EDITOR:-vi} NETS/10-net.conflist",
-			make: func(r *rig) { r.write(r.t, list, chain("1.0.0", "net", ours, bridge)) },
-			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
+			name: "first in the chain", check: "chain", status: Failure, says: "bpffs is the first plugin of the network net", fix: "${EDITOR:-vi} NETS/10-net.conflist",
+			make:   func(r *rig) { r.write(r.t, list, chain("1.0.0", "net", ours, bridge)) },
+			repair: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
 		},
 		{
-			name: "twice in the chain", check: "chain", status: Warning, says: "a second time", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			name: "twice in the chain", check: "chain", status: Warning, says: "a second time", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS",
 			make: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours, ours)) },
 		},
 		{
-			name: "in the list and in a drop-in file", check: "chain", status: Warning, says: "a second time in the network net, after NETS/10-net.conflist", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			name: "in the list and in a drop-in file", check: "chain", status: Warning, says: "a second time in the network net, after NETS/10-net.conflist", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS",
 			make: func(r *rig) { r.write(r.t, "net/bpffs.conf", ours) },
 		},
 		{
-			name: "a cniVersion that the plugin does not support", check: "cni-version", status: Failure, says: `cniVersion "0.2.0" is none that bpffs supports`,
-			cure: `sed -i '/"cniVersion"/s/"0.2.0"/"1.0.0"/' NETS/10-net.conflist`,
+			name: "a cniVersion that the plugin does not support", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion "0.2.0"`,
+			fix:  `sed -i '/"cniVersion"/s/"0.2.0"/"1.0.0"/' NETS/10-net.conflist`,
 			make: func(r *rig) { r.write(r.t, list, listOf("0.2.0", "net", ours)) },
 		},
 		{
-			name: "no cniVersion", check: "cni-version", status: Failure, says: `cniVersion "" is none that bpffs supports`, cure: "${EDITOR:-vi} NETS/10-net.conflist",
-			make: func(r *rig) { r.write(r.t, list, `{"name": "net", "plugins": [`+bridge+`, `+ours+`]}`) },
-			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
+			name: "no cniVersion", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`, fix: "${EDITOR:-vi} NETS/10-net.conflist",
+			make:   func(r *rig) { r.write(r.t, list, `{"name": "net", "plugins": [`+bridge+`, `+ours+`]}`) },
+			repair: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
 		},
 		{
-			name: "a drop-in file that the list forbids", check: "drop-ins", status: Failure, says: "loadOnlyInlinedPlugins", cure: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
+			name: "a drop-in file that the list forbids", check: "drop-ins", status: Failure, says: "loadOnlyInlinedPlugins", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
 				r.write(r.t, list, strings.Replace(listOf("1.0.0", "net"), `"plugins"`, `"loadOnlyInlinedPlugins": true, "plugins"`, 1))
 				r.write(r.t, "net/bpffs.conf", ours)
 			},
 		},
 		{
-			name: "a drop-in file of no network", check: "drop-ins", status: Failure, says: "there is no network nett", cure: "rm NETS/nett/bpffs.conf && bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
+			name: "a drop-in file of no network", check: "drop-ins", status: Failure, says: "there is no network nett", fix: "rm NETS/nett/bpffs.conf && bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) { r.write(r.t, "nett/bpffs.conf", ours) },
 		},
 		{
-			name: "an unknown key of a map", check: "plugin-configuration", status: Failure, says: "maps[0].size: 1: there is no such key", cure: "${EDITOR:-vi} NETS/10-net.conflist",
+			name: "an unknown key of a map", check: "plugin-configuration", status: Failure, says: "maps[0].size: 1: there is no such key", fix: "${EDITOR:-vi} NETS/10-net.conflist",
 			make: func(r *rig) {
 				r.write(r.t, list, listOf("1.0.0", "net", `{"type": "bpffs", "maps": [{"name": "stats_", "size": 1}]}`))
 			},
-			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
+			repair: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
 		},
 		{
-			name: "a relative root", check: "plugin-configuration", status: Failure, says: "it is not an absolute path", cure: "${EDITOR:-vi} NETS/10-net.conflist",
-			make: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", `{"type": "bpffs", "bpfRoot": "run/bpf"}`)) },
-			mend: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
+			name: "a relative root", check: "plugin-configuration", status: Failure, says: "it is not an absolute path", fix: "${EDITOR:-vi} NETS/10-net.conflist",
+			make:   func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", `{"type": "bpffs", "bpfRoot": "run/bpf"}`)) },
+			repair: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
 		},
 		{
-			name: "an unknown key in a drop-in file", check: "plugin-configuration", status: Warning, says: "the plugin does not know bpfroot", cure: "${EDITOR:-vi} NETS/net/bpffs.conf",
-			make: func(r *rig) { r.write(r.t, "net/bpffs.conf", `{"type": "bpffs", "bpfroot": "/run/bpf"}`) },
-			mend: func(r *rig) { remove(r.t, filepath.Join(r.ConfDir, "net/bpffs.conf")) },
+			name: "an unknown key in a drop-in file", check: "plugin-configuration", status: Warning, says: "the plugin does not know bpfroot", fix: "${EDITOR:-vi} NETS/net/bpffs.conf",
+			make:   func(r *rig) { r.write(r.t, "net/bpffs.conf", `{"type": "bpffs", "bpfroot": "/run/bpf"}`) },
+			repair: func(r *rig) { remove(r.t, filepath.Join(r.ConfDir, "net/bpffs.conf")) },
 		},
 	} {
 		t.Run(f.name, f.test)
@@ -190,7 +191,7 @@ func TestPlacesOfTheNetworks(t *testing.T) {
 		got = append(got, f.Looked)
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("it looked at %q; wanted %q", got, want)
+		t.Errorf("looked at: got %q, want %q", got, want)
 	}
 }
 
@@ -208,7 +209,7 @@ func TestPlacesOfEarlier(t *testing.T) {
 			got = append(got, f.Looked)
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("it looked at the records %q; wanted %q", got, want)
+			t.Errorf("records looked at: got %q, want %q", got, want)
 		}
 		earlier.del(t, earlier.pod)
 		want = want[:1]
@@ -243,10 +244,10 @@ func TestNetworkThatDelegates(t *testing.T) {
 func TestKnownKeys(t *testing.T) {
 	r := newRig(t)
 	config := `{"cniVersion": "1.0.0", "name": "net", "type": "bpffs", "bpfRoot": "` + r.Root + `", "zzz": 1, "cni.dev/x": 1`
-	for _, key := range knownKeys() {
-		if !strings.Contains(config, `"`+key+`"`) && key != "prevResult" {
-			config += `, "` + key + `": null`
-		}
+	for _, key := range []string{
+		"bpfFallback", "mapPrefix", "maps", "args", "capabilities", "dns", "ipam", "ipMasq", "runtimeConfig",
+	} {
+		config += `, "` + key + `": null`
 	}
 	config += `, "prevResult": {"cniVersion": "1.0.0"}}`
 	cmd := exec.Command(r.plugin())
@@ -259,9 +260,11 @@ func TestKnownKeys(t *testing.T) {
 	}
 	lines := slices.DeleteFunc(strings.Split(stderr.String(), "\n"), func(l string) bool { return !strings.Contains(l, "key") })
 	if len(lines) != 1 || !strings.Contains(lines[0], "zzz") {
-		t.Errorf("ADD warns of %q; wanted only of zzz", lines)
+		t.Errorf("warnings of ADD: got %q, want only of zzz", lines)
 	}
-	if got := unknownKeys([]byte(config)); !slices.Equal(got, []string{"zzz"}) {
-		t.Errorf("unknown keys: %q; wanted zzz", got)
+	conf, err := netconf.Parse([]byte(config))
+	testns.Must(t, err)
+	if got := conf.UnknownKeys(); !slices.Equal(got, []string{"zzz"}) {
+		t.Errorf("unknown keys: got %q, want zzz", got)
 	}
 }

@@ -18,7 +18,7 @@ type node struct {
 	Options
 	limit    time.Duration // of a check
 	networks func() networks
-	sights   func() []sight
+	sites    func() []site
 	plugin   func() binary
 	runtime  func() criRuntime
 }
@@ -28,8 +28,8 @@ func newNode(ctx context.Context, o Options) *node {
 	n.networks = sync.OnceValue(func() networks { return readNetworks(o.ConfDir) })
 	n.plugin = sync.OnceValue(func() binary { return lookAtPlugin(ctx, o.BinDir, o.Patience) })
 	n.runtime = sync.OnceValue(func() criRuntime { return lookAtRuntime(ctx, o.CRISocket, o.Patience) })
-	n.sights = sync.OnceValue(func() []sight {
-		var all []sight
+	n.sites = sync.OnceValue(func() []site {
+		var all []site
 		for _, p := range n.places() {
 			all = append(all, lookAt(ctx, p, o.Patience))
 		}
@@ -81,7 +81,7 @@ func addPlace(all []place, p place) []place {
 // elsewhere returns what is in the other roots where DEL and GC look, of those
 // that have endpoints: they are from before the configuration was changed, or
 // from when another file system was mounted at the default.
-func elsewhere(ctx context.Context, known []sight, patience time.Duration) (more []sight) {
+func elsewhere(ctx context.Context, known []site, patience time.Duration) (more []site) {
 	seen := make(map[string]bool)
 	for _, s := range known {
 		seen[s.path] = true
@@ -103,13 +103,23 @@ func elsewhere(ctx context.Context, known []sight, patience time.Duration) (more
 	return more
 }
 
-// eachSight returns a check that decides on every place by itself.
-func eachSight(decide func(sight) []Finding) func(context.Context, *node) []Finding {
+// eachSite returns a check that decides on every place by itself.
+func eachSite(decide func(site) []Finding) func(context.Context, *node) []Finding {
 	return func(_ context.Context, n *node) []Finding {
 		var found []Finding
-		for _, s := range n.sights() {
+		for _, s := range n.sites() {
 			found = append(found, decide(s)...)
 		}
 		return found
 	}
+}
+
+// eachSeen is eachSite for whoever needs the records.
+func eachSeen(decide func(site) []Finding) func(context.Context, *node) []Finding {
+	return eachSite(func(s site) []Finding {
+		if because := s.hindered(); because != "" {
+			return notLooked(s.path, because)
+		}
+		return decide(s)
+	})
 }

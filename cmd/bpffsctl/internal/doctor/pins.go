@@ -2,43 +2,40 @@ package doctor
 
 import (
 	"fmt"
-	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-func decidePins(s sight) []Finding {
-	if found := s.unseen(); found != nil {
-		return found
-	}
-	if len(s.missing) == 0 {
-		return well(s.dir.Path(), "all maps that the plugin made are there")
-	}
+func decidePins(s site) []Finding {
+	owners := s.lostAs(inventory.PinMissing)
 	var paths []string
-	var owners []bpffs.Endpoint
-	for _, m := range s.missing {
-		paths = append(paths, m.path)
-		if !slices.ContainsFunc(owners, func(e bpffs.Endpoint) bool { return e.ID == m.endpoint.ID }) {
-			owners = append(owners, m.endpoint)
+	for _, e := range owners {
+		for _, p := range e.Pins {
+			if p.Kind == inventory.Missing {
+				paths = append(paths, p.Path)
+			}
 		}
 	}
-	return warn(s.dir.Path(), count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
-		"; somebody removed what was there",
-		deletePods(owners))
+	if len(paths) == 0 {
+		return pass(s.maps, "all maps that the plugin made are there")
+	}
+	return about(owners, warn(s.maps, output.Count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
+		"; somebody removed what was there", deletePods(owners)))
 }
 
 // deletePods says how to have the pods made anew.
-func deletePods(endpoints []bpffs.Endpoint) string {
+func deletePods(endpoints []inventory.Endpoint) string {
 	var lines []string
-	for _, e := range endpoints[:min(len(endpoints), most)] {
-		if namespace, name, ok := strings.Cut(e.Details.Pod, "/"); ok {
-			lines = append(lines, command("kubectl", "-n", namespace, "delete", "pod", name))
+	for _, e := range endpoints[:min(len(endpoints), maxListed)] {
+		if e.PodNamespace != "" {
+			lines = append(lines, output.Command("kubectl", "-n", e.PodNamespace, "delete", "pod", e.PodName))
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("delete and make anew: container %s (bpffsctl show %d)", e.Attachment.ContainerID, e.ID))
+		lines = append(lines, fmt.Sprintf("delete and make anew: container %s (bpffsctl show %d)", e.Container, e.ID))
 	}
 	return strings.Join(lines, "; ") + again(len(endpoints))
 }
@@ -46,41 +43,29 @@ func deletePods(endpoints []bpffs.Endpoint) string {
 // An ADD passes over an ID if something is at one of the paths that it would get.
 // Pins of another form, or whose name nobody declares, hinder nobody: Cilium and
 // iproute2 keep theirs in the same directory.
-func decideForeign(s sight) []Finding {
-	if found := s.unseen(); found != nil {
-		return found
-	}
+func decideForeign(s site) []Finding {
 	var occupying []string
 	for _, pin := range s.seen.Foreign {
-		if s.occupies(path.Base(pin)) {
+		if s.occupies(pin) {
 			occupying = append(occupying, pin)
 		}
 	}
 	others := len(s.seen.Foreign) - len(occupying)
 	if len(occupying) > 0 {
-		return warn(s.dir.Path(), count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
-			"; no pod can get an ID that they occupy",
-			"look what it is: "+command("bpftool", "map", "show", "pinned", occupying[0])+"; if nobody needs it: "+
-				command(append([]string{"rm", "-r"}, some(occupying)...)...)+again(len(occupying)))
+		return warn(s.maps, output.Count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
+			"; no pod can get an ID that a pin occupies",
+			"see what it is: "+output.Command("bpftool", "map", "show", "pinned", occupying[0])+"; remove it only if nobody uses it: "+
+				output.Command(append([]string{"rm", "-r"}, some(occupying)...)...)+again(len(occupying)))
 	}
 	if others > 0 {
-		return well(s.dir.Path(), count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
+		return pass(s.maps, output.Count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
 	}
-	return well(s.dir.Path(), "no pin that no record owns")
+	return pass(s.maps, "no pin that no record owns")
 }
 
-// occupies reports whether the name is one that an ADD could choose. Where no
+// occupies reports whether the path is one that an ADD could choose. Where no
 // configuration says which names it declares, it may be any.
-func (s sight) occupies(name string) bool {
-	declared, ok := localName(name)
-	return ok && (!s.known || slices.Contains(s.names, declared))
-}
-
-// localName undoes [bpffs.LocalMapName].
-func localName(name string) (declared string, ok bool) {
-	parts := regexp.MustCompile(`^(.+)([0-9]{5})$`).FindStringSubmatch(name)
-	if parts == nil || parts[2] == "00000" || parts[2] > fmt.Sprint(bpffs.MaxEndpoints) {
-		return "", false
-	}
-	return parts[1], true
+func (s site) occupies(pin string) bool {
+	m, ok := bpffs.ParseLocalMap(pin)
+	return ok && (!s.known || slices.Contains(s.names, m.Name))
 }

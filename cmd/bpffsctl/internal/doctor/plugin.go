@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/plugin"
 )
 
@@ -40,17 +40,11 @@ func lookAtPlugin(ctx context.Context, dir string, patience time.Duration) (b bi
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, stderr, err := plugin.Call(ctx, b.path, "", nil)
-	b.output, b.runErr = stderr, err
-	if m := regexp.MustCompile(`^bpffs (\S+), a chained CNI plugin`).FindStringSubmatch(stderr); m != nil {
+	b.output, b.runErr = plugin.About(ctx, b.path)
+	if m := regexp.MustCompile(`^bpffs (\S+), a chained CNI plugin`).FindStringSubmatch(b.output); m != nil {
 		b.version = m[1]
 	}
-	var v struct {
-		SupportedVersions []string `json:"supportedVersions"`
-	}
-	if out, _, err := plugin.Call(ctx, b.path, "VERSION", nil); err == nil && json.Unmarshal(out, &v) == nil {
-		b.supports = v.SupportedVersions
-	}
+	b.supports, _ = plugin.Versions(ctx, b.path) // what b.runErr says is enough
 	return b
 }
 
@@ -69,19 +63,19 @@ func decidePlugin(b binary, version, reinstall string) []Finding {
 	case errors.Is(b.statErr, fs.ErrNotExist):
 		return fail(b.path, "it is missing: every pod of a network that has bpffs fails", reinstall)
 	case b.statErr != nil:
-		return fail(b.path, b.statErr.Error(), command("ls", "-la", filepath.Dir(b.path)))
+		return fail(b.path, b.statErr.Error(), output.Command("ls", "-la", filepath.Dir(b.path)))
 	case !b.mode.IsRegular():
-		return fail(b.path, fmt.Sprintf("it is no file, but %v", b.mode), command("mv", b.path, b.path+".bad")+" && "+reinstall)
+		return fail(b.path, fmt.Sprintf("not a regular file (%v)", b.mode), output.Command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case !runnable(b.mode):
-		return fail(b.path, fmt.Sprintf("it has mode %v, with which runtimes cannot execute it or should not", b.mode), command("chmod", "755", b.path))
+		return fail(b.path, fmt.Sprintf("it has mode %v, with which runtimes cannot execute it or should not", b.mode), output.Command("chmod", "755", b.path))
 	case b.runErr != nil:
-		return fail(b.path, fmt.Sprintf("calling it: %v: %.200s", b.runErr, b.output), command("mv", b.path, b.path+".bad")+" && "+reinstall)
+		return fail(b.path, fmt.Sprintf("calling it: %.300v", b.runErr), output.Command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case b.version == "":
-		return fail(b.path, fmt.Sprintf("it is not the plugin bpffs, it says %.200q", b.output), command("mv", b.path, b.path+".bad")+" && "+reinstall)
+		return fail(b.path, fmt.Sprintf("it is not the plugin bpffs, it says %.200q", b.output), output.Command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case b.owner != 0:
-		return warn(b.path, fmt.Sprintf("it belongs to user %d, who can change what runtimes run as root", b.owner), command("chown", "root:", b.path))
+		return warn(b.path, fmt.Sprintf("it belongs to user %d, who can change what runtimes run as root", b.owner), output.Command("chown", "root:", b.path))
 	case b.version != version:
 		return warn(b.path, "it is version "+b.version+", and this is bpffsctl "+version, reinstall)
 	}
-	return well(b.path, "version "+b.version)
+	return pass(b.path, "version "+b.version)
 }

@@ -31,11 +31,11 @@ func Sum(findings []Finding) string {
 			warnings++
 		}
 	}
-	return fmt.Sprintf("%s, %s\n", count(failures, "failure", "failures"), count(warnings, "warning", "warnings"))
+	return fmt.Sprintf("%s, %s\n", output.Count(failures, "failure", "failures"), output.Count(warnings, "warning", "warnings"))
 }
 
 // Print prints a line for each finding, for people, and below one that is not ok
-// its cure, except where that is to mend another one.
+// its fix, except where that is to repair another one.
 func Print(w io.Writer, findings []Finding) error {
 	width := 0
 	for _, f := range findings {
@@ -43,8 +43,8 @@ func Print(w io.Writer, findings []Finding) error {
 	}
 	for _, f := range findings {
 		_, err := fmt.Fprintf(w, "%-7s  %-*s  %s: %s\n", f.Status, width, f.Check, output.Clean(f.Looked), output.Clean(f.Detail))
-		if err == nil && f.Cure != "" && f.Cure != mendFirst {
-			_, err = fmt.Fprintf(w, "%-7s  → %s\n", "", output.Clean(f.Cure))
+		if err == nil && f.Fix != "" && f.Fix != fixFirst {
+			_, err = fmt.Fprintf(w, "%-7s  → %s\n", "", output.Clean(f.Fix))
 		}
 		if err != nil {
 			return err

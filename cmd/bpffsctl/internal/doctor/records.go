@@ -4,48 +4,48 @@ import (
 	"errors"
 	"path"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// unseen says why nothing is known of the records, nil if it is.
-func (s sight) unseen() []Finding {
+// hindered names the check that says why nothing is known of the records, empty if
+// all is.
+func (s site) hindered() string {
 	switch {
 	case s.rootErr != nil:
-		return notLooked(s.path, "root")
+		return "root"
 	case errors.Is(s.seenErr, bpffs.ErrUnsafe):
-		return notLooked(s.path, "directories")
+		return "directories"
 	case errors.Is(s.seenErr, bpffs.ErrLocked):
-		return notLooked(s.path, "lock")
+		return "lock"
 	case s.seenErr != nil:
-		return notLooked(s.path, "records")
+		return "records"
 	}
-	return nil
+	return ""
 }
 
-func decideRecords(s sight) []Finding {
-	if errors.Is(s.seenErr, bpffs.ErrLayout) {
+func decideRecords(s site) []Finding {
+	switch because := s.hindered(); {
+	case errors.Is(s.seenErr, bpffs.ErrLayout):
 		return fail(s.seen.Records, s.seenErr.Error(),
-			"install the version of bpffs that made them; or drain the node and "+command("umount", s.path))
-	}
-	known := errors.Is(s.seenErr, bpffs.ErrUnsafe) || errors.Is(s.seenErr, bpffs.ErrLocked)
-	if s.rootErr == nil && s.seenErr != nil && !known {
-		return fail(s.seen.Records, s.seenErr.Error(), command("ls", "-laR", s.seen.Records))
-	}
-	if found := s.unseen(); found != nil {
-		return found
+			"install the version of bpffs that made them; or drain the node and "+output.Command("umount", s.path))
+	case because == "records":
+		return fail(s.seen.Records, s.seenErr.Error(), output.Command("ls", "-laR", s.seen.Records))
+	case because != "":
+		return notLooked(s.path, because)
 	}
 	var found []Finding
-	for _, bad := range s.seen.Unreadable[:min(len(s.seen.Unreadable), most)] {
+	for _, bad := range s.seen.Unreadable[:min(len(s.seen.Unreadable), maxListed)] {
 		found = append(found, fail(bad.Path, "this record cannot be read, and no DEL removes what it owns: "+bad.Err.Error(),
 			s.underLock("rm", "-r", bad.Path)+again(len(s.seen.Unreadable)))...)
 	}
 	if lost := s.seen.Unindexed; len(lost) > 0 {
-		first := command("mkdir", "-p", path.Dir(lost[0].Path)) + " && " + command("ln", "-sfn", lost[0].Target, lost[0].Path)
-		found = append(found, fail(s.seen.Records, "DEL and GC do not find "+count(len(lost), "record", "records")+", for the index lacks "+lost[0].Path,
+		first := output.Command("mkdir", "-p", path.Dir(lost[0].Path)) + " && " + output.Command("ln", "-sfn", lost[0].Target, lost[0].Path)
+		found = append(found, fail(s.seen.Records, "DEL and GC do not find "+output.Count(len(lost), "record", "records")+", for the index lacks "+lost[0].Path,
 			s.underLock("sh", "-c", first)+again(len(lost)))...)
 	}
 	if found == nil {
-		found = well(s.where(), count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all of which can be read")
+		found = pass(s.where(), output.Count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all of which can be read")
 	}
 	return found
 }

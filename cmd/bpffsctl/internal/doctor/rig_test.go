@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -31,15 +32,13 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, Options: Options{Root: testns.BPFFS(t), Version: version, Patience: 5 * time.Second}}
+	r := &rig{t: t, Options: Options{Root: testns.BPFFS(t), Version: built, Patience: 5 * time.Second}}
 	r.share(t, r.Root)
 	r.install(t)
 	r.startRuntime()
 	r.pod = bpffs.Attachment{Network: "net", ContainerID: "c1", IfName: "eth0"}
 	r.netns = filepath.Join(t.TempDir(), "netns")
-	if err := os.WriteFile(r.netns, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(r.netns, nil, 0o600))
 	testns.Bind(t, "/proc/self/ns/net", r.netns)
 	r.id = r.add(t, r.pod)
 	return r
@@ -57,16 +56,10 @@ func (r *rig) install(t *testing.T) {
 func (r *rig) putPlugin(t *testing.T) {
 	t.Helper()
 	path, err := exec.LookPath("bpffs")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	built, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(r.BinDir, "bpffs"), built, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
+	testns.Must(t, os.WriteFile(filepath.Join(r.BinDir, "bpffs"), built, 0o755))
 }
 
 // write writes a file of the directory of networks.
@@ -74,9 +67,7 @@ func (r *rig) write(t *testing.T, name, content string) {
 	t.Helper()
 	path := filepath.Join(r.ConfDir, name)
 	mkdir(t, filepath.Dir(path))
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(path, []byte(content), 0o644))
 }
 
 const (
@@ -96,17 +87,13 @@ func chain(version, name string, plugins ...string) string {
 
 func (r *rig) share(t *testing.T, path string) {
 	t.Helper()
-	if err := syscall.Mount("", path, "", syscall.MS_SHARED, ""); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, syscall.Mount("", path, "", syscall.MS_SHARED, ""))
 }
 
 func (r *rig) dir(t *testing.T) bpffs.MapDir {
 	t.Helper()
 	dir, err := bpffs.NewMapDir(r.Root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return dir
 }
 
@@ -119,34 +106,26 @@ func (r *rig) add(t *testing.T, a bpffs.Attachment) uint16 {
 // addNames does so with names of local maps, of which only the first is made.
 func (r *rig) addNames(t *testing.T, a bpffs.Attachment, names ...string) uint16 {
 	t.Helper()
-	e, err := bpffs.CreateEndpoints(t.Context(), r.dir(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, err := bpffs.CreateEndpoints(t.Context(), r.Root)
+	testns.Must(t, err)
 	defer e.Close()
-	id, _, err := e.Allocate(a, names...)
+	id, _, err := e.Allocate(a, "", names...)
 	if err == nil {
-		err = errors.Join(e.Describe(id, bpffs.Details{Pod: "my-ns/web-0", NetNS: r.netns}), e.CreateMaps(id, []bpffs.MapDecl{
-			{Name: names[0], Spec: bpffs.MapSpec{Type: "array", KeySize: 4, ValueSize: 8, MaxEntries: 1}},
+		err = errors.Join(e.SetDetails(id, bpffs.Details{Pod: "my-ns/web-0", NetNS: r.netns}), e.CreateMaps(id, "", []bpffs.MapDecl{
+			{Name: names[0], Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 8, MaxEntries: 1}},
 		}))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return id
 }
 
 // del does what a DEL of the attachment does.
 func (r *rig) del(t *testing.T, a bpffs.Attachment) {
 	t.Helper()
-	e, err := bpffs.OpenEndpoints(t.Context(), r.dir(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, err := bpffs.OpenEndpoints(t.Context(), r.Root)
+	testns.Must(t, err)
 	defer e.Close()
-	if err := e.Release(a); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.Release(a))
 }
 
 // pin makes something at a name in the map directory; what it is, matters to
@@ -163,9 +142,7 @@ func (r *rig) records(parts ...string) string {
 func mkdir(t *testing.T, paths ...string) {
 	t.Helper()
 	for _, p := range paths {
-		if err := os.MkdirAll(p, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.MkdirAll(p, 0o700))
 	}
 }
 
@@ -182,8 +159,8 @@ func (r *rig) run(t *testing.T) []Finding {
 		t.Errorf("it changed something (-before +after):\n%s", diff)
 	}
 	for _, f := range found {
-		if f.Status != OK && f.Cure == "" {
-			t.Errorf("no cure: %+v", f)
+		if f.Status != OK && f.Fix == "" {
+			t.Errorf("no fix: %+v", f)
 		}
 	}
 	return found

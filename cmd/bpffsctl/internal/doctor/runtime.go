@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,14 +11,14 @@ import (
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 // A criRuntime is what the container runtime says over the CRI, and what was seen
 // of its process.
 type criRuntime struct {
-	cri.Version
+	cri.Runtime
 
-	socket  string // empty: there is none at the usual places
 	err     error
 	network cri.Network
 	process process
@@ -29,51 +31,14 @@ type process struct {
 	ownNS bool // it has a mount namespace of its own
 }
 
-// libcni returns what the runtime's library can do.
-func (r criRuntime) libcni() libcni {
-	if r.err != nil || r.socket == "" {
-		return libcni{}
-	}
-	return libcniOf(r.Runtime, r.Version.Version)
-}
-
 // lookAtRuntime asks the runtime at the socket, or the first that answers of those
 // at the usual places.
-func lookAtRuntime(ctx context.Context, socket string, patience time.Duration) criRuntime {
-	sockets := []string{socket}
-	if socket == "" {
-		var err error
-		if sockets, err = cri.Present(cri.DefaultSockets()); err != nil {
-			return criRuntime{socket: "the usual places", err: err}
-		}
+func lookAtRuntime(ctx context.Context, socket string, patience time.Duration) (r criRuntime) {
+	if r.Runtime, r.err = cri.Find(ctx, socket, patience); r.err != nil {
+		return r
 	}
-	var first criRuntime
-	for i, socket := range sockets {
-		r := ask(ctx, socket, patience)
-		if r.err == nil {
-			r.process = processOf(strings.TrimPrefix(socket, "unix://"))
-			return r
-		}
-		if i == 0 {
-			first = r
-		}
-	}
-	return first
-}
-
-func ask(ctx context.Context, socket string, patience time.Duration) criRuntime {
-	r := criRuntime{socket: socket}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	c, err := cri.New(socket)
-	if err == nil {
-		defer c.Close()
-		r.Version, err = c.Version(ctx)
-	}
-	if err == nil {
-		r.network, err = c.Network(ctx)
-	}
-	r.err = err
+	r.process = processOf(strings.TrimPrefix(r.Socket, "unix://"))
+	r.network, r.err = r.Network(ctx, patience)
 	return r
 }
 
@@ -84,17 +49,21 @@ func processOf(socket string) (p process) {
 	if err != nil || pid == 0 {
 		return p
 	}
-	ours, err := os.Stat("/proc/self/ns/mnt")
+	here, err := same("/proc/self/ns/mnt", fmt.Sprintf("/proc/%d/ns/mnt", pid))
 	if err != nil {
 		return p
 	}
-	its, err := os.Stat(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	return process{holder{pid, nameOfProcess(pid)}, !here}
+}
+
+// same reports whether two paths lead to one file.
+func same(a, b string) (bool, error) {
+	is, err := os.Stat(a)
 	if err != nil {
-		return p
+		return false, err
 	}
-	p = process{holder{pid: pid}, !os.SameFile(ours, its)}
-	p.name = nameOfProcess(pid)
-	return p
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(is, other), err
 }
 
 func checkRuntime(_ context.Context, n *node) []Finding {
@@ -104,22 +73,21 @@ func checkRuntime(_ context.Context, n *node) []Finding {
 // decideRuntime only warns of a node without a socket: podman has none.
 func decideRuntime(r criRuntime) []Finding {
 	const logs = "journalctl -n 20 -u containerd, or of your runtime's unit"
-	what := libcniOf(r.Runtime, r.Version.Version).String()
 	switch {
-	case r.socket == "":
+	case r.Socket == "" && errors.Is(r.err, cri.ErrNoRuntime):
 		return warn("the usual places", "no CRI socket: nothing is known of the runtime", "if there is one: bpffsctl doctor --cri-socket PATH")
 	case r.err != nil:
-		return fail(r.socket, r.err.Error(), "what says it: "+logs+"; sockets that there are: ls /run/*/*.sock")
+		return fail(cmp.Or(r.Socket, "the usual places"), r.err.Error(), "what says it: "+logs+"; sockets that there are: ls /run/*/*.sock")
 	case !r.network.Ready:
-		return fail(r.socket, what+": the network is not ready: "+r.network.Message, "what this says; and: "+logs)
+		return fail(r.Socket, r.String()+": the network is not ready: "+r.network.Message, "what this says; and: "+logs)
 	}
-	return well(r.socket, what+": the network is ready")
+	return pass(r.Socket, r.String()+": the network is ready")
 }
 
 func checkRuntimeNamespace(_ context.Context, n *node) []Finding {
 	p := n.runtime().process
 	var found []Finding
-	for _, s := range n.sights() {
+	for _, s := range n.sites() {
 		found = append(found, decideRuntimeNamespace(p, s, p.sees(s.path))...)
 	}
 	return found
@@ -130,30 +98,26 @@ func (p process) sees(path string) bool {
 	if !p.ownNS {
 		return true
 	}
-	ours, err := inodeOf(path)
-	if err != nil {
-		return false
-	}
-	its, err := inodeOf(filepath.Join(fmt.Sprintf("/proc/%d/root", p.pid), path))
-	return err == nil && its == ours
+	is, err := same(path, filepath.Join(fmt.Sprintf("/proc/%d/root", p.pid), path))
+	return is && err == nil
 }
 
-func decideRuntimeNamespace(p process, s sight, sees bool) []Finding {
+func decideRuntimeNamespace(p process, s site, sees bool) []Finding {
 	looked := p.String()
-	cure := "let the runtime use the host's mount namespace (systemd: no PrivateMounts=, PrivateTmp= or ProtectSystem= in its unit), " +
-		"or mount before it starts: " + command("mount", "-t", "bpf", "none", s.path) + "; then restart it"
+	fix := "let the runtime use the host's mount namespace (systemd: no PrivateMounts=, PrivateTmp= or ProtectSystem= in its unit), " +
+		"or mount before it starts: " + output.Command("mount", "-t", "bpf", "none", s.path) + "; then restart it"
 	switch {
 	case p.pid == 0:
-		return well("the runtime", "its process is not known")
+		return pass("the runtime", "its process is not known")
 	case !p.ownNS:
-		return well(looked, "the runtime is in this mount namespace")
+		return pass(looked, "the runtime is in this mount namespace")
 	case s.rootErr != nil:
 		return notLooked(s.path, "root")
 	case !s.mounted:
-		return warn(looked, "the runtime has a mount namespace of its own, in which the first ADD mounts the bpffs; it dies with the runtime, and nobody else sees it", cure)
+		return warn(looked, "the runtime has a mount namespace of its own, in which the first ADD mounts the bpffs; it dies with the runtime, and nobody else sees it", fix)
 	case !sees:
 		return fail(looked, "the runtime has a mount namespace of its own and does not see the bpffs at "+s.path+
-			": pods have their maps in another one, which dies with the runtime", cure)
+			": pods have their maps in another one, which dies with the runtime", fix)
 	}
-	return well(looked, "the runtime has a mount namespace of its own, and sees this bpffs")
+	return pass(looked, "the runtime has a mount namespace of its own, and sees this bpffs")
 }

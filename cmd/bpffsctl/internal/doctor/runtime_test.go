@@ -116,15 +116,15 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 	tooNew := `sed -i '/"cniVersion"/s/"1.1.0"/"1.0.0"/' NETS/10-net.conflist`
 	for _, f := range []fault{
 		{
-			name: "does not run", check: "runtime", status: Failure, says: "no container runtime listens there", cure: "journalctl",
-			make: func(r *rig) { r.stopRuntime() }, mend: (*rig).startRuntime,
+			name: "does not run", check: "runtime", status: Failure, says: "no container runtime listens there", fix: "journalctl",
+			make: func(r *rig) { r.stopRuntime() }, repair: (*rig).startRuntime,
 		},
 		{
-			name: "does not answer", check: "runtime", status: Failure, says: "no answer", cure: "journalctl",
-			make: func(r *rig) { r.hurry(); r.cri.silent = true }, mend: (*rig).startRuntime,
+			name: "does not answer", check: "runtime", status: Failure, says: "no answer", fix: "journalctl",
+			make: func(r *rig) { r.hurry(); r.cri.silent = true }, repair: (*rig).startRuntime,
 		},
 		{
-			name: "speaks no CRI", check: "runtime", status: Failure, says: "it does not speak the CRI", cure: "ls /run/*/*.sock",
+			name: "speaks no CRI", check: "runtime", status: Failure, says: "it does not speak the CRI", fix: "ls /run/*/*.sock",
 			make: func(r *rig) {
 				r.CRISocket = filepath.Join(r.t.TempDir(), "other.sock")
 				l, err := net.Listen("unix", r.CRISocket)
@@ -134,23 +134,23 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 				server := grpc.NewServer()
 				go func() { _ = server.Serve(l) }()
 				r.t.Cleanup(server.Stop)
-			}, mend: (*rig).startRuntime,
+			}, repair: (*rig).startRuntime,
 		},
 		{
-			name: "none at the usual places", check: "runtime", status: Warning, says: "no CRI socket", cure: "--cri-socket",
-			make: func(r *rig) { testns.Mount(r.t, "tmpfs", "/run", ""); r.CRISocket = "" }, mend: (*rig).startRuntime,
+			name: "none at the usual places", check: "runtime", status: Warning, says: "no CRI socket", fix: "--cri-socket",
+			make: func(r *rig) { testns.Mount(r.t, "tmpfs", "/run", ""); r.CRISocket = "" }, repair: (*rig).startRuntime,
 		},
 		{
-			name: "network not ready", check: "runtime", status: Failure, says: "the network is not ready: cni plugin not initialized", cure: "what this says",
-			make: func(r *rig) { r.cri.whyNot = "cni plugin not initialized" }, mend: func(r *rig) { r.cri.whyNot = "" },
+			name: "network not ready", check: "runtime", status: Failure, says: "the network is not ready: cni plugin not initialized", fix: "what this says",
+			make: func(r *rig) { r.cri.whyNot = "cni plugin not initialized" }, repair: func(r *rig) { r.cri.whyNot = "" },
 		},
 		{
-			name: "cniVersion too new for it", check: "cni-version", status: Failure, says: "cniVersion 1.1.0 is too new for containerd 1.6.20", cure: tooNew,
+			name: "cniVersion too new for it", check: "cni-version", status: Failure, says: "cniVersion 1.1.0 is too new for containerd 1.6.20", fix: tooNew,
 			make: func(r *rig) { r.cri.version = "1.6.20~ds1"; r.write(r.t, list, listOf("1.1.0", "net", ours)) },
 		},
 		{
 			name: "ignores drop-in files", check: "drop-ins", status: Failure, says: "containerd 1.7.27 ignores drop-in files",
-			cure: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
+			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
 				r.cri.version = "v1.7.27"
 				r.write(r.t, list, listOf("1.0.0", "net"))
@@ -159,7 +159,7 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 		},
 		{
 			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: cri-o 1.33.0",
-			cure: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
+			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
 				r.cri.name, r.cri.version = "cri-o", "1.33.0"
 				r.write(r.t, list, listOf("1.0.0", "net"))
@@ -167,13 +167,13 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			},
 		},
 		{
-			name: "sees another bpffs", check: "runtime-namespace", status: Failure, says: "does not see the bpffs at ROOT", cure: "mount -t bpf none ROOT",
-			make: func(r *rig) { r.elsewhere(r.Root) }, mend: (*rig).startRuntime,
+			name: "sees another bpffs", check: "runtime-namespace", status: Failure, says: "does not see the bpffs at ROOT", fix: "mount -t bpf none ROOT",
+			make: func(r *rig) { r.elsewhere(r.Root) }, repair: (*rig).startRuntime,
 		},
 		{
-			name: "will mount in a namespace of its own", check: "runtime-namespace", status: Warning, says: "in which the first ADD mounts the bpffs", cure: "mount -t bpf none ROOT",
-			make: func(r *rig) { r.Root = r.t.TempDir(); r.elsewhere("") },
-			mend: func(r *rig) { testns.Mount(r.t, "bpf", r.Root, "mode=0700"); r.elsewhere("") },
+			name: "will mount in a namespace of its own", check: "runtime-namespace", status: Warning, says: "in which the first ADD mounts the bpffs", fix: "mount -t bpf none ROOT",
+			make:   func(r *rig) { r.Root = r.t.TempDir(); r.elsewhere("") },
+			repair: func(r *rig) { testns.Mount(r.t, "bpf", r.Root, "mode=0700"); r.elsewhere("") },
 		},
 	} {
 		t.Run(f.name, f.test)
@@ -223,27 +223,6 @@ func TestHealthyRuntimes(t *testing.T) {
 	}
 }
 
-func TestLibcniOf(t *testing.T) {
-	for _, row := range []struct {
-		name, version string
-		want          libcni
-	}{
-		{"containerd", "1.6.20~ds1", libcni{"containerd 1.6.20~ds1", true, "1.0.0", false}},
-		{"containerd", "v1.7.27", libcni{"containerd 1.7.27", true, "1.0.0", false}},
-		{"containerd", "v2.0.5", libcni{"containerd 2.0.5", true, "1.1.0", false}},
-		{"containerd", "v2.1.0", libcni{"containerd 2.1.0", true, "1.1.0", true}},
-		{"containerd", "v2.4.2", libcni{"containerd 2.4.2", true, "1.1.0", true}},
-		{"containerd", "v3.0.0-rc.1", libcni{"containerd 3.0.0-rc.1", true, "1.1.0", true}},
-		{"containerd", "devel", libcni{"containerd devel", false, "", false}},
-		{"cri-o", "1.33.0", libcni{"cri-o 1.33.0", false, "", false}},
-		{"", "", libcni{}},
-	} {
-		if got := libcniOf(row.name, row.version); got != row.want {
-			t.Errorf("libcniOf(%q, %q) = %+v; wanted %+v", row.name, row.version, got, row.want)
-		}
-	}
-}
-
 func TestNewer(t *testing.T) {
 	for _, row := range []struct {
 		a, b string
@@ -257,18 +236,18 @@ func TestNewer(t *testing.T) {
 		{"latest", "1.0.0", false},
 	} {
 		if got := newer(row.a, row.b); got != row.want {
-			t.Errorf("newer(%q, %q) = %v; wanted %v", row.a, row.b, got, row.want)
+			t.Errorf("newer(%q, %q): got %v, want %v", row.a, row.b, got, row.want)
 		}
 	}
 }
 
 // The processes that have a lock, or listen, may be on the host of a container.
 func TestUnknownProcesses(t *testing.T) {
-	if found := decideRuntimeNamespace(process{}, sight{}, false); len(faulty(found)) > 0 {
+	if found := decideRuntimeNamespace(process{}, site{}, false); len(faulty(found)) > 0 {
 		t.Errorf("a runtime whose process is not known: %+v", found)
 	}
-	s := sight{seenErr: fmt.Errorf("records: %w", bpffs.ErrLocked)}
-	if found := decideLock(s); len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Cure, "/proc/locks") {
+	s := site{seenErr: fmt.Errorf("records: %w", bpffs.ErrLocked)}
+	if found := decideLock(s); len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Fix, "/proc/locks") {
 		t.Errorf("a lock whose holder is not known: %+v", found)
 	}
 }

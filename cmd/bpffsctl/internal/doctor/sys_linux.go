@@ -1,13 +1,13 @@
 package doctor
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
 )
 
 // kernelRelease returns what uname -r prints.
@@ -19,13 +19,6 @@ func kernelRelease() (string, error) {
 	return unix.ByteSliceToString(u.Release[:]), nil
 }
 
-// hasStatmount reports whether the kernel has statmount(2), which refuses to
-// answer without an argument.
-func hasStatmount() bool {
-	_, _, errno := unix.Syscall6(unix.SYS_STATMOUNT, 0, 0, 0, 0, 0, 0)
-	return !errors.Is(errno, unix.ENOSYS)
-}
-
 // ownerOf returns the user to whom a file belongs.
 func ownerOf(fi fs.FileInfo) uint32 {
 	st, _ := fi.Sys().(*syscall.Stat_t)
@@ -34,12 +27,11 @@ func ownerOf(fi fs.FileInfo) uint32 {
 
 // createMap creates an array of one element, which is gone when it returns.
 func createMap() error {
-	attr := struct{ kind, keySize, valueSize, maxEntries uint32 }{unix.BPF_MAP_TYPE_ARRAY, 4, 4, 1}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_MAP_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
-	if errno != 0 {
-		return os.NewSyscallError("bpf", errno)
+	m, err := bpf.CreateMap(bpf.MapAttr{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		return err
 	}
-	return os.NewSyscallError("close", unix.Close(int(fd)))
+	return m.Close()
 }
 
 // An inode is a file as the kernel names it in mountinfo and in /proc/locks.
@@ -55,9 +47,6 @@ func inodeOf(path string) (inode, error) {
 	}
 	return inode{unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino}, nil
 }
-
-// oPath opens a path only as a place.
-const oPath = unix.O_PATH
 
 // peerOf returns the process that listens at a Unix socket, 0 if it is in a
 // process namespace that this one does not see.

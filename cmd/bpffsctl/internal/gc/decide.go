@@ -19,7 +19,7 @@ var ErrNoLive = errors.New("the list of live containers is empty")
 // Options say what may be removed.
 type Options struct {
 	Networks   []string      // empty: those that a live container is on
-	OlderThan  time.Duration // younger endpoints are spared, for their containers may be in the making
+	OlderThan  time.Duration // younger endpoints are spared, for their containers may still be starting
 	Force      bool          // also where the network namespace is still there, or not known
 	AllowEmpty bool          // also without any live container
 }
@@ -93,7 +93,7 @@ func (o *Options) spare(r inventory.Record, netns func(string) int, now time.Tim
 	case r.Err != nil:
 		return "its record cannot be read; see bpffsctl doctor"
 	case age < o.OlderThan:
-		return fmt.Sprintf("it is %s old, its container may be in the making; --older-than", output.Age(age))
+		return fmt.Sprintf("it is %s old, its container may still be starting; --older-than", output.Age(age))
 	case o.Force:
 		return ""
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -119,12 +120,12 @@ func TestDecide(t *testing.T) {
 			}
 			got, err := Decide(tt.records, &l, netns, now, tt.options)
 			if err != nil || len(got) != len(tt.want) {
-				t.Fatalf("Decide: %+v, %v; wanted %d decisions", got, err, len(tt.want))
+				t.Fatalf("Decide: got %+v, %v, want %d decisions", got, err, len(tt.want))
 			}
 			for i, d := range got {
 				action, reason, _ := strings.Cut(tt.want[i], " ")
 				if string(d.Action) != action || !strings.Contains(d.Reason, reason) {
-					t.Errorf("%s: %s; wanted %s", d.Action, d.Reason, tt.want[i])
+					t.Errorf("%s: got %s, want %s", d.Action, d.Reason, tt.want[i])
 				}
 			}
 		})
@@ -134,7 +135,7 @@ func TestDecide(t *testing.T) {
 func TestNoneAlive(t *testing.T) {
 	got, err := Decide([]inventory.Record{{}}, &Live{}, netns, time.Now(), Options{Force: true, Networks: []string{""}})
 	if !errors.Is(err, ErrNoLive) || len(got) > 0 {
-		t.Errorf("Decide with an empty list: %v, %v; wanted %v", got, err, ErrNoLive)
+		t.Errorf("Decide with an empty list: got %v, %v, want %v", got, err, ErrNoLive)
 	}
 }
 
@@ -154,7 +155,7 @@ func TestReadList(t *testing.T) {
 			var l Live
 			err := l.ReadList(strings.NewReader(tt.text))
 			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
-				t.Errorf("error: %v; wanted %q", err, tt.err)
+				t.Errorf("error: got %v, want %q", err, tt.err)
 			}
 			for _, id := range tt.has {
 				if !l.Has(id) {
@@ -195,9 +196,7 @@ func TestReport(t *testing.T) {
 	r.Details.Pod = "my-ns/web-0"
 	all := []Decision{{r, Removed, "its container is gone"}, {r, Failed, "x\x1by"}}
 	var b strings.Builder
-	if err := Print(&b, all); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, Print(&b, all))
 	const want = `ID     NETWORK  POD          CONTAINER     IFACE  AGE  ACTION   REASON
 00042  pods     my-ns/web-0  0123456789ab  eth0   3h   removed  its container is gone
 00042  pods     my-ns/web-0  0123456789ab  eth0   3h   failed   x\x1by
@@ -206,10 +205,10 @@ func TestReport(t *testing.T) {
 		t.Errorf("Print (-want +got):\n%s", diff)
 	}
 	if got, want := Sum(all), "removed: 1, failed: 1\n"; got != want {
-		t.Errorf("Sum: %q; wanted %q", got, want)
+		t.Errorf("Sum: got %q, want %q", got, want)
 	}
 	e := NewReport(all, true).Endpoints[0]
 	if got, want := fmt.Sprintln(e.ID, e.Container, e.PodNamespace, e.Action), "42 0123456789abcdef my-ns removed\n"; got != want {
-		t.Errorf("entry of the report: %s; wanted %s", got, want)
+		t.Errorf("entry of the report: got %s, want %s", got, want)
 	}
 }

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
+
+	"github.com/containernetworking/cni/pkg/utils"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 )
@@ -39,9 +40,6 @@ func (l *Live) Has(container string) bool {
 	return false
 }
 
-// containerID is the form of container IDs (CNI specification 1.1.0, section 2).
-var containerID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
-
 // ReadList adds the containers in r: one ID a line, without anything else.
 func (l *Live) ReadList(r io.Reader) error {
 	lines := bufio.NewScanner(r)
@@ -50,7 +48,7 @@ func (l *Live) ReadList(r io.Reader) error {
 		if id == "" {
 			continue
 		}
-		if !containerID.MatchString(id) {
+		if utils.ValidateContainerID(id) != nil {
 			return fmt.Errorf("line %d of the list of live containers is %q: wanted one container ID and nothing else", n, id)
 		}
 		l.Add(id)
@@ -64,33 +62,25 @@ func (l *Live) ReadList(r io.Reader) error {
 // Ask adds the pods of the runtimes that listen at the sockets, whatever state a
 // pod is in. Without sockets it asks every runtime that is at one of the usual
 // places, and fails if one does not answer: its containers may all be alive.
-func (l *Live) Ask(ctx context.Context, sockets []string) error {
-	named := len(sockets) > 0
-	if !named {
-		var err error
-		if sockets, err = cri.Present(cri.DefaultSockets()); err != nil {
-			return err
-		}
+func (l *Live) Ask(ctx context.Context, named []string) error {
+	sockets, err := cri.Sockets(named...)
+	if errors.Is(err, cri.ErrNoRuntime) {
+		return fmt.Errorf("%w, or a list of live containers with --live-from", err)
 	}
-	if len(sockets) == 0 {
-		return fmt.Errorf("%w: there is no %s: name its socket with --cri-socket, or a list of live containers with --live-from",
-			cri.ErrNoRuntime, strings.Join(cri.DefaultSockets(), ", no "))
+	if err != nil {
+		return err
 	}
-	var silent error
-	asked := 0
+	var silent []error // of those that run no pods
 	for _, socket := range sockets {
 		err := l.askOne(ctx, socket)
-		if !named && errors.Is(err, cri.ErrNoCRI) {
-			silent = err // it runs no pods
-			continue
-		}
-		if err != nil {
+		if len(named) == 0 && errors.Is(err, cri.ErrNoCRI) {
+			silent = append(silent, err)
+		} else if err != nil {
 			return err
 		}
-		asked++
 	}
-	if asked == 0 {
-		return silent
+	if len(silent) == len(sockets) {
+		return silent[0]
 	}
 	return nil
 }
@@ -101,9 +91,9 @@ func (l *Live) askOne(ctx context.Context, socket string) error {
 		return err
 	}
 	defer c.Close()
-	sandboxes, err := c.Sandboxes(ctx)
-	for _, s := range sandboxes {
-		l.Add(s.ID)
+	ids, err := c.Sandboxes(ctx)
+	for _, id := range ids {
+		l.Add(id)
 	}
 	return err
 }

@@ -34,13 +34,9 @@ func (p pods) ListPodSandbox(context.Context, *runtime.ListPodSandboxRequest) (*
 // CRI.
 func serve(t *testing.T, socket string, ids ...string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.MkdirAll(filepath.Dir(socket), 0o700))
 	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	server := grpc.NewServer()
 	if len(ids) > 0 {
 		runtime.RegisterRuntimeServiceServer(server, pods{ids: ids})
@@ -52,7 +48,7 @@ func serve(t *testing.T, socket string, ids ...string) {
 // Without --cri-socket every runtime of the node is asked, or none is believed.
 func TestAskAll(t *testing.T) {
 	testns.Need(t)
-	sockets := cri.DefaultSockets()
+	sockets := []string{"/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/k3s/containerd/containerd.sock"}
 	for _, tt := range []struct {
 		name string
 		make func(t *testing.T)
@@ -76,12 +72,8 @@ func TestAskAll(t *testing.T) {
 		}, cri.ErrNoCRI, nil},
 		{"one does not listen", func(t *testing.T) { //nolint:thelper // it is the test
 			serve(t, sockets[0], "a")
-			if err := os.MkdirAll(filepath.Dir(sockets[1]), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(sockets[1], nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, os.MkdirAll(filepath.Dir(sockets[1]), 0o700))
+			testns.Must(t, os.WriteFile(sockets[1], nil, 0o600))
 		}, cri.ErrNoRuntime, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -90,7 +82,7 @@ func TestAskAll(t *testing.T) {
 			var l Live
 			err := l.Ask(t.Context(), nil)
 			if !errors.Is(err, tt.want) {
-				t.Errorf("Ask: %v; wanted %v", err, tt.want)
+				t.Errorf("Ask: got %v, want %v", err, tt.want)
 			}
 			for _, id := range tt.has {
 				if !l.Has(id) {
@@ -108,7 +100,7 @@ func TestAskNamed(t *testing.T) {
 	serve(t, with, "a")
 	var l Live
 	if err := l.Ask(t.Context(), []string{without, with}); !errors.Is(err, cri.ErrNoCRI) {
-		t.Errorf("Ask: %v; wanted %v", err, cri.ErrNoCRI)
+		t.Errorf("Ask: got %v, want %v", err, cri.ErrNoCRI)
 	}
 }
 
@@ -117,11 +109,11 @@ func TestReadListRefuses(t *testing.T) {
 	for _, line := range []string{"containerd://c1", `"c1"`, "c1,", "\ufeffc1", "c1 c2", "a/b", "-c1", "c1\x1b"} {
 		var l Live
 		if err := l.ReadList(strings.NewReader("c0\n" + line + "\n")); err == nil || !strings.Contains(err.Error(), "line 2") {
-			t.Errorf("ReadList of %q: %v; wanted an error about line 2", line, err)
+			t.Errorf("ReadList of %q: got %v, want an error about line 2", line, err)
 		}
 	}
 	var l Live
 	if err := l.ReadList(strings.NewReader("\n c1 \r\ncnitool-0a.b_c\n")); err != nil || l.Len() != 2 {
-		t.Errorf("ReadList: %v, %d containers; wanted 2", err, l.Len())
+		t.Errorf("ReadList: got %v, %d containers, want 2", err, l.Len())
 	}
 }

@@ -23,30 +23,17 @@ type Report struct {
 
 // An Entry is one decision.
 type Entry struct {
-	ID           uint16    `json:"id"`
-	Network      string    `json:"network"`
-	PodNamespace string    `json:"podNamespace"`
-	PodName      string    `json:"podName"`
-	Container    string    `json:"containerID"`
-	Interface    string    `json:"interface"`
-	NetNS        string    `json:"netns"`
-	Created      time.Time `json:"created,omitzero"`
-	Root         string    `json:"root"`
-	Action       Action    `json:"action"`
-	Reason       string    `json:"reason"`
+	inventory.Identity
+
+	Action Action `json:"action"`
+	Reason string `json:"reason"`
 }
 
 // NewReport returns what machines read of the decisions.
 func NewReport(all []Decision, dryRun bool) Report {
-	r := Report{reportVersion, dryRun, []Entry{}}
+	r := Report{reportVersion, dryRun, make([]Entry, len(all))}
 	for i := range all {
-		d := &all[i]
-		e := d.Recorded()
-		r.Endpoints = append(r.Endpoints, Entry{
-			ID: e.ID, Network: e.Network, PodNamespace: e.PodNamespace, PodName: e.PodName,
-			Container: e.Container, Interface: e.Interface, NetNS: e.NetNS, Created: e.Created, Root: e.Root,
-			Action: d.Action, Reason: d.Reason,
-		})
+		r.Endpoints[i] = Entry{all[i].Identity(), all[i].Action, all[i].Reason}
 	}
 	return r
 }
@@ -56,7 +43,7 @@ func Print(w io.Writer, all []Decision) error {
 	c := output.NewColumns("ID", "NETWORK", "POD", "CONTAINER", "IFACE", "AGE", "ACTION", "REASON")
 	for i := range all {
 		d := &all[i]
-		e := d.Recorded()
+		e := d.Identity()
 		c.Row(output.ID(e.ID), e.Network, e.Pod(), inventory.ShortContainer(e.Container), e.Interface,
 			e.Age(time.Now()), string(d.Action), d.Reason)
 	}

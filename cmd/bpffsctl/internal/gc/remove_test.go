@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -20,33 +22,25 @@ func TestMain(m *testing.M) {
 // change opens the records at root for do.
 func change(t *testing.T, root string, do func(*bpffs.Endpoints) error) {
 	t.Helper()
-	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := bpffs.CreateEndpoints(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, err := bpffs.CreateEndpoints(t.Context(), root)
+	testns.Must(t, err)
 	defer e.Close()
-	if err := do(e); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, do(e))
 }
 
 // allocate does what ADD does for the attachment.
 func allocate(t *testing.T, root string, a bpffs.Attachment, netns string) {
 	t.Helper()
 	change(t, root, func(e *bpffs.Endpoints) error {
-		id, _, err := e.Allocate(a, "policy_")
+		id, _, err := e.Allocate(a, "", "policy_")
 		if err != nil {
 			return err
 		}
-		if err := e.Describe(id, bpffs.Details{NetNS: netns}); err != nil {
+		if err := e.SetDetails(id, bpffs.Details{NetNS: netns}); err != nil {
 			return err
 		}
-		return e.CreateMaps(id, []bpffs.MapDecl{{
-			Name: "policy_", Spec: bpffs.MapSpec{Type: "array", KeySize: 4, ValueSize: 4, MaxEntries: 1},
+		return e.CreateMaps(id, "", []bpffs.MapDecl{{
+			Name: "policy_", Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1},
 		}})
 	})
 }
@@ -55,9 +49,7 @@ func allocate(t *testing.T, root string, a bpffs.Attachment, netns string) {
 func decisions(t *testing.T, root string) (all []Decision) {
 	t.Helper()
 	records, err := inventory.Records(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	for _, r := range records {
 		all = append(all, Decision{r, Remove, "its container is gone"})
 	}
@@ -103,9 +95,7 @@ func TestDo(t *testing.T) {
 			t.Helper()
 			pin := filepath.Join(root, "tc/globals/policy_*")
 			path := remove(t, pin)
-			if err := os.Mkdir(path, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, os.Mkdir(path, 0o700))
 			testns.Mount(t, "tmpfs", path, "")
 		}, Failed, "cannot remove a pin", 1},
 	} {
@@ -116,10 +106,10 @@ func TestDo(t *testing.T) {
 			tt.before(t, root)
 			Do(t.Context(), all, tt.force)
 			if all[0].Action != tt.want || !strings.Contains(all[0].Reason, tt.reason) {
-				t.Errorf("%s: %s; wanted %s: … %s …", all[0].Action, all[0].Reason, tt.want, tt.reason)
+				t.Errorf("%s: got %s, want %s: … %s …", all[0].Action, all[0].Reason, tt.want, tt.reason)
 			}
 			if left := decisions(t, root); len(left) != tt.left {
-				t.Errorf("%d records are left; wanted %d", len(left), tt.left)
+				t.Errorf("got %d records left, want %d", len(left), tt.left)
 			}
 		})
 	}
@@ -130,11 +120,9 @@ func remove(t *testing.T, pattern string) string {
 	t.Helper()
 	found, err := filepath.Glob(pattern)
 	if err != nil || len(found) != 1 {
-		t.Fatalf("%s: %q, %v; wanted one", pattern, found, err)
+		t.Fatalf("%s: got %q, %v, want one", pattern, found, err)
 	}
-	if err := os.Remove(found[0]); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(found[0]))
 	return found[0]
 }
 
@@ -149,10 +137,10 @@ func TestDoAll(t *testing.T) {
 	all[1].Action = Spare
 	Do(t.Context(), all, false)
 	if all[0].Action != Failed || all[1].Action != Spare || all[2].Action != Removed {
-		t.Errorf("Do: %v, %v, %v; wanted failed, spare, removed", all[0].Action, all[1].Action, all[2].Action)
+		t.Errorf("Do: got %v, %v, %v, want failed, spare, removed", all[0].Action, all[1].Action, all[2].Action)
 	}
 	if left := decisions(t, root); len(left) != 2 {
-		t.Errorf("%d records are left; wanted 2", len(left))
+		t.Errorf("got %d records left, want 2", len(left))
 	}
 }
 
@@ -165,6 +153,6 @@ func TestDoCancelled(t *testing.T) {
 	cancel()
 	Do(ctx, all, false)
 	if left := decisions(t, root); all[0].Action != Failed || len(left) != 1 {
-		t.Errorf("Do: %s: %s, and %d records are left; wanted failed, and 1", all[0].Action, all[0].Reason, len(left))
+		t.Errorf("Do: got %s: %s, and %d records are left, want failed, and 1", all[0].Action, all[0].Reason, len(left))
 	}
 }

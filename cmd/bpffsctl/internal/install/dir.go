@@ -7,23 +7,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/flock"
 )
 
 // scratch is the name of what is being written or removed. It has no ending of a
 // configuration, and no plugin is called like it.
 const scratch = ".bpffs-install"
 
-// How long to wait for another process that changes the same directory.
-const (
-	lockTimeout = 10 * time.Second
-	lockPause   = 20 * time.Millisecond
-)
-
-// A dir is a directory that no other installer changes until Close.
+// A dir is a directory that no other installer changes until unlock.
 type dir struct {
-	path string
-	lock *os.File
+	path   string
+	file   *os.File
+	unlock func() // closes the file
 }
 
 // A node is the directory of plugins and that of networks, which may be the same.
@@ -52,7 +48,7 @@ func openNode(ctx context.Context, binDir, confDir string) (n node, err error) {
 func (n node) Close() {
 	for _, d := range []*dir{n.bin, n.conf} {
 		if d != nil {
-			_ = d.Close()
+			d.unlock()
 		}
 	}
 }
@@ -63,41 +59,24 @@ func openDir(ctx context.Context, path string) (*dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := lock(ctx, f); err != nil {
-		return nil, errors.Join(err, f.Close())
+	unlock, err := flock.File(ctx, f)
+	if errors.Is(err, flock.ErrLocked) {
+		return nil, fmt.Errorf("another bpffsctl is changing %s: %w", path, err)
 	}
-	d := &dir{path: path, lock: f}
+	if err != nil {
+		return nil, err
+	}
+	d := &dir{path, f, unlock}
 	if err := d.clear(); err != nil {
-		return nil, errors.Join(err, d.Close())
+		d.unlock()
+		return nil, err
 	}
 	return d, nil
 }
 
-// lock takes the directory for this process. The kernel gives it back when the
-// process ends, however that happens.
-func lock(ctx context.Context, f *os.File) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, lockTimeout,
-		fmt.Errorf("%s: another bpffsctl has been changing it for %v", f.Name(), lockTimeout))
-	defer cancel()
-	for {
-		got, err := tryLock(f)
-		if got || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(lockPause):
-		}
-	}
-}
-
-// Close lets others change the directory.
-func (d *dir) Close() error { return d.lock.Close() }
-
 // is reports whether the path leads to this directory.
 func (d *dir) is(path string) bool {
-	this, err := d.lock.Stat()
+	this, err := d.file.Stat()
 	if err != nil {
 		return false
 	}
@@ -160,4 +139,4 @@ func (d *dir) unwritable(err error) error {
 }
 
 // sync brings the names in the directory to the disk.
-func (d *dir) sync() error { return d.lock.Sync() }
+func (d *dir) sync() error { return d.file.Sync() }

@@ -9,21 +9,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // files returns what is in the directory, by name.
 func files(t *testing.T, path string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	all := make(map[string]string)
 	for _, e := range entries {
 		data, err := os.ReadFile(filepath.Join(path, e.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, err)
 		all[e.Name()] = string(data)
 	}
 	return all
@@ -31,18 +28,14 @@ func files(t *testing.T, path string) map[string]string {
 
 func put(t *testing.T, path, content string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(path, []byte(content), 0o644))
 }
 
 func newDir(t *testing.T) *dir {
 	t.Helper()
 	d, err := openDir(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
+	testns.Must(t, err)
+	t.Cleanup(d.unlock)
 	return d
 }
 
@@ -110,9 +103,7 @@ func TestEditMeanwhile(t *testing.T) {
 			path := d.join("10.conflist")
 			put(t, path, `{"name":"n","plugins":[{"type":"main"}]}`)
 			all, err := conflist.ReadDir(d.path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, err)
 			last, n := "", 0
 			in := Installer{Plugin: []byte(`{"type":"bpffs"}`), Log: t.Logf}
 			err = in.edit(d, all[0], func(data []byte) ([]byte, error) {
@@ -128,9 +119,7 @@ func TestEditMeanwhile(t *testing.T) {
 			want := last
 			if err == nil {
 				inserted, err := in.insert([]byte(last))
-				if err != nil {
-					t.Fatal(err)
-				}
+				testns.Must(t, err)
 				want = string(inserted)
 			}
 			if diff := cmp.Diff(map[string]string{"10.conflist": want}, files(t, d.path)); diff != "" {

@@ -2,72 +2,66 @@ package install
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io/fs"
-	"path/filepath"
 	"slices"
-	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// recordsTimeout is how long to wait for a plugin that has the records open.
-const recordsTimeout = 10 * time.Second
+// places are where the plugin may have left records.
+type places []bpffs.Roots
 
-// addRoots adds where the plugin with this configuration may have left records.
-func addRoots(roots *[]string, plugin []byte) {
-	var conf struct {
-		Root     string `json:"bpfRoot"`
-		Fallback string `json:"bpfFallback"`
+// with adds those of a configuration of the plugin. With a wrong one no pod started.
+func (p places) with(plugin []byte) places {
+	c, err := netconf.Parse(plugin)
+	if err != nil || c.ParseRoots() != nil || slices.Contains(p, c.Roots) {
+		return p
 	}
-	if json.Unmarshal(plugin, &conf) != nil {
-		return
-	}
-	for _, root := range (bpffs.Roots{Root: conf.Root, Fallback: conf.Fallback}).All() {
-		if !slices.Contains(*roots, root) {
-			*roots = append(*roots, root)
-		}
-	}
+	return append(p, c.Roots)
 }
 
-// findEndpoints returns the first of the roots in which endpoints are recorded, and
-// how many there are; and whether a bpffs is at any of the roots.
-func findEndpoints(ctx context.Context, roots []string) (root string, count int, seen bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, recordsTimeout)
-	defer cancel()
-	for _, root := range roots {
-		n, ok, err := countIn(ctx, root)
-		if n > 0 || err != nil {
-			return root, n, true, err
+// all returns the paths, each once.
+func (p places) all() (paths []string) {
+	for _, r := range p {
+		for _, path := range r.All() {
+			if !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
 		}
-		seen = seen || ok
 	}
-	return "", 0, seen, nil
+	return paths
 }
 
-func countIn(ctx context.Context, root string) (count int, seen bool, err error) {
-	path, err := filepath.EvalSymlinks(root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, false, nil
+// A recorded is what was found at the places.
+type recorded struct {
+	seen      bool   // there is a bpffs
+	root      string // the first with endpoints
+	endpoints int    // there
+}
+
+// look looks for endpoints.
+func (p places) look(ctx context.Context) (found recorded, err error) {
+	for _, r := range p {
+		err = errors.Join(err, r.Walk(ctx, found.visit))
+	}
+	return found, err
+}
+
+func (s *recorded) visit(root string, e *bpffs.Endpoints, err error) error {
+	if errors.Is(err, bpffs.ErrNotMounted) {
+		return nil
+	}
+	s.seen = true
+	if errors.Is(err, bpffs.ErrNoRecords) || errors.Is(err, bpffs.ErrNotOurs) {
+		return nil // a bpffs without records of ours
 	}
 	if err != nil {
-		return 0, false, err
+		return err
 	}
-	dir, err := bpffs.NewMapDir(path, "")
-	if err != nil {
-		return 0, false, err
+	free, err := e.FreeIDs()
+	if n := bpffs.MaxEndpoints - free; n > 0 && s.endpoints == 0 {
+		s.root, s.endpoints = root, n
 	}
-	endpoints, err := bpffs.OpenEndpoints(ctx, dir)
-	switch {
-	case errors.Is(err, bpffs.ErrNotFound):
-		return 0, false, nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, bpffs.ErrNotOurs):
-		return 0, true, nil // a bpffs without records of ours
-	case err != nil:
-		return 0, false, err
-	}
-	defer endpoints.Close()
-	free, err := endpoints.Free()
-	return bpffs.MaxEndpoints - free, true, err
+	return err
 }

@@ -8,31 +8,9 @@ import (
 
 	"google.golang.org/grpc"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
-)
 
-func TestReadsDropIns(t *testing.T) {
-	for _, tt := range []struct {
-		name, version string
-		want          bool
-	}{
-		{"containerd", "1.6.20~ds1", false},
-		{"containerd", "v1.7.27", false},
-		{"containerd", "v2.0.5", false},
-		{"containerd", "v2.1.0", true},
-		{"containerd", "2.4.2", true},
-		{"containerd", "v2.1.5-k3s1", true},
-		{"containerd", "v3.0.0-rc.1", true},
-		{"containerd", "2", false},
-		{"containerd", "v10.x", false},
-		{"containerd", "", false},
-		{"cri-o", "2.4.2", false},
-		{"", "2.4.2", false},
-	} {
-		if got := ReadsDropIns(tt.name, tt.version); got != tt.want {
-			t.Errorf("ReadsDropIns(%q, %q): %v, want %v", tt.name, tt.version, got, tt.want)
-		}
-	}
-}
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
 
 // A served runtime says that it is containerd 2.4.
 type served struct {
@@ -52,9 +30,7 @@ func TestRuntimeIsRestarted(t *testing.T) {
 		t.Error("before anything answers: known")
 	}
 	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	server := grpc.NewServer()
 	runtime.RegisterRuntimeServiceServer(server, served{})
 	done := make(chan error)

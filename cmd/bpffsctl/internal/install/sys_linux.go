@@ -11,18 +11,6 @@ import (
 
 const dirFlags = os.O_RDONLY | unix.O_DIRECTORY
 
-// tryLock locks the open directory unless another process has it.
-func tryLock(f *os.File) (bool, error) {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
-		return false, nil
-	}
-	if err != nil {
-		return false, &os.PathError{Op: "flock", Path: f.Name(), Err: err}
-	}
-	return true, nil
-}
-
 // exchange swaps what two names stand for, in one step. Some file systems cannot:
 // errNoExchange.
 func exchange(a, b string) error {

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -42,8 +43,8 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 		return fmt.Errorf("%w in %s: networks may name it elsewhere, for there is no directory %s; "+
 			"say with --conf-dir where they are, or --force", ErrKept, un.BinDir, un.ConfDir)
 	}
-	roots := un.Roots.All()
-	named, err := un.takeOut(n.conf, &roots)
+	where := places{un.Roots}
+	named, err := un.takeOut(n.conf, &where)
 	if un.KeepBinary {
 		return err
 	}
@@ -53,15 +54,15 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w; therefore the plugin's binary stays in %s, unless with --force", err, un.BinDir)
 	}
-	if err := needed(ctx, named, roots); err != nil {
+	if err := needed(ctx, named, where); err != nil {
 		return fmt.Errorf("%w in %s: %w", ErrKept, un.BinDir, err)
 	}
 	return un.removeBinary(n.bin)
 }
 
 // takeOut takes the plugin out of the configurations and returns those that still
-// name it. It adds the roots that they say.
-func (un Uninstaller) takeOut(d *dir, roots *[]string) (named []string, err error) {
+// name it. It adds the places that they say.
+func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error) {
 	if d == nil {
 		return nil, nil
 	}
@@ -81,16 +82,16 @@ func (un Uninstaller) takeOut(d *dir, roots *[]string) (named []string, err erro
 		case !hasMain || un.Network != "" && f.List.Name != un.Network:
 			named = append(named, f.Path)
 		default:
-			addRoots(roots, ours.Raw)
+			*where = where.with(ours.Raw)
 			errs = append(errs, in.edit(d, f, conflist.Remove))
 		}
 	}
-	dropIns, err := un.takeOutDropIns(in, d, roots)
+	dropIns, err := un.takeOutDropIns(in, d, where)
 	return append(named, dropIns...), errors.Join(append(errs, err)...)
 }
 
 // takeOutDropIns does the same with the directories of networks.
-func (un Uninstaller) takeOutDropIns(in Installer, d *dir, roots *[]string) (named []string, err error) {
+func (un Uninstaller) takeOutDropIns(in Installer, d *dir, where *places) (named []string, err error) {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return nil, err
@@ -100,12 +101,12 @@ func (un Uninstaller) takeOutDropIns(in Installer, d *dir, roots *[]string) (nam
 		if !e.IsDir() {
 			continue
 		}
-		files, _ := conflist.DropIns(d.path, e.Name()) // a directory of another name is none of a network
+		files, _ := conflist.DropIns(d.path, e.Name()) // a directory of another name does not belong to a network
 		for _, f := range files {
 			if ours, ok := f.List.Ours(); ok && un.Network != "" && e.Name() != un.Network {
 				named = append(named, f.Path)
 			} else if ok {
-				addRoots(roots, ours.Raw)
+				*where = where.with(ours.Raw)
 			}
 		}
 		if un.Network == "" || e.Name() == un.Network {
@@ -116,28 +117,28 @@ func (un Uninstaller) takeOutDropIns(in Installer, d *dir, roots *[]string) (nam
 }
 
 // needed says why somebody may still need the binary.
-func needed(ctx context.Context, named, roots []string) error {
+func needed(ctx context.Context, named []string, where places) error {
 	if len(named) > 0 {
 		return fmt.Errorf("%v still name it", named)
 	}
-	root, count, seen, err := findEndpoints(ctx, roots)
+	found, err := where.look(ctx)
 	if err != nil {
 		return fmt.Errorf("it is not known whether pods need it: %w", err)
 	}
-	if !seen {
+	if !found.seen {
 		return fmt.Errorf("no bpffs can be seen at any of %v, so that it is not known whether pods need it; "+
-			"in a container mount the node's there; if there are no such pods: bpffsctl uninstall --force", roots)
+			"in a container mount the node's there; if there are no such pods: bpffsctl uninstall --force", where.all())
 	}
-	if count > 0 {
-		var gc, again string
-		if root != bpffs.DefaultRoot && root != bpffs.DefaultFallback { // nothing tells it any more when the configuration is gone
-			gc, again = " --root "+root, " --bpf-root "+root
-		}
-		return fmt.Errorf("%d endpoints are recorded at %s, whose pods need it to be deleted; delete the pods, remove what is left "+
-			"of them with bpffsctl gc%s, then run bpffsctl uninstall%s again; or give up the maps of these pods: bpffsctl uninstall --force",
-			count, root, gc, again)
+	if found.endpoints == 0 {
+		return nil
 	}
-	return nil
+	var at string
+	if found.root != bpffs.DefaultRoot && found.root != bpffs.DefaultFallback { // nothing tells it any more when the configuration is gone
+		at = " " + output.Command("--root", found.root)
+	}
+	return fmt.Errorf("%s at %s: the runtime needs the plugin to delete the pods; delete them, remove what is left "+
+		"of them with bpffsctl gc%s, then run bpffsctl uninstall%s again; or give up the maps of these pods: bpffsctl uninstall --force",
+		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), found.root, at, at)
 }
 
 func (un Uninstaller) removeBinary(d *dir) error {

@@ -14,7 +14,7 @@ const (
 	quiet     = 50 * time.Millisecond  // after the last of several events
 	busy      = 500 * time.Millisecond // after the first of them, if they do not end
 	always    = time.Minute            // without any
-	blind     = time.Second            // where a directory cannot be watched
+	unwatched = time.Second            // where a directory cannot be watched
 	pauseMost = 2 * time.Second        // between two of many changes
 	fightTime = 30 * time.Second       // that counts as many
 	fightMany = 10                     // of which the log tells
@@ -27,7 +27,7 @@ func (in Installer) Wait(ctx context.Context) error {
 
 // Watch installs the plugin as soon as it can, and again whenever somebody undoes
 // it, until ctx is done; then it returns nil and leaves everything in place. An
-// error that waiting will not mend ends it, unless everything was in place before.
+// error that waiting cannot fix ends it, unless everything was in place before.
 func (in Installer) Watch(ctx context.Context) error {
 	done := false
 	err := in.follow(ctx, func(err error) bool {
@@ -59,8 +59,11 @@ func (in Installer) follow(ctx context.Context, stop func(error) bool) error {
 	for {
 		w.arm() // before looking, so that what comes after the look is seen
 		err := in.Install(ctx)
-		if ctx.Err() != nil || stop(err) {
+		if stop(err) {
 			return err
+		}
+		if ctx.Err() != nil {
+			return errors.Join(err, errEnd(ctx))
 		}
 		h.outcome(err)
 		if werr := w.wait(ctx, h.pause(time.Now())); werr != nil {
@@ -81,7 +84,7 @@ func (h *history) change(format string, args ...any) {
 	h.log(format, args...)
 	h.changes = append(h.changes, time.Now())
 	if len(h.changes) == fightMany {
-		h.log("that were %d changes in %v: something else keeps undoing them; if it is the main plugin, "+
+		h.log("%d changes within %v: something else keeps undoing them; if it is the main plugin, "+
 			"allow it others beside itself (Cilium: cni.exclusive=false)", fightMany, fightTime)
 	}
 }

@@ -84,7 +84,7 @@ func (w *watcher) wait(ctx context.Context, pause time.Duration) error {
 // idle returns how long to wait without any event.
 func (w *watcher) idle() time.Duration {
 	if w.missing {
-		return blind
+		return unwatched
 	}
 	return always
 }

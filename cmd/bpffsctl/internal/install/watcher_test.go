@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // Changes that never end do not put off the next look.
@@ -45,10 +47,10 @@ func TestWait(t *testing.T) {
 
 // A directory that is missing is looked for every second, without anything
 // changing.
-func TestWaitBlind(t *testing.T) {
+func TestWaitUnwatched(t *testing.T) {
 	w := watching(t, filepath.Join(t.TempDir(), "missing"))
-	if got := w.idle(); got != blind {
-		t.Errorf("without a directory it looks every %v, want %v", got, blind)
+	if got := w.idle(); got != unwatched {
+		t.Errorf("without a directory it looks every %v, want %v", got, unwatched)
 	}
 	w = watching(t, t.TempDir())
 	if got := w.idle(); got != always {
@@ -59,9 +61,7 @@ func TestWaitBlind(t *testing.T) {
 func watching(t *testing.T, dir string) *watcher {
 	t.Helper()
 	w, err := newWatcher(dir, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	t.Cleanup(func() { w.Close() })
 	w.arm()
 	return w

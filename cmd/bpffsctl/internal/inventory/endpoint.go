@@ -5,6 +5,7 @@ package inventory
 import (
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -24,9 +25,10 @@ func States() []string {
 	return []string{string(OK), string(PinMissing), string(NetNSGone), string(Unreadable)}
 }
 
-// An Endpoint is one record and what the kernel has of it. The names of its JSON
+// An Identity says which endpoint is meant: whose it is, and where it is recorded.
+// All that bpffsctl prints for machines names endpoints by it. The names of its JSON
 // fields are documented in docs/operations.md and stay.
-type Endpoint struct {
+type Identity struct {
 	ID           uint16    `json:"id"` // 0 if the record stands under no ID
 	Network      string    `json:"network"`
 	PodNamespace string    `json:"podNamespace"`
@@ -35,25 +37,40 @@ type Endpoint struct {
 	Interface    string    `json:"interface"`
 	NetNS        string    `json:"netns"`
 	Created      time.Time `json:"created,omitzero"`
-	States       []State   `json:"states"` // at least one
-	Error        string    `json:"error,omitempty"`
-	Memory       uint64    `json:"memoryBytes"` // of its maps
-	Root         string    `json:"root"`        // the bpffs
-	Pins         []Pin     `json:"pins"`
+	Root         string    `json:"root"` // the bpffs
 }
 
 // Pod returns the name of the pod after its namespace, as kubectl's users write
 // it; empty if there is none.
-func (e *Endpoint) Pod() string {
-	if e.PodNamespace == "" {
-		return e.PodName
+func (i *Identity) Pod() string {
+	if i.PodNamespace == "" {
+		return i.PodName
 	}
-	return e.PodNamespace + "/" + e.PodName
+	return i.PodNamespace + "/" + i.PodName
 }
 
 // Attachment returns what CNI knows the endpoint by.
-func (e *Endpoint) Attachment() bpffs.Attachment {
-	return bpffs.Attachment{Network: e.Network, ContainerID: e.Container, IfName: e.Interface}
+func (i *Identity) Attachment() bpffs.Attachment {
+	return bpffs.Attachment{Network: i.Network, ContainerID: i.Container, IfName: i.Interface}
+}
+
+// Age returns how long the endpoint is there, empty if that is not known.
+func (i *Identity) Age(now time.Time) string {
+	if i.Created.IsZero() {
+		return ""
+	}
+	return output.Age(now.Sub(i.Created))
+}
+
+// An Endpoint is one record and what the kernel has of it. The names of its JSON
+// fields stay, too.
+type Endpoint struct {
+	Identity
+
+	States []State `json:"states"` // at least one
+	Error  string  `json:"error,omitempty"`
+	Memory uint64  `json:"memoryBytes"` // of its maps
+	Pins   []Pin   `json:"pins"`
 }
 
 // A Kind says what is at the path of a pin.

@@ -3,7 +3,6 @@ package inventory
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
@@ -16,7 +15,7 @@ func (e *Endpoint) Explain() {
 }
 
 func (p *Pin) commands() []string {
-	path := quote(p.Path)
+	path := output.Quote(p.Path)
 	switch p.Kind {
 	case Map:
 		show := "bpftool map show pinned " + path
@@ -35,24 +34,4 @@ func (p *Pin) commands() []string {
 // withoutDump returns the types of maps that have nothing to look up by a key.
 func withoutDump() []string {
 	return []string{"ringbuf", "user_ringbuf", "arena", "bloom_filter"}
-}
-
-// quote returns s as a shell takes it for one word.
-func quote(s string) string {
-	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/_-.,:=+@%"
-	if s != "" && strings.Trim(s, plain) == "" {
-		return s
-	}
-	if output.Clean(s) == s {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if strings.IndexByte(plain, c) >= 0 {
-			b.WriteByte(c)
-			continue
-		}
-		fmt.Fprintf(&b, `\x%02x`, c)
-	}
-	return "$'" + b.String() + "'"
 }

@@ -13,21 +13,12 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// Gather returns the endpoints of [Records] with what the kernel says of them.
-func Gather(ctx context.Context, root string) ([]Endpoint, error) {
-	return Choose(ctx, root, func(all []Endpoint) []Endpoint { return all })
-}
-
-// Choose is [Gather] for some of the endpoints. choose gets all as they are
-// recorded, and returns those that the kernel is to be asked about. That happens
-// after the records were closed, so that no ADD waits for it.
+// Choose returns endpoints of [Records] with what the kernel says of them. choose
+// gets all as they are recorded, and returns those that the kernel is to be asked
+// about. That happens after the records were closed, so that no ADD waits for it.
 func Choose(ctx context.Context, root string, choose func([]Endpoint) []Endpoint) ([]Endpoint, error) {
 	records, err := Records(ctx, root)
-	all := make([]Endpoint, len(records))
-	for i := range records {
-		all[i] = records[i].Recorded()
-	}
-	all = choose(all)
+	all := choose(recorded(records))
 	if lookAll(ctx, all); ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -35,27 +26,35 @@ func Choose(ctx context.Context, root string, choose func([]Endpoint) []Endpoint
 	return all, errors.Join(err, rerr)
 }
 
-// Recorded returns the endpoint as it is recorded.
-func (r *Record) Recorded() Endpoint {
+// Identity says which endpoint is recorded.
+func (r *Record) Identity() Identity {
 	namespace, pod, found := strings.Cut(r.Details.Pod, "/")
 	if !found {
 		namespace, pod = "", r.Details.Pod
 	}
-	e := Endpoint{
+	return Identity{
 		ID: r.ID, Network: r.Attachment.Network, Container: r.Attachment.ContainerID, Interface: r.Attachment.IfName,
 		PodNamespace: namespace, PodName: pod, NetNS: r.Details.NetNS,
-		Created: r.Created.UTC().Truncate(time.Second), Root: r.Root, Pins: make([]Pin, len(r.Pins)),
+		Created: r.Created.UTC().Truncate(time.Second), Root: r.Root,
 	}
-	for i, path := range r.Pins {
-		e.Pins[i].Path = path
-		if !slices.Contains(r.Maps, path) {
-			e.Pins[i].Kind = Reserved
+}
+
+// recorded returns the endpoints as they are recorded.
+func recorded(records []Record) []Endpoint {
+	all := make([]Endpoint, len(records))
+	for i, r := range records {
+		all[i] = Endpoint{Identity: r.Identity(), Pins: make([]Pin, len(r.Pins))}
+		for j, path := range r.Pins {
+			all[i].Pins[j].Path = path
+			if !slices.Contains(r.Maps, path) {
+				all[i].Pins[j].Kind = Reserved
+			}
+		}
+		if r.Err != nil {
+			all[i].Error = r.Err.Error()
 		}
 	}
-	if r.Err != nil {
-		e.Error = r.Err.Error()
-	}
-	return e
+	return all
 }
 
 // lookAll looks at all endpoints, at as many at once as there are processors.
@@ -72,17 +71,47 @@ func lookAll(ctx context.Context, all []Endpoint) {
 	workers.Wait()
 }
 
+// Lost returns those of the recorded endpoints from which something is missing that
+// only a DEL takes away, or what the runtime takes away after it: now, and a while
+// later too, for a pod may just be started or deleted. again reads the records then.
+func Lost(ctx context.Context, records []Record, later time.Duration, again func() ([]Record, error)) []Endpoint {
+	lost := suspects(ctx, records)
+	if len(lost) == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(later):
+	}
+	now, err := again()
+	if err != nil {
+		return lost
+	}
+	was := make(map[bpffs.Attachment]uint16)
+	for _, e := range lost {
+		was[e.Attachment()] = e.ID
+	}
+	return suspects(ctx, slices.DeleteFunc(now, func(r Record) bool { return was[r.Attachment] != r.ID }))
+}
+
+// suspects returns those of the recorded endpoints from which something is missing.
+func suspects(ctx context.Context, records []Record) []Endpoint {
+	all := recorded(records)
+	lookAll(ctx, all)
+	return slices.DeleteFunc(all, func(e Endpoint) bool { return !e.isSuspect() })
+}
+
 // dropReleased removes endpoints that were released since they were recorded:
 // that is why something of them is missing.
 func dropReleased(ctx context.Context, all []Endpoint) ([]Endpoint, error) {
-	suspects := make(map[string]bool)
+	var roots []string
 	for i := range all {
-		if all[i].isSuspect() {
-			suspects[all[i].Root] = true
+		if all[i].isSuspect() && !slices.Contains(roots, all[i].Root) {
+			roots = append(roots, all[i].Root)
 		}
 	}
 	var errs []error
-	for root := range suspects {
+	for _, root := range roots {
 		e, err := Open(ctx, root)
 		if err != nil {
 			errs = append(errs, err)

@@ -22,9 +22,9 @@ const liveNetNS = "/proc/self/ns/net"
 // one returns the only endpoint at root.
 func one(t *testing.T, root string) Endpoint {
 	t.Helper()
-	all, err := Gather(t.Context(), root)
+	all, err := gather(t, root)
 	if err != nil || len(all) != 1 {
-		t.Fatalf("Gather: %v, %v; wanted one endpoint", all, err)
+		t.Fatalf("Gather: got %v, %v, want one endpoint", all, err)
 	}
 	return all[0]
 }
@@ -35,21 +35,24 @@ func TestGather(t *testing.T) {
 	id := add(t, root, bpffs.Details{Pod: "my-ns/web-0", NetNS: liveNetNS}, a)[0]
 	got := one(t, root)
 	if age := time.Since(got.Created); age < 0 || age > time.Minute {
-		t.Errorf("created %v ago; wanted less than a minute", age)
+		t.Errorf("age: got %v, want less than a minute", age)
 	}
 	got.Created = time.Time{}
 	var sum uint64
 	for i, p := range got.Pins {
 		if p.MapID == 0 || p.Memory == 0 {
-			t.Errorf("%s has ID %d and %d bytes; wanted neither 0", p.Path, p.MapID, p.Memory)
+			t.Errorf("%s: got ID %d and %d bytes, want neither 0", p.Path, p.MapID, p.Memory)
 		}
 		sum += p.Memory
 		got.Pins[i].MapID, got.Pins[i].Memory = 0, 0
 	}
 	dir := mapDir(t, root)
 	want := Endpoint{
-		ID: id, Network: "net", PodNamespace: "my-ns", PodName: "web-0", Container: "abc", Interface: "eth0",
-		NetNS: liveNetNS, States: []State{OK}, Memory: sum, Root: root, Pins: []Pin{
+		Identity: Identity{
+			ID: id, Network: "net", PodNamespace: "my-ns", PodName: "web-0", Container: "abc", Interface: "eth0",
+			NetNS: liveNetNS, Root: root,
+		},
+		States: []State{OK}, Memory: sum, Pins: []Pin{
 			{Path: dir.LocalMapPath("policy_", id), Kind: Map, Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 10},
 			{Path: dir.LocalMapPath("stats_", id), Kind: Map, Type: "percpu_array", KeySize: 4, ValueSize: 16, MaxEntries: 2},
 		},
@@ -87,7 +90,7 @@ func TestStates(t *testing.T) {
 			}
 			got := one(t, root)
 			if diff := cmp.Diff(tt.want, got.States); diff != "" || got.Pins[0].Kind != tt.kind {
-				t.Errorf("kind of the pin: %q, wanted %q; states (-want +got):\n%s", got.Pins[0].Kind, tt.kind, diff)
+				t.Errorf("kind of the pin: got %q, want %q; states (-want +got):\n%s", got.Pins[0].Kind, tt.kind, diff)
 			}
 		})
 	}
@@ -96,14 +99,10 @@ func TestStates(t *testing.T) {
 // A name without a type is for a plugin that comes later, or never.
 func TestReserved(t *testing.T) {
 	root := testns.BPFFS(t)
-	e, err := bpffs.CreateEndpoints(t.Context(), mapDir(t, root))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = e.Allocate(bpffs.Attachment{Network: "net", ContainerID: "abc", IfName: "eth0"}, "policy_")
-	if err := errors.Join(err, e.Close()); err != nil {
-		t.Fatal(err)
-	}
+	e, err := bpffs.CreateEndpoints(t.Context(), root)
+	testns.Must(t, err)
+	_, _, err = e.Allocate(bpffs.Attachment{Network: "net", ContainerID: "abc", IfName: "eth0"}, "", "policy_")
+	testns.Must(t, errors.Join(err, e.Close()))
 	if got := one(t, root); got.Pins[0].Kind != Reserved || !got.Is(OK) {
 		t.Errorf("got %+v, want a reserved path and nothing wrong", got)
 	}
@@ -121,9 +120,7 @@ func gone(t *testing.T) string {
 func unmounted(t *testing.T) string {
 	t.Helper()
 	path := gone(t)
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.WriteFile(path, nil, 0o600))
 	return path
 }
 
@@ -141,17 +138,13 @@ func bound(t *testing.T) string {
 
 func remove(t *testing.T, pin string) {
 	t.Helper()
-	if err := os.Remove(pin); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Remove(pin))
 }
 
 func directory(t *testing.T, pin string) {
 	t.Helper()
 	remove(t, pin)
-	if err := os.Mkdir(pin, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.Mkdir(pin, 0o700))
 }
 
 // A record that cannot be read is in the list, and those after it are, too.
@@ -159,11 +152,9 @@ func TestUnreadable(t *testing.T) {
 	root := testns.BPFFS(t)
 	id := add(t, root, bpffs.Details{NetNS: liveNetNS}, pods(1)...)[0]
 	for _, broken := range []string{"00000", "00001", "65535/owner/a", "x"} {
-		if err := os.MkdirAll(filepath.Join(root, "cni/endpoints", broken), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.MkdirAll(filepath.Join(root, "cni/endpoints", broken), 0o700))
 	}
-	all, err := Gather(t.Context(), root)
+	all, err := gather(t, root)
 	if err != nil {
 		t.Errorf("Gather: %v", err)
 	}
@@ -179,7 +170,7 @@ func TestUnreadable(t *testing.T) {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
 	if sum := Sum(all); !strings.Contains(sum, "00001") || !strings.Contains(sum, "endpoints: 4") || !strings.Contains(sum, "not ok: 3") {
-		t.Errorf("Sum: %q; wanted each record that is wrong, and 4 endpoints with 3 not ok", sum)
+		t.Errorf("Sum: got %q, want each record that is wrong, and 4 endpoints with 3 not ok", sum)
 	}
 }
 
@@ -196,13 +187,11 @@ func TestReleasedMeanwhile(t *testing.T) {
 		}
 		owner := fmt.Sprintf("%s/cni/endpoints/%05d/owner", root, ids[2])
 		remove(t, owner)
-		if err := os.Symlink("net/other/eth0", owner); err != nil {
-			t.Fatal(err)
-		}
+		testns.Must(t, os.Symlink("net/other/eth0", owner))
 		return all
 	})
 	if err != nil || len(all) != 1 || all[0].ID != ids[1] || !all[0].Is(PinMissing) {
-		t.Errorf("Choose: %+v, %v; wanted only endpoint %d, with a pin missing", all, err, ids[1])
+		t.Errorf("Choose: got %+v, %v, want only endpoint %d, with a pin missing", all, err, ids[1])
 	}
 }
 
@@ -213,48 +202,40 @@ func TestGatherCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	all, err := Choose(ctx, root, func(all []Endpoint) []Endpoint { cancel(); return all })
 	if !errors.Is(err, context.Canceled) || len(all) > 0 {
-		t.Errorf("Choose: %+v, %v; wanted %v", all, err, context.Canceled)
+		t.Errorf("Choose: got %+v, %v, want %v", all, err, context.Canceled)
 	}
 	if _, err := Records(ctx, root); !errors.Is(err, context.Canceled) {
-		t.Errorf("Records: %v; wanted %v", err, context.Canceled)
+		t.Errorf("Records: got %v, want %v", err, context.Canceled)
 	}
 }
 
 func release(t *testing.T, root string, a bpffs.Attachment) {
 	t.Helper()
-	e, err := bpffs.OpenEndpoints(t.Context(), mapDir(t, root))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, err := bpffs.OpenEndpoints(t.Context(), root)
+	testns.Must(t, err)
 	defer e.Close()
-	if err := e.Release(a); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, e.Release(a))
 }
 
 func TestRoots(t *testing.T) {
 	testns.Need(t)
-	if all, err := Gather(t.Context(), ""); len(all) > 0 || err != nil {
-		t.Errorf("without a bpffs: %v, %v; wanted nothing", all, err)
+	if all, err := gather(t, ""); len(all) > 0 || err != nil {
+		t.Errorf("without a bpffs: got %v, %v, want nothing", all, err)
 	}
-	if _, err := Gather(t.Context(), t.TempDir()); err == nil {
+	if _, err := gather(t, t.TempDir()); err == nil {
 		t.Error("a root without a bpffs is no error")
 	}
 	empty := testns.BPFFS(t)
-	if all, err := Gather(t.Context(), empty); len(all) > 0 || err != nil {
-		t.Errorf("a bpffs without records: %v, %v; wanted nothing", all, err)
+	if all, err := gather(t, empty); len(all) > 0 || err != nil {
+		t.Errorf("a bpffs without records: got %v, %v, want nothing", all, err)
 	}
 	testns.Mount(t, "bpf", bpffs.DefaultRoot, "mode=0700")
 	add(t, bpffs.DefaultRoot, bpffs.Details{}, pods(1)...)
 	testns.Mount(t, "tmpfs", "/run", "")
-	if err := os.MkdirAll(bpffs.DefaultFallback, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, os.MkdirAll(bpffs.DefaultFallback, 0o700))
 	testns.Bind(t, bpffs.DefaultRoot, bpffs.DefaultFallback)
 	wantRoots(t, bpffs.DefaultRoot)
-	if err := syscall.Unmount(bpffs.DefaultFallback, 0); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, syscall.Unmount(bpffs.DefaultFallback, 0))
 	testns.Mount(t, "bpf", bpffs.DefaultFallback, "mode=0700")
 	add(t, bpffs.DefaultFallback, bpffs.Details{}, pods(1)...)
 	wantRoots(t, bpffs.DefaultRoot, bpffs.DefaultFallback)
@@ -263,10 +244,8 @@ func TestRoots(t *testing.T) {
 // wantRoots reports if there is not one endpoint in each of the roots.
 func wantRoots(t *testing.T, roots ...string) {
 	t.Helper()
-	all, err := Gather(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	all, err := gather(t, "")
+	testns.Must(t, err)
 	var got []string
 	for _, e := range all {
 		got = append(got, e.Root)

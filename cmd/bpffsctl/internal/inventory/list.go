@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
@@ -37,14 +36,6 @@ func (e *Endpoint) State() string {
 		words[i] = string(s)
 	}
 	return strings.Join(words, ",")
-}
-
-// Age returns how long the endpoint is there, empty if that is not known.
-func (e *Endpoint) Age(now time.Time) string {
-	if e.Created.IsZero() {
-		return ""
-	}
-	return output.Age(now.Sub(e.Created))
 }
 
 // Sum returns lines that say how many endpoints there are, what they need, and

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -17,40 +19,36 @@ func TestMain(m *testing.M) {
 // decls are the maps that every endpoint of these tests has.
 func decls() []bpffs.MapDecl {
 	return []bpffs.MapDecl{
-		{Name: "policy_", Spec: bpffs.MapSpec{Type: "hash", KeySize: 4, ValueSize: 8, MaxEntries: 10}},
-		{Name: "stats_", Spec: bpffs.MapSpec{Type: "percpu_array", KeySize: 4, ValueSize: 16, MaxEntries: 2}},
+		{Name: "policy_", Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 10}},
+		{Name: "stats_", Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_PERCPU_ARRAY, KeySize: 4, ValueSize: 16, MaxEntries: 2}},
 	}
+}
+
+// gather returns all endpoints at root.
+func gather(t *testing.T, root string) ([]Endpoint, error) {
+	t.Helper()
+	return Choose(t.Context(), root, func(all []Endpoint) []Endpoint { return all })
 }
 
 // mapDir returns the map directory at root.
 func mapDir(t *testing.T, root string) bpffs.MapDir {
 	t.Helper()
 	dir, err := bpffs.NewMapDir(root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, err)
 	return dir
 }
 
 // add does what ADD does for the attachments, and returns their IDs.
 func add(t *testing.T, root string, d bpffs.Details, as ...bpffs.Attachment) (ids []uint16) {
 	t.Helper()
-	e, err := bpffs.CreateEndpoints(t.Context(), mapDir(t, root))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, err := bpffs.CreateEndpoints(t.Context(), root)
+	testns.Must(t, err)
 	defer e.Close()
 	for _, a := range as {
-		id, _, err := e.Allocate(a, "policy_", "stats_")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := e.Describe(id, d); err != nil {
-			t.Fatal(err)
-		}
-		if err := e.CreateMaps(id, decls()); err != nil {
-			t.Fatal(err)
-		}
+		id, _, err := e.Allocate(a, "", "policy_", "stats_")
+		testns.Must(t, err)
+		testns.Must(t, e.SetDetails(id, d))
+		testns.Must(t, e.CreateMaps(id, "", decls()))
 		ids = append(ids, id)
 	}
 	return ids

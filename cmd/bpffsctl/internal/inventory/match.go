@@ -91,7 +91,7 @@ func Words(ctx context.Context, root string) []string {
 		records = nil
 	}
 	for i := range records {
-		e := records[i].Recorded()
+		e := records[i].Identity()
 		words = append(words, output.ID(e.ID), e.Pod(), e.Container)
 	}
 	slices.Sort(words)

@@ -9,7 +9,10 @@ import (
 )
 
 func TestMatch(t *testing.T) {
-	all := append(some(), Endpoint{ID: 42, Root: "/other"}, Endpoint{ID: 9, Container: "7777"}, Endpoint{ID: 10, Container: "77778888"})
+	all := some()
+	for _, i := range []Identity{{ID: 42, Root: "/other"}, {ID: 9, Container: "7777"}, {ID: 10, Container: "77778888"}} {
+		all = append(all, Endpoint{Identity: i})
+	}
 	for _, tt := range []struct {
 		name, word string
 		want       []uint16
@@ -39,26 +42,11 @@ func TestMatch(t *testing.T) {
 				got = append(got, e.ID)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" || !errors.Is(err, tt.err) {
-				t.Errorf("Match(%q): error %v, wanted %v; IDs (-want +got):\n%s", tt.word, err, tt.err, diff)
+				t.Errorf("Match(%q): got error %v, want %v; IDs (-want +got):\n%s", tt.word, err, tt.err, diff)
 			}
 			if err != nil && !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("Match(%q): %v; wanted %q in it", tt.word, err, tt.says)
+				t.Errorf("Match(%q): got %v, want %q in it", tt.word, err, tt.says)
 			}
 		})
-	}
-}
-
-func TestQuote(t *testing.T) {
-	for _, tt := range []struct{ s, want string }{
-		{"/sys/fs/bpf/tc/globals/policy_00042", "/sys/fs/bpf/tc/globals/policy_00042"},
-		{"/a b", "'/a b'"},
-		{"/$(reboot)", "'/$(reboot)'"},
-		{"/it's", `'/it'\''s'`},
-		{"/a\x1b[31m;b", `$'/a\x1b\x5b31m\x3bb'`},
-		{"", "''"},
-	} {
-		if got := quote(tt.s); got != tt.want {
-			t.Errorf("quote(%q) = %s; wanted %s", tt.s, got, tt.want)
-		}
 	}
 }

@@ -3,6 +3,7 @@ package inventory
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -41,4 +42,9 @@ func NetNSState(path string) int {
 // directory goes with the process.
 func isOfProcess(path string) bool {
 	return strings.HasPrefix(path, "/proc/") && isDir("/proc/self")
+}
+
+func isDir(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.IsDir()
 }

@@ -15,7 +15,7 @@ func readPin(path string) Pin {
 	m, err := bpffs.ReadMap(path)
 	switch {
 	case err == nil:
-		p.Kind, p.Type, p.MapID, p.Memory = Map, m.Spec.Type, m.ID, m.Memory
+		p.Kind, p.Type, p.MapID, p.Memory = Map, m.Spec.Type.String(), m.ID, m.Memory
 		p.KeySize, p.ValueSize, p.MaxEntries = m.Spec.KeySize, m.Spec.ValueSize, m.Spec.MaxEntries
 		p.Flags, p.Frozen = m.Spec.Flags, m.Spec.Frozen
 	case errors.Is(err, fs.ErrNotExist):

@@ -19,21 +19,27 @@ func some() []Endpoint {
 	hash := Pin{Path: "/b/policy_00042", Kind: Map, Type: "hash", MaxEntries: 10}
 	return []Endpoint{
 		{
-			ID: 42, Network: "cbr0", PodNamespace: "default", PodName: "web-0", Container: a, Interface: "eth0",
-			Created: ago(90 * time.Second), States: []State{OK}, Memory: 2400, Root: "/b",
+			Identity: Identity{
+				ID: 42, Network: "cbr0", PodNamespace: "default", PodName: "web-0", Container: a, Interface: "eth0", Created: ago(90 * time.Second), Root: "/b",
+			},
+			States: []State{OK}, Memory: 2400,
 			Pins: []Pin{hash, {Path: "/b/stats_00042", Kind: Map, Type: "percpu_array", MaxEntries: 2}},
 		},
 		{
-			ID: 7, Network: "cbr0", PodNamespace: "kube-system", PodName: "web-0", Container: b, Interface: "eth0",
-			Created: ago(50 * time.Hour), States: []State{PinMissing, NetNSGone}, Root: "/b",
-			Pins: []Pin{{Path: "/b/policy_00007", Kind: Missing}, {Path: "/b/x_00007", Kind: Directory}},
+			Identity: Identity{
+				ID: 7, Network: "cbr0", PodNamespace: "kube-system", PodName: "web-0", Container: b, Interface: "eth0", Created: ago(50 * time.Hour), Root: "/b",
+			},
+			States: []State{PinMissing, NetNSGone},
+			Pins:   []Pin{{Path: "/b/policy_00007", Kind: Missing}, {Path: "/b/x_00007", Kind: Directory}},
 		},
 		{
-			ID: 300, Network: "podman", PodNamespace: "\x1b[31mred", PodName: "a\nb", Container: b, Interface: "eth1",
-			Created: ago(3 * time.Hour), States: []State{OK}, Memory: 5 << 20, Root: "/b",
+			Identity: Identity{
+				ID: 300, Network: "podman", PodNamespace: "\x1b[31mred", PodName: "a\nb", Container: b, Interface: "eth1", Created: ago(3 * time.Hour), Root: "/b",
+			},
+			States: []State{OK}, Memory: 5 << 20,
 			Pins: []Pin{hash, hash, hash, {Path: "/b/x_00300", Kind: Missing}, hash},
 		},
-		{ID: 3, States: []State{Unreadable}, Error: "its record is broken", Root: "/b"},
+		{Identity: Identity{ID: 3, Root: "/b"}, States: []State{Unreadable}, Error: "its record is broken"},
 	}
 }
 
@@ -59,9 +65,7 @@ ID     NETWORK  POD                CONTAINER     IFACE  MAPS                    
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var b strings.Builder
-			if err := Print(&b, some(), tt.wide, tt.noHeaders); err != nil {
-				t.Fatal(err)
-			}
+			testns.Must(t, Print(&b, some(), tt.wide, tt.noHeaders))
 			if diff := cmp.Diff(squeeze(tt.want), squeeze("\n"+b.String())); diff != "" {
 				t.Errorf("Print (-want +got):\n%s\n%s", diff, b.String())
 			}
@@ -130,22 +134,18 @@ func TestFiveHundred(t *testing.T) {
 	root := testns.BPFFS(t)
 	add(t, root, bpffs.Details{Pod: "default/web-7d4b9c6f5-x2x7q", NetNS: liveNetNS}, pods(n)...)
 	start := time.Now()
-	all, err := Gather(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	all, err := gather(t, root)
+	testns.Must(t, err)
 	t.Logf("%d endpoints gathered in %v", n, time.Since(start))
 	var b strings.Builder
-	if err := Print(&b, all, false, false); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, Print(&b, all, false, false))
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	if len(lines) != n+1 {
-		t.Errorf("%d lines; wanted %d", len(lines), n+1)
+		t.Errorf("got %d lines, want %d", len(lines), n+1)
 	}
 	for _, line := range lines {
 		if w := utf8.RuneCountInString(line); w > columns || len(strings.Fields(line)) != 9 {
-			t.Fatalf("a line of %d characters; wanted at most %d, and 9 columns: %s", w, columns, line)
+			t.Fatalf("got a line of %d characters, want at most %d, and 9 columns: %s", w, columns, line)
 		}
 	}
 }

@@ -7,15 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"syscall"
-	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
-
-// lockTimeout is how long to wait for a plugin that has the records, which is as
-// long as the plugin waits itself.
-const lockTimeout = 10 * time.Second
 
 // A Record is an endpoint as it is recorded, in the bpffs at Root. With Err it
 // cannot be read, and of the endpoint only what could be read is set.
@@ -29,58 +23,52 @@ type Record struct {
 // wherever the plugin mounts one unless configured otherwise. What cannot be
 // opened is reported in the error, beside the records of the others.
 func Records(ctx context.Context, root string) ([]Record, error) {
-	if root != "" {
-		all, err := recordsAt(ctx, root)
-		if errors.Is(err, fs.ErrNotExist) && isDir(root) {
-			err = nil // a bpffs that no plugin has used yet
-		}
-		return all, err
+	roots, err := []string{root}, error(nil)
+	if root == "" {
+		roots, err = used(ctx)
 	}
 	var all []Record
-	var errs []error
-	for _, root := range distinct(bpffs.Roots{}.All()) {
+	errs := []error{err}
+	for _, root := range roots {
 		some, err := recordsAt(ctx, root)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bpffs.ErrNotFound) {
-			continue
+		if !errors.Is(err, bpffs.ErrNoRecords) { // no plugin has used it yet
+			errs = append(errs, err)
 		}
 		all = append(all, some...)
-		errs = append(errs, err)
 	}
 	return all, errors.Join(errs...)
 }
 
-func isDir(path string) bool {
-	fi, err := os.Stat(path)
-	return err == nil && fi.IsDir()
-}
-
-// distinct returns the roots without those that show the bpffs of an earlier one.
-func distinct(roots []string) (some []string) {
-	seen := make(map[uint64]bool)
-	for _, root := range roots {
-		var st syscall.Stat_t
-		if err := syscall.Stat(root, &st); err != nil || !seen[uint64(st.Dev)] {
-			some = append(some, root)
-			seen[uint64(st.Dev)] = true
+// used returns the roots that have records.
+func used(ctx context.Context) (roots []string, err error) {
+	err = bpffs.Roots{}.Walk(ctx, func(root string, _ *bpffs.Endpoints, err error) error {
+		switch {
+		case errors.Is(err, bpffs.ErrNotMounted), errors.Is(err, bpffs.ErrNoRecords):
+			return nil
+		case err == nil:
+			roots = append(roots, root)
 		}
-	}
-	return some
+		return asRoot(err)
+	})
+	return roots, err
 }
 
 // Open opens the records in the bpffs at root, which every ADD and DEL then waits
 // for: close them soon.
 func Open(ctx context.Context, root string) (*bpffs.Endpoints, error) {
-	dir, err := bpffs.NewMapDir(root, "")
-	if err = errors.Join(err, ctx.Err()); err != nil { // a free lock is had without a look at ctx
+	if err := ctx.Err(); err != nil { // a free lock is had without a look at ctx
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
-	defer cancel()
-	e, err := bpffs.OpenEndpoints(ctx, dir)
+	e, err := bpffs.OpenEndpoints(ctx, root)
+	return e, asRoot(err)
+}
+
+// asRoot says who can do what was not permitted.
+func asRoot(err error) error {
 	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
-		err = fmt.Errorf("%w: run it as root", err)
+		return fmt.Errorf("%w: run it as root", err)
 	}
-	return e, err
+	return err
 }
 
 // portion is how many records are read before others may have them.

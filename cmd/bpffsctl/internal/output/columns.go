@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Columns is a table in the making.
+// Columns is a table that rows are added to.
 type Columns struct {
 	headers []string
 	rows    [][]string
@@ -49,6 +49,14 @@ func ID(id uint16) string {
 		return ""
 	}
 	return fmt.Sprintf("%05d", id)
+}
+
+// Count returns the number with the word for one or for several.
+func Count(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }
 
 // Bytes returns a size in the unit that suits it, of three digits or four.

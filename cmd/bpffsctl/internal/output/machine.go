@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
 )
 
 func writeJSON(w io.Writer, v any) error {
@@ -29,39 +29,22 @@ func marshal(v any) (string, error) {
 	return b.String(), nil
 }
 
-// writeYAML prints what JSON has, in its order. JSON is YAML, so that only the
-// style has to change.
+// writeYAML prints what JSON has, its keys sorted.
 func writeYAML(w io.Writer, v any) error {
 	text, err := marshal(v)
 	if err != nil {
 		return err
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(escape(text, escapeYAML)), &doc); err != nil {
+	text = escape(text, escapeYAML)
+	lines, err := yaml.JSONToYAML([]byte(text))
+	if err != nil {
 		return fmt.Errorf("encoding the output: %w", err)
 	}
-	restyle(&doc)
-	var b strings.Builder
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	if err := enc.Encode(&doc); err != nil {
-		return fmt.Errorf("encoding the output: %w", err)
+	if CleanLines(string(lines)) != string(lines) {
+		// JSON is YAML, too, and has all strings in quotes, where alone an escape
+		// means a character.
+		lines = []byte(text)
 	}
-	_, err = io.WriteString(w, escape(b.String(), escapeYAML))
+	_, err = w.Write(lines)
 	return err
-}
-
-// restyle lets a node and those in it be written in lines. Strings with anything
-// to escape are quoted, for only there an escape means a character.
-func restyle(n *yaml.Node) {
-	n.Style = 0
-	if n.Kind == yaml.ScalarNode && !isClean(n.Value) {
-		n.Style = yaml.DoubleQuotedStyle
-	}
-	if len(n.Content) == 0 && n.Kind != yaml.ScalarNode {
-		n.Style = yaml.FlowStyle // [] and {}
-	}
-	for _, c := range n.Content {
-		restyle(c)
-	}
 }

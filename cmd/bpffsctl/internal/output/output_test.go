@@ -9,7 +9,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
 // hostile are names that do something to a terminal, or look like other values.
@@ -32,11 +34,11 @@ func TestClean(t *testing.T) {
 		{"\U000e0041", `\U000e0041`},
 	} {
 		if got := Clean(tt.s); got != tt.want {
-			t.Errorf("Clean(%q) = %q; wanted %q", tt.s, got, tt.want)
+			t.Errorf("Clean(%q): got %q, want %q", tt.s, got, tt.want)
 		}
 	}
 	if got, want := CleanLines("a\nb\x1b\n"), "a\nb\\x1b\n"; got != want {
-		t.Errorf("CleanLines: %q; wanted %q", got, want)
+		t.Errorf("CleanLines: got %q, want %q", got, want)
 	}
 }
 
@@ -56,15 +58,15 @@ func wantPrintable(t *testing.T, text string) {
 func roundTrip(t *testing.T, s string) {
 	t.Helper()
 	type named struct {
-		Name  string   `json:"name" yaml:"name"`
-		Names []string `json:"names" yaml:"names"`
-		Empty []string `json:"empty" yaml:"empty"`
-		N     uint64   `json:"n" yaml:"n"`
+		Name  string   `json:"name"`
+		Names []string `json:"names"`
+		Empty []string `json:"empty"`
+		N     uint64   `json:"n"`
 	}
 	for _, f := range []struct {
 		format Format
 		decode func([]byte, any) error
-	}{{JSON, json.Unmarshal}, {YAML, yaml.Unmarshal}} {
+	}{{JSON, json.Unmarshal}, {YAML, func(b []byte, v any) error { return yaml.Unmarshal(b, v) }}} {
 		var b strings.Builder
 		in := named{s, []string{s, "x"}, []string{}, 1 << 60}
 		if err := Write(&b, f.format, in, nil); err != nil {
@@ -107,12 +109,10 @@ func TestWriteYAML(t *testing.T) {
 		None    []string         `json:"none"`
 	}{1, []map[string]any{{"id": 42, "name": "a: b"}}, []string{}}
 	var b strings.Builder
-	if err := Write(&b, YAML, v, nil); err != nil {
-		t.Fatal(err)
-	}
-	const want = "version: 1\nlist:\n  - id: 42\n    name: 'a: b'\nnone: []\n"
+	testns.Must(t, Write(&b, YAML, v, nil))
+	const want = "list:\n- id: 42\n  name: 'a: b'\nnone: []\nversion: 1\n"
 	if b.String() != want {
-		t.Errorf("YAML:\n%s\nwanted:\n%s", b.String(), want)
+		t.Errorf("YAML: got\n%s\nwant\n%s", b.String(), want)
 	}
 }
 
@@ -122,7 +122,7 @@ func TestFormat(t *testing.T) {
 		t.Errorf("the format without a flag is %q", f.String())
 	}
 	if err := f.Set("xml"); err == nil || !strings.Contains(err.Error(), "yaml") {
-		t.Errorf("setting xml: %v; wanted an error that lists what there is", err)
+		t.Errorf("setting xml: got %v, want an error that lists what there is", err)
 	}
 	if err := f.Set("json"); err != nil || f != JSON {
 		t.Errorf("setting json: %v, %q", err, f)
@@ -137,16 +137,14 @@ func TestColumns(t *testing.T) {
 	var b strings.Builder
 	c := NewColumns("ID", "NAME")
 	if err := c.Print(&b, ""); err != nil || b.String() != "" {
-		t.Errorf("a table without rows: %q, %v; wanted nothing", b.String(), err)
+		t.Errorf("a table without rows: got %q, %v, want nothing", b.String(), err)
 	}
 	c.Row(ID(42), "a\x1b")
 	c.Row(ID(0), "é")
-	if err := c.Print(&b, "  "); err != nil {
-		t.Fatal(err)
-	}
+	testns.Must(t, c.Print(&b, "  "))
 	const want = "  ID     NAME\n  00042  a\\x1b\n  -      é\n"
 	if b.String() != want {
-		t.Errorf("table:\n%s\nwanted:\n%s", b.String(), want)
+		t.Errorf("table: got\n%s\nwant\n%s", b.String(), want)
 	}
 }
 
@@ -158,7 +156,7 @@ func TestUnits(t *testing.T) {
 		{0, "0B"}, {1023, "1023B"}, {1024, "1.0KiB"}, {10 << 10, "10KiB"}, {5<<20 + 300<<10, "5.3MiB"}, {1 << 63, "8.0EiB"},
 	} {
 		if got := Bytes(tt.n); got != tt.want {
-			t.Errorf("Bytes(%d) = %s; wanted %s", tt.n, got, tt.want)
+			t.Errorf("Bytes(%d): got %s, want %s", tt.n, got, tt.want)
 		}
 	}
 	for _, tt := range []struct {
@@ -176,7 +174,12 @@ func TestUnits(t *testing.T) {
 		{400 * 24 * time.Hour, "400d"},
 	} {
 		if got := Age(tt.d); got != tt.want {
-			t.Errorf("Age(%v) = %s; wanted %s", tt.d, got, tt.want)
+			t.Errorf("Age(%v): got %s, want %s", tt.d, got, tt.want)
+		}
+	}
+	for n, want := range map[int]string{0: "0 pins", 1: "1 pin", 2: "2 pins"} {
+		if got := Count(n, "pin", "pins"); got != want {
+			t.Errorf("Count(%d): got %q, want %q", n, got, want)
 		}
 	}
 }

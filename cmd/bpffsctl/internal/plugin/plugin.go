@@ -4,39 +4,64 @@ package plugin
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"time"
+
+	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 )
 
 // ErrConfig says that the plugin has refused a configuration (error code 7 of the
 // CNI specification).
 var ErrConfig = errors.New("the plugin refuses its configuration")
 
-const codeInvalidConfig = 7
+// unusedRoot is a place for a bpffs where nothing is and nobody can make anything.
+const unusedRoot = "/proc/bpffsctl"
 
-// nowhere is a place for a bpffs where nothing is and nobody can make anything.
-const nowhere = "/proc/bpffsctl"
+// call runs the binary until ctx is done. Its output may be held open for longer,
+// by a process that the binary has started: invoke would wait for that.
+func call[T any](ctx context.Context, do func(*invoke.DefaultExec) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		value, err := do(&invoke.DefaultExec{RawExec: &invoke.RawExec{}})
+		done <- answer{value, err}
+	}()
+	select {
+	case a := <-done:
+		return a.value, a.err
+	case <-ctx.Done():
+		return *new(T), fmt.Errorf("it did not end in time: %w", ctx.Err())
+	}
+}
 
-// Call runs the binary with the command of CNI, or without one as a person does.
-func Call(ctx context.Context, path, command string, stdin []byte) (stdout []byte, stderr string, err error) {
-	cmd := exec.CommandContext(ctx, path)
-	cmd.WaitDelay = time.Second
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	if command != "" {
-		cmd.Env = append(cmd.Env, "CNI_COMMAND="+command, "CNI_PATH="+filepath.Dir(path))
-	}
-	var out, errs bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &errs
-	err = cmd.Run()
-	if ctx.Err() != nil {
-		err = fmt.Errorf("it did not end in time: %w", err)
-	}
-	return out.Bytes(), errs.String(), err
+// About returns what the binary says to a person who calls it, on standard error.
+func About(ctx context.Context, path string) (string, error) {
+	return call(ctx, func(exec *invoke.DefaultExec) (string, error) {
+		var said bytes.Buffer
+		exec.Stderr = &said
+		_, err := exec.ExecPlugin(ctx, path, nil, []string{"PATH=" + os.Getenv("PATH")})
+		return said.String(), err
+	})
+}
+
+// Versions returns the versions of the CNI specification that the binary supports.
+func Versions(ctx context.Context, path string) ([]string, error) {
+	return call(ctx, func(exec *invoke.DefaultExec) ([]string, error) {
+		info, err := invoke.GetVersionInfo(ctx, path, exec)
+		if err != nil {
+			return nil, err
+		}
+		return info.SupportedVersions(), nil
+	})
 }
 
 // Check asks the binary what it has against a configuration of a network:
@@ -44,31 +69,23 @@ func Call(ctx context.Context, path, command string, stdin []byte) (stdout []byt
 // the specification that has it, and for a root where nothing is: otherwise it
 // would open the records, and remove what a killed process left.
 func Check(ctx context.Context, path, network, version string, config []byte) error {
-	var keys map[string]any
-	if err := json.Unmarshal(config, &keys); err != nil {
-		return err
-	}
-	keys["name"], keys["cniVersion"] = network, version
-	if root, isString := keys["bpfRoot"].(string); keys["bpfRoot"] == nil || isString && (root == "" || filepath.IsAbs(root)) {
-		keys["bpfRoot"] = nowhere
-	}
-	stdin, err := json.Marshal(keys)
+	conf, err := libcni.NetworkPluginConfFromBytes(config)
 	if err != nil {
 		return err
 	}
-	out, stderr, err := Call(ctx, path, "STATUS", stdin)
-	if err == nil {
-		return nil
+	keys := map[string]any{"name": network, "cniVersion": version}
+	if c, err := netconf.Parse(config); err == nil && c.ParseRoots() == nil {
+		keys["bpfRoot"] = unusedRoot // else it is refused because of the roots
 	}
-	var answer struct {
-		Code int
-		Msg  string
+	if conf, err = libcni.InjectConf(conf, keys); err != nil {
+		return err
 	}
-	if json.Unmarshal(out, &answer) != nil || answer.Msg == "" {
-		return fmt.Errorf("%w: %.200s", err, stderr)
-	}
-	if answer.Code == codeInvalidConfig {
+	_, err = call(ctx, func(exec *invoke.DefaultExec) (struct{}, error) {
+		args := &invoke.Args{Command: "STATUS", Path: filepath.Dir(path)}
+		return struct{}{}, invoke.ExecPluginWithoutResult(ctx, path, conf.Bytes, args, exec)
+	})
+	if answer, ok := errors.AsType[*types.Error](err); ok && answer.Code == types.ErrInvalidNetworkConfig {
 		return fmt.Errorf("%w: %s", ErrConfig, answer.Msg)
 	}
-	return errors.New(answer.Msg)
+	return err
 }
