@@ -18,7 +18,7 @@ func TestLockOfAReplacedDirectory(t *testing.T) {
 	mkdir(t, dir)
 	var unlock func()
 	err := whileLocked(t, "hold lock", dir, func() (err error) {
-		unlock, err = flock.Dir(t.Context(), dir)
+		_, unlock, err = flock.Dir(t.Context(), dir)
 		return err
 	}, func() {
 		moveAway(t, dir)

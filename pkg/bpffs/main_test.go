@@ -65,7 +65,7 @@ func roleHoldRecords(stdout io.Writer) error {
 
 // roleHoldLock keeps the root locked, as a process that is mounting does.
 func roleHoldLock(stdout io.Writer) error {
-	unlock, err := flock.Dir(context.Background(), os.Getenv(envRoot))
+	_, unlock, err := flock.Dir(context.Background(), os.Getenv(envRoot))
 	if err != nil {
 		return err
 	}

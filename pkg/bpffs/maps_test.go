@@ -31,6 +31,16 @@ func endpointWith(tb testing.TB, decls ...MapDecl) (*Endpoints, uint16) {
 	return e, allocate(tb, e, Attachment{"net", "pod", "eth0"}, names...)
 }
 
+// createMaps does what an ADD does with the declared maps.
+func createMaps(e *Endpoints, id uint16, decls []MapDecl) error {
+	made, err := NewMaps(decls)
+	if err != nil {
+		return err
+	}
+	defer made.Close()
+	return e.PinMaps(id, "", decls, made)
+}
+
 // elemAttr is the part of union bpf_attr for single elements.
 type elemAttr struct {
 	fd         uint32
@@ -63,13 +73,13 @@ func TestCreateMapsKeepsTheContents(t *testing.T) {
 	e, id := endpointWith(t, decl)
 	path := mapsOf(e).LocalMapPath("policy_", id)
 	written, read := uint32(4711), uint32(0)
-	testns.Must(t, e.CreateMaps(id, "", []MapDecl{decl}))
+	testns.Must(t, createMaps(e, id, []MapDecl{decl}))
 	testns.Must(t, element(t, unix.BPF_MAP_UPDATE_ELEM, path, &written))
-	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
-		t.Errorf("CreateMaps a second time: %v", err)
+	if err := createMaps(e, id, []MapDecl{decl}); err != nil {
+		t.Errorf("PinMaps a second time: %v", err)
 	}
 	if err := element(t, unix.BPF_MAP_LOOKUP_ELEM, path, &read); err != nil || read != written {
-		t.Errorf("element 0 = %d, %v after a second CreateMaps; want %d", read, err, written)
+		t.Errorf("element 0 = %d, %v after a second PinMaps; want %d", read, err, written)
 	}
 	if err := e.CheckMap(id, "", decl); err != nil {
 		t.Errorf("CheckMap: %v", err)
@@ -82,8 +92,8 @@ func TestCreateMapsKeepsTheContents(t *testing.T) {
 func TestCreateMapsLeavesUntypedToOthers(t *testing.T) {
 	decl := MapDecl{Name: "calls_"}
 	e, id := endpointWith(t, decl)
-	if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil || isThere(t, mapsOf(e).LocalMapPath("calls_", id)) {
-		t.Errorf("CreateMaps of a map without type: %v; want nothing made", err)
+	if err := createMaps(e, id, []MapDecl{decl}); err != nil || isThere(t, mapsOf(e).LocalMapPath("calls_", id)) {
+		t.Errorf("PinMaps of a map without type: %v; want nothing made", err)
 	}
 }
 
@@ -99,14 +109,14 @@ func TestMapsOfAnEndpoint(t *testing.T) {
 		for _, name := range step.create {
 			typed = append(typed, array(name))
 		}
-		testns.Must(t, e.CreateMaps(id, "", append(typed, decls[0])))
+		testns.Must(t, createMaps(e, id, append(typed, decls[0])))
 		var want []string
 		for _, name := range step.want {
 			want = append(want, mapsOf(e).LocalMapPath(name, id))
 		}
 		ep, err := e.Endpoint(id)
 		if diff := cmp.Diff(want, ep.Maps); diff != "" || err != nil || len(ep.Pins) != len(decls) {
-			t.Errorf("after CreateMaps of %q: %v, pins %q; maps (-want +got):\n%s", step.create, err, ep.Pins, diff)
+			t.Errorf("after PinMaps of %q: %v, pins %q; maps (-want +got):\n%s", step.create, err, ep.Pins, diff)
 		}
 	}
 }
@@ -115,14 +125,14 @@ func TestCreateMapsIsAllOrNothing(t *testing.T) {
 	kept := array("kept_")
 	decls := []MapDecl{array("a_"), array("b_"), {"c_", MapSpec{Type: unix.BPF_MAP_TYPE_LPM_TRIE, KeySize: 1, ValueSize: 4, MaxEntries: 1, Flags: 1}}}
 	e, id := endpointWith(t, append(decls, kept)...)
-	testns.Must(t, e.CreateMaps(id, "", []MapDecl{kept}))
-	err := e.CreateMaps(id, "", append([]MapDecl{kept}, decls...))
+	testns.Must(t, createMaps(e, id, []MapDecl{kept}))
+	err := createMaps(e, id, append([]MapDecl{kept}, decls...))
 	if !errors.Is(err, ErrMapRefused) || !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "c_") {
-		t.Errorf("CreateMaps with a third map that the kernel refuses: %v; want %v with its reason", err, ErrMapRefused)
+		t.Errorf("NewMaps with a third map that the kernel refuses: %v; want %v with its reason", err, ErrMapRefused)
 	}
 	for _, d := range decls {
 		if path := mapsOf(e).LocalMapPath(d.Name, id); isThere(t, path) {
-			t.Errorf("%s is left after CreateMaps gave up", path)
+			t.Errorf("%s is left after PinMaps gave up", path)
 		}
 	}
 	if path := mapsOf(e).LocalMapPath("kept_", id); !isThere(t, path) {
@@ -136,7 +146,7 @@ func TestCheckMap(t *testing.T) {
 	if err := e.CheckMap(id, "", decl); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrMapShape) {
 		t.Errorf("CheckMap of a missing map: %v; want %v", err, fs.ErrNotExist)
 	}
-	testns.Must(t, e.CreateMaps(id, "", []MapDecl{decl}))
+	testns.Must(t, createMaps(e, id, []MapDecl{decl}))
 	for _, row := range []struct {
 		name   string
 		change func(s *MapSpec)
@@ -150,7 +160,7 @@ func TestCheckMap(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			other := MapDecl{decl.Name, *changed(decl.Spec, row.change)}
 			for call, err := range map[string]error{
-				"CheckMap": e.CheckMap(id, "", other), "CreateMaps": e.CreateMaps(id, "", []MapDecl{other}),
+				"CheckMap": e.CheckMap(id, "", other), "PinMaps": createMaps(e, id, []MapDecl{other}),
 			} {
 				if !errors.Is(err, ErrMapShape) || !strings.Contains(err.Error(), other.Spec.String()) ||
 					!strings.Contains(err.Error(), decl.Spec.String()) {
@@ -180,7 +190,7 @@ func TestFrozenMap(t *testing.T) {
 	decl := array("policy_")
 	decl.Spec.Frozen = true
 	e, id := endpointWith(t, decl)
-	testns.Must(t, e.CreateMaps(id, "", []MapDecl{decl}))
+	testns.Must(t, createMaps(e, id, []MapDecl{decl}))
 	value := new(uint32)
 	path := mapsOf(e).LocalMapPath("policy_", id)
 	if err := element(t, unix.BPF_MAP_UPDATE_ELEM, path, value); !errors.Is(err, fs.ErrPermission) {
@@ -199,14 +209,14 @@ func TestInnerMaps(t *testing.T) {
 		}}
 		e, id := endpointWith(t, decl)
 		for range 2 {
-			if err := e.CreateMaps(id, "", []MapDecl{decl}); err != nil {
-				t.Errorf("CreateMaps of %v: %v", decl.Spec, err)
+			if err := createMaps(e, id, []MapDecl{decl}); err != nil {
+				t.Errorf("PinMaps of %v: %v", decl.Spec, err)
 			}
 		}
 		decl.Name = "broken_"
 		decl.Spec.Inner = &MapSpec{Type: unix.BPF_MAP_TYPE_LPM_TRIE, KeySize: 1, ValueSize: 8, MaxEntries: 16, Flags: flagNoPrealloc}
-		if err := e.CreateMaps(id, "", []MapDecl{decl}); !errors.Is(err, ErrMapRefused) || !strings.Contains(err.Error(), "inner: ") {
-			t.Errorf("CreateMaps of %v: %v; want %v about the inner map", decl.Spec, err, ErrMapRefused)
+		if err := createMaps(e, id, []MapDecl{decl}); !errors.Is(err, ErrMapRefused) || !strings.Contains(err.Error(), "inner: ") {
+			t.Errorf("PinMaps of %v: %v; want %v about the inner map", decl.Spec, err, ErrMapRefused)
 		}
 	}
 }

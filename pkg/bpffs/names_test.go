@@ -21,7 +21,7 @@ func TestMapDir(t *testing.T) {
 		{"both", "/run/bpf", "a/b/c", []string{
 			"/run/bpf", "a/b/c", "/run/bpf/a/b/c", "/run/bpf/a/b/c/m", "/run/bpf/a/b/c/m_00042",
 		}},
-		{"unclean root", "/run//x/../bpf/", "maps", []string{
+		{"unclean root", "/run//./bpf/", "maps", []string{
 			"/run/bpf", "maps", "/run/bpf/maps", "/run/bpf/maps/m", "/run/bpf/maps/m_00042",
 		}},
 		{"cni further down", "/b", "maps/cni", []string{
@@ -52,6 +52,11 @@ func TestNewMapDirErrors(t *testing.T) {
 	for _, row := range []struct{ name, root, prefix, want string }{
 		{"relative root", "run/bpf", "", `"run/bpf" is not an absolute path`},
 		{"dot root", ".", "", "not an absolute path"},
+		{"root with ..", "/run/../b", "", "has .. in it"},
+		{"root that ends in ..", "/run/..", "", "has .. in it"},
+		{"root with a zero byte", "/r\x00", "", "zero byte"},
+		{"root too long", "/" + strings.Repeat("x", 3072), "", "3073 bytes is too long"},
+		{"prefix too long", "/b", strings.Repeat("x/", 400) + "x", "801 bytes is too long"},
 		{"absolute prefix", "/b", "/tc", "a name in it is empty"},
 		{"trailing slash", "/b", "tc/", "a name in it is empty"},
 		{"doubled slash", "/b", "tc//globals", "a name in it is empty"},

@@ -88,7 +88,7 @@ func TestVersionOfErrors(t *testing.T) {
 		{`{"cniVersion": "9.9.9", "name": "net"}`, "1.1.0"},
 		{`x`, "1.1.0"},
 	} {
-		got := callPlugin(t, row.stdin, "CNI_COMMAND=DEL", "CNI_PATH=/bin", "CNI_CONTAINERID=c", "CNI_IFNAME=eth0")
+		got := callPlugin(t, row.stdin, "CNI_COMMAND=ADD", "CNI_PATH=/bin", "CNI_CONTAINERID=c", "CNI_IFNAME=eth0", "CNI_NETNS=/none")
 		if want := `"cniVersion":"` + row.want + `"`; !strings.Contains(got.out, want) {
 			t.Errorf("error about %s: got %s, want %s in it", row.stdin, got.out, want)
 		}
