@@ -3,6 +3,7 @@ package owned
 import (
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"strings"
@@ -16,6 +17,7 @@ const maxLinks = 40
 type Way struct {
 	Path    string // without symbolic links
 	Missing bool   // the end of it is not there yet
+	Nowhere string // with Missing: a symbolic link to something that is not there
 	Unsafe  error  // [ErrUnsafe]: who else can change where it leads
 	At      string // the first directory or link that makes it unsafe
 	Dir     Stat   // of that
@@ -29,7 +31,7 @@ type Way struct {
 // and can detach what is mounted further down by removing the mount point in a
 // mount namespace of their own. Only the last component may be anybody's.
 func Follow(p string) (Way, error) {
-	f := follower{at: "/", rest: strings.Split(p, "/")}
+	f := follower{at: "/", rest: strings.Split(p, "/"), after: math.MaxInt}
 	err := f.enter("/")
 	for err == nil && len(f.rest) > 0 && !f.way.Missing {
 		err = f.step()
@@ -48,6 +50,8 @@ type follower struct {
 	dir   Stat   // of it
 	rest  []string
 	links int
+	link  string // the last one that was followed and was no part of another's target
+	after int    // how many components are left after its target
 }
 
 // enter makes dir, which has no symbolic links in its path, the place to be at.
@@ -71,6 +75,9 @@ func (f *follower) step() error {
 	st, err := statPath(next)
 	if os.IsNotExist(err) {
 		f.way.Missing = true
+		if len(f.rest) > f.after {
+			f.way.Nowhere = f.link
+		}
 		f.distrust(next, Stat{})
 		return nil
 	}
@@ -80,7 +87,7 @@ func (f *follower) step() error {
 	f.distrust(next, st)
 	f.rest = f.rest[1:]
 	if st.Mode&fs.ModeSymlink != 0 {
-		return f.link(next)
+		return f.follow(next)
 	}
 	if !st.Mode.IsDir() {
 		return &os.PathError{Op: "open", Path: next, Err: syscall.ENOTDIR}
@@ -89,8 +96,11 @@ func (f *follower) step() error {
 	return nil
 }
 
-// link follows a symbolic link.
-func (f *follower) link(name string) error {
+// follow follows a symbolic link.
+func (f *follower) follow(name string) error {
+	if len(f.rest) <= f.after {
+		f.link, f.after = name, len(f.rest)
+	}
 	if f.links++; f.links > maxLinks {
 		return &os.PathError{Op: "open", Path: name, Err: syscall.ELOOP}
 	}

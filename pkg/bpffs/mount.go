@@ -74,10 +74,8 @@ func followSafely(root string) (owned.Way, error) {
 	if err != nil {
 		return way, err
 	}
-	if way.Missing {
-		if _, err := os.Lstat(root); err == nil {
-			return way, fmt.Errorf("%s: it is a symbolic link to %s, where nothing is: make that directory, or remove the link", root, way.Path)
-		}
+	if way.Nowhere != "" {
+		return way, fmt.Errorf("%s: %s is a symbolic link to something that is not there: make it, or remove the link", root, way.Nowhere)
 	}
 	return way, way.Unsafe
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -219,6 +220,12 @@ func notMounted(path string, reason error) error {
 // else but nothing is an error.
 func isMounted(path string) (bool, error) {
 	layers, err := mounts.At(path)
+	if err == nil && len(layers) > 0 && layers[0].FSType == autofsType {
+		if f, err := os.Open(path); err == nil { // which makes it mount
+			f.Close()
+		}
+		layers, err = mounts.At(path)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -233,6 +240,9 @@ func isMounted(path string) (bool, error) {
 	}
 	return false, nil
 }
+
+// autofsType is the file system that mounts another one over itself when it is used.
+const autofsType = "autofs"
 
 // A state is what the mounts at one point mean to us.
 type state int
@@ -257,7 +267,7 @@ func stateOf(layers []mounts.Layer) state {
 	whole := make(map[uint64]bool)
 	hidden := false
 	for _, l := range layers {
-		if l.Root != "/" || l.FSType == "autofs" {
+		if l.Root != "/" || l.FSType == autofsType {
 			continue
 		}
 		whole[l.Device] = true

@@ -138,8 +138,8 @@ func record(ctx context.Context, c call, root string, made *bpffs.Maps) (ep endp
 	if err != nil {
 		return ep, err
 	}
-	if err = e.SetDetails(ep.id, c.details()); err == nil {
-		err = e.PinMaps(ep.id, c.MapPrefix, c.Maps, made)
+	if err = e.PinMaps(ep.id, c.MapPrefix, c.Maps, made); err == nil {
+		err = e.SetDetails(ep.id, c.details())
 	}
 	if err == nil {
 		ep.stamp, err = e.Stamp(ep.id)
