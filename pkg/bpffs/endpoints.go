@@ -105,6 +105,9 @@ func (e *Endpoints) Root() string { return e.root.Path(".") }
 // the root leads, or detach what is mounted there.
 func (e *Endpoints) CheckWay() error { return e.in(e.root.way.Unsafe) }
 
+// CheckDirs reports what [CheckDirs] would, without opening the root again.
+func (e *Endpoints) CheckDirs(prefix string) error { return e.in(e.root.checkDirs(prefix)) }
+
 // Pause gives the records back for as long as others want them, and opens them
 // again. Whoever has much to do calls it between portions, so that no ADD waits
 // long. [ErrLocked] if the records could not be had again in time, or are others by

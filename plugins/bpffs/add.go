@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -112,7 +113,8 @@ func prepare(ctx context.Context, c call, root string) (ep endpoint, err error) 
 	if err := bpffs.CheckDirs(root, c.MapPrefix); err != nil {
 		return ep, err
 	}
-	if bpffs.IsRecorded(root, c.attachment()) {
+	typed := slices.ContainsFunc(c.Maps, bpffs.MapDecl.Typed)
+	if !typed || bpffs.IsRecorded(root, c.attachment()) {
 		ep, err = record(ctx, c, root, nil)
 		if !errors.Is(err, bpffs.ErrNoMap) {
 			return ep, err

@@ -37,7 +37,7 @@ func (p *plugin) Check(c call) error {
 // checkEndpoint compares the paths in prevResult and the pinned maps with those
 // that the endpoint id should have.
 func checkEndpoint(c call, prev *types100.Result, e *bpffs.Endpoints, id uint16) error {
-	if err := errors.Join(e.CheckWay(), bpffs.CheckDirs(e.Root(), c.MapPrefix)); err != nil {
+	if err := e.CheckDirs(c.MapPrefix); err != nil {
 		return err
 	}
 	if err := checkPaths(c, prev, e.Root(), id); err != nil {
