@@ -44,8 +44,10 @@ type BadRecord struct {
 // process left. Without records, or without a bpffs, there is nothing to see, which
 // is no error.
 //
-// It has the records to itself while it looks, and waits if another process has
-// them: [ErrLocked]. Further errors: [ErrUnsafe], [ErrLayout], [ErrStacked].
+// It has the records to itself for a part of the time at once, so that no ADD waits
+// long: what changes meanwhile may look wrong. It waits if another process has
+// them: [ErrLocked]. Further errors: [ErrUnsafe], [ErrMounted], [ErrLayout],
+// [ErrStacked].
 // Records is set in any case.
 func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 	seen := Inspection{Records: path.Join(root, recordsDir), FreeIDs: MaxEndpoints}
@@ -89,6 +91,9 @@ func (e *Endpoints) openAsIs(ctx context.Context) error {
 	names, err := e.cni.List(".")
 	if err == nil && len(names) > 0 && !slices.Contains(names, layoutDir) {
 		err = e.unknownLayout(names)
+	}
+	if err == nil {
+		err = e.checkMounted()
 	}
 	return err
 }
@@ -196,7 +201,7 @@ func (i *inspector) confirmed(entry string) bool {
 // read it cannot be known whose a pin is with that ID.
 func (i *inspector) mapDir(maps MapDir) error {
 	err := owned.Walk(maps.Prefix(), i.root.Check)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) || errors.Is(err, ErrMounted) {
 		return nil // what is not ours is not looked into; UnsafeDirs tells of it
 	}
 	if err != nil {

@@ -71,13 +71,18 @@ func mountRoot(ctx context.Context, root string) (MountPoint, error) {
 // change where it leads.
 func followSafely(root string) (owned.Way, error) {
 	way, err := follow(root)
-	if err != nil {
-		return way, err
+	if err == nil {
+		err = distrust(root, way)
 	}
+	return way, err
+}
+
+// distrust reports why nothing should be mounted where the way to the root leads.
+func distrust(root string, way owned.Way) error {
 	if way.Nowhere != "" {
-		return way, fmt.Errorf("%s: %s is a symbolic link to something that is not there: make it, or remove the link", root, way.Nowhere)
+		return fmt.Errorf("%s: %s is a symbolic link to something that is not there: make it, or remove the link", root, way.Nowhere)
 	}
-	return way, way.Unsafe
+	return way.Unsafe
 }
 
 // makeDir makes the directory that is missing, and looks again how it is reached:

@@ -12,32 +12,31 @@ import (
 )
 
 // CheckMount returns what [Mount] would, New where it would mount, or why it could
-// not: then Path is the place that cannot be used. It changes nothing, creates no
-// directory and mounts nothing.
+// not: then Path is the place that cannot be used. With [ErrUnsafe] New is as if the
+// way to it were safe. It changes nothing, creates no directory and mounts nothing.
 func CheckMount(r Roots) (MountPoint, error) {
 	return r.use(checkRoot)
 }
 
 func checkRoot(root string) (MountPoint, error) {
 	m := MountPoint{Path: root}
-	way, err := followSafely(root)
+	way, err := follow(root)
 	if err != nil {
 		return m, err
 	}
 	m.Path = way.Path
-	if way.Missing {
-		err = checkMakeable(way.Path)
-	} else {
-		var ok bool
-		if ok, err = isMounted(m.Path); ok {
-			return m, nil
-		}
-		if err == nil {
-			err = checkEmpty(m.Path)
+	check := checkMakeable
+	if !way.Missing {
+		check = checkEmpty
+		if ok, err := isMounted(m.Path); err != nil || ok {
+			return m, errors.Join(err, way.Unsafe)
 		}
 	}
 	m.New = true
-	if err != nil {
+	if err := distrust(root, way); err != nil {
+		return m, err
+	}
+	if err := check(m.Path); err != nil {
 		return m, err
 	}
 	if err := canMakeBPF(); err != nil {
