@@ -51,6 +51,22 @@ func statPath(path string) (Stat, error) {
 	return st, nil
 }
 
+// statCovered describes what is at name in the directory path, below whatever is
+// mounted there. Needs CAP_SYS_ADMIN.
+func statCovered(path, name string) (Stat, error) {
+	const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC // a mount of its own, without those below
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
+	if err != nil {
+		return Stat{}, &os.PathError{Op: "open_tree", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	st, err := statAt(fd, name)
+	if err != nil {
+		return st, &os.PathError{Op: "statx", Path: path + "/" + name, Err: err}
+	}
+	return st, nil
+}
+
 // IsBPF reports whether the directory lies on a bpffs.
 func (d *Dir) IsBPF() (bool, error) {
 	var st unix.Statfs_t

@@ -84,7 +84,7 @@ func (f *follower) step() error {
 	if err != nil {
 		return err
 	}
-	f.distrust(next, st)
+	f.distrust(next, f.made(name, st))
 	f.rest = f.rest[1:]
 	if st.Mode&fs.ModeSymlink != 0 {
 		return f.follow(next)
@@ -113,6 +113,25 @@ func (f *follower) follow(name string) error {
 		return f.enter("/")
 	}
 	return nil
+}
+
+// made describes what somebody has made at the name, where st is what is seen: in a
+// directory for everybody the maker of a mount point can remove it, whoever has
+// mounted something on it. If that cannot be seen, it is noted.
+func (f *follower) made(name string, st Stat) Stat {
+	if f.dir.Mode&0o022 == 0 || !st.MountRoot && st.Device == f.dir.Device {
+		return st
+	}
+	below, err := statCovered(f.at, name)
+	if err != nil {
+		if f.way.Unsafe == nil {
+			f.way.At, f.way.Dir = f.at, f.dir
+			f.way.Unsafe = fmt.Errorf("%w: %s has mode %v, and who made the mount point %s in it cannot be seen: %w",
+				ErrUnsafe, f.at, f.dir.Mode, name, err)
+		}
+		return st
+	}
+	return below
 }
 
 // distrust notes the first reason why others can put something in the place of

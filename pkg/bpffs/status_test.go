@@ -126,6 +126,49 @@ func TestCheckEndpointsLocked(t *testing.T) {
 	}
 }
 
+// In a directory for everybody whoever made a mount point can remove it, although
+// something of root's is mounted on it.
+func TestWayOverAMountPointOfAnother(t *testing.T) {
+	testns.Need(t)
+	for _, row := range []struct {
+		name, mounted string
+		mode          os.FileMode
+		by            int
+		want          error
+	}{
+		{"of another, the root", "bpf", 0o777 | os.ModeSticky, stranger, ErrUnsafe},
+		{"of another, above the root", "tmpfs", 0o777 | os.ModeSticky, stranger, ErrUnsafe},
+		{"of another, a file system bound onto itself", "", 0o777 | os.ModeSticky, stranger, ErrUnsafe},
+		{"of another, for a group", "bpf", 0o775 | os.ModeSticky, stranger, ErrUnsafe},
+		{"of another, where only root can change anything", "bpf", 0o755, stranger, nil},
+		{"of root", "bpf", 0o777 | os.ModeSticky, 0, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			above := t.TempDir()
+			point := above + "/point"
+			mkdir(t, point)
+			root := point
+			switch row.mounted {
+			case "":
+				testns.Bind(t, point, point)
+				testns.Chown(t, point, row.by)
+				root = point + "/bpf"
+			case "tmpfs":
+				testns.Chown(t, point, row.by)
+				testns.Mount(t, row.mounted, point, "mode=0755")
+				root = point + "/bpf"
+			default:
+				testns.Chown(t, point, row.by)
+				testns.Mount(t, row.mounted, point, "mode=0700")
+			}
+			chmod(t, above, row.mode)
+			if m, err := CheckMount(Roots{Root: root}); !errors.Is(err, row.want) {
+				t.Errorf("CheckMount of %s = %+v, %v; want %v", root, m, err, row.want)
+			}
+		})
+	}
+}
+
 // Of a root that others can move it is said all the same what is mounted there, for
 // whoever repairs a node.
 func TestCheckMountOfAnUnsafeWay(t *testing.T) {
