@@ -28,13 +28,16 @@ func (r *rootDir) mayHave(a Attachment) bool {
 	if r.Check(recordsDir) != nil {
 		return true // whoever opens the records can say more
 	}
-	container := path.Dir(path.Join(recordsDir, indexPath(a)))
-	for _, name := range []string{path.Join(recordsDir, scratchDir), container} {
+	entry := path.Join(recordsDir, indexPath(a))
+	for _, name := range []string{path.Join(recordsDir, scratchDir), path.Dir(entry)} {
 		if found, err := r.Exists(name); found || err != nil {
 			return true
 		}
 	}
-	network, err := r.Stat(path.Dir(container))
+	if checkMounted(r.Dir, entry) != nil {
+		return true
+	}
+	network, err := r.Stat(path.Dir(path.Dir(entry)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false
 	}

@@ -108,7 +108,7 @@ func (i *inspector) letOthers() error {
 	if time.Since(i.since) < portion {
 		return nil
 	}
-	err := i.Pause(i.ctx)
+	err := i.pause(i.ctx)
 	i.since = time.Now()
 	return err
 }

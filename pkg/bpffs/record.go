@@ -176,16 +176,20 @@ type Stamp struct {
 }
 
 // Stamp returns the stamp of the endpoint id: [fs.ErrNotExist] if it has no record.
-func (e *Endpoints) Stamp(id uint16) (s Stamp, err error) {
-	r := e.record(id)
+func (e *Endpoints) Stamp(id uint16) (Stamp, error) {
+	s, err := e.record(id).stamp()
+	return s, e.in(err)
+}
+
+func (r record) stamp() (s Stamp, err error) {
 	if s.made, err = r.made(); err != nil {
-		return s, e.in(err)
+		return s, err
 	}
 	s.set, err = r.cni.Stat(r.link(netNSLink))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // no details were set
 	}
-	return s, e.in(err)
+	return s, err
 }
 
 // details returns what setDetails recorded.
