@@ -72,7 +72,7 @@ func mountRoot(ctx context.Context, root string) (MountPoint, error) {
 func followSafely(root string) (owned.Way, error) {
 	way, err := follow(root)
 	if err != nil {
-		return way, err
+		return way, fmt.Errorf("following %s: %w", root, err)
 	}
 	if way.Nowhere != "" {
 		return way, fmt.Errorf("%s: %s is a symbolic link to something that is not there: make it, or remove the link", root, way.Nowhere)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
@@ -160,7 +161,11 @@ func (r record) renew(target, name string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := r.cni.Remove(name); err != nil {
+	err = r.cni.Remove(name)
+	if errors.Is(err, syscall.EROFS) { // nor can anybody release the record
+		return r.cni.SetLink(target, name)
+	}
+	if err != nil {
 		return err
 	}
 	return r.cni.Symlink(target, name)
