@@ -45,7 +45,7 @@ func (d *Dir) Check(name string) error {
 		return err
 	}
 	full := d.Path(name)
-	if st.MountRoot || st.Device != d.device {
+	if st.MountRoot || st.Device != d.id.device {
 		return fmt.Errorf("%s: %w, and hides what belongs there: umount %s", full, ErrMounted, full)
 	}
 	if !st.Mode.IsDir() {

@@ -110,9 +110,18 @@ func (e *Endpoints) CheckWay() error { return e.in(e.root.way.Unsafe) }
 // long. [ErrLocked] if the records could not be had again in time, or are others by
 // then; only Close is left to be called after an error.
 func (e *Endpoints) Pause(ctx context.Context) error {
+	err := e.pause(ctx)
+	if err == nil {
+		err = e.clearScratch() // of whoever was killed in the meantime
+	}
+	return e.in(err)
+}
+
+// pause is Pause for whoever changes nothing.
+func (e *Endpoints) pause(ctx context.Context) error {
 	e.unlock()
 	e.unlock = nil
-	return e.in(e.lock(ctx, flock.Politely))
+	return e.lock(ctx, flock.Politely)
 }
 
 // Close lets others open the records.
@@ -155,16 +164,16 @@ func (e *Endpoints) open(ctx context.Context, create bool) error {
 	if err := e.checkLayout(create); err != nil {
 		return err
 	}
-	if err := e.checkMounted(); err != nil {
+	if err := e.checkParts(); err != nil {
 		return err
 	}
 	return e.clearScratch()
 }
 
-// checkMounted reports that something is mounted on a part of the records.
-func (e *Endpoints) checkMounted() error {
+// checkParts reports that something is mounted on a part of the records.
+func (e *Endpoints) checkParts() error {
 	for _, name := range []string{endpointsDir, attachmentsDir} {
-		if err := e.cni.Check(name); errors.Is(err, ErrMounted) {
+		if err := checkMounted(e.cni, path.Join(name, "any")); err != nil {
 			return err
 		}
 	}
@@ -243,14 +252,28 @@ func (e *Endpoints) lookUp(a Attachment) (uint16, error) {
 		return 0, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 	}
 	id, err := e.index.lookUp(a)
-	if err != nil || id == 0 {
-		return 0, noEndpoint(a, err)
+	if err != nil {
+		return 0, err
 	}
-	owner, err := e.record(id).owner()
+	if id == 0 {
+		return 0, noEndpoint(a, checkMounted(e.cni, indexPath(a)))
+	}
+	r := e.record(id)
+	owner, err := r.owner()
 	if errors.Is(err, fs.ErrNotExist) || err == nil && owner != a.path() {
-		return 0, noEndpoint(a, nil)
+		return 0, noEndpoint(a, checkMounted(e.cni, r.link(ownerLink)))
 	}
 	return id, err
+}
+
+// checkMounted reports that something is mounted on a directory on the way to name,
+// so that what is not found there may be hidden.
+func checkMounted(dir *owned.Dir, name string) error {
+	err := owned.Walk(path.Dir(name), dir.Check)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) {
+		return nil
+	}
+	return err
 }
 
 // noEndpoint is err, or if that is nil, that the attachment has no endpoint.

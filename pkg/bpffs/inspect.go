@@ -93,7 +93,7 @@ func (e *Endpoints) openAsIs(ctx context.Context) error {
 		err = e.unknownLayout(names)
 	}
 	if err == nil {
-		err = e.checkMounted()
+		err = e.checkParts()
 	}
 	return err
 }
@@ -113,7 +113,7 @@ func (i *inspector) letOthers() error {
 	if time.Since(i.since) < portion {
 		return nil
 	}
-	err := i.Pause(i.ctx)
+	err := i.pause(i.ctx)
 	i.since = time.Now()
 	return err
 }

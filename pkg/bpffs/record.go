@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
@@ -160,7 +161,11 @@ func (r record) renew(target, name string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := r.cni.Remove(name); err != nil {
+	err = r.cni.Remove(name)
+	if errors.Is(err, syscall.EROFS) { // nor can anybody release the record
+		return r.cni.SetLink(target, name)
+	}
+	if err != nil {
 		return err
 	}
 	return r.cni.Symlink(target, name)
@@ -176,16 +181,20 @@ type Stamp struct {
 }
 
 // Stamp returns the stamp of the endpoint id: [fs.ErrNotExist] if it has no record.
-func (e *Endpoints) Stamp(id uint16) (s Stamp, err error) {
-	r := e.record(id)
+func (e *Endpoints) Stamp(id uint16) (Stamp, error) {
+	s, err := e.record(id).stamp()
+	return s, e.in(err)
+}
+
+func (r record) stamp() (s Stamp, err error) {
 	if s.made, err = r.made(); err != nil {
-		return s, e.in(err)
+		return s, err
 	}
 	s.set, err = r.cni.Stat(r.link(netNSLink))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // no details were set
 	}
-	return s, e.in(err)
+	return s, err
 }
 
 // details returns what setDetails recorded.

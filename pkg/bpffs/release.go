@@ -121,8 +121,8 @@ func (c collector) container(network, container string) error {
 	return errlist.Join(append(errs, c.index.prune(network, container))...)
 }
 
-// isYoung reports whether the attachment may have got its endpoint since the
-// collector began. The clock of the file system is a little behind.
+// isYoung reports whether an ADD may have answered from the attachment's record since
+// the collector began. The clock of the file system is a little behind.
 func (c collector) isYoung(a Attachment) bool {
 	const behind = 10 * time.Millisecond
 	if !c.paused {
@@ -132,6 +132,7 @@ func (c collector) isYoung(a Attachment) bool {
 	if err != nil {
 		return false
 	}
-	st, err := c.record(id).made()
-	return err == nil && st.Changed.After(c.start.Add(-behind))
+	s, err := c.record(id).stamp()
+	since := c.start.Add(-behind)
+	return err == nil && (s.made.Changed.After(since) || s.set.Changed.After(since))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -158,7 +159,8 @@ func pinnedID(t *testing.T, path string, k kind) ebpf.MapID {
 		Name                string
 		Frozen              bool
 	}
-	want := shape{k.typ, k.key, k.value, k.entries, path[strings.LastIndexByte(path, '/')+1:], k.extra["frozen"] == true}
+	name := strings.TrimSuffix(filepath.Base(path), plugintest.IDOf(path))
+	want := shape{k.typ, k.key, k.value, k.entries, name, k.extra["frozen"] == true}
 	cpus, err := ebpf.PossibleCPU()
 	testns.Must(t, err)
 	switch {

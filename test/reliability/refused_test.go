@@ -36,7 +36,7 @@ func TestRefused(t *testing.T) {
 		{"ADD on a kernel without bpf", noBPF, true, "ADD", 100, "CONFIG_BPF_SYSCALL"},
 		{"STATUS on a kernel without bpf", noBPF, true, "STATUS", 50, "CONFIG_BPF_SYSCALL"},
 		{"ADD may not create maps", plugintest.Limits{Drop: []uintptr{unix.CAP_BPF, unix.CAP_SYS_ADMIN}}, false, "ADD", 106, "it needs CAP_BPF"},
-		{"ADD with maps filtered", noMaps(unix.EPERM), false, "ADD", 106, "it needs CAP_BPF"},
+		{"ADD with maps filtered", noMaps(unix.EPERM), false, "ADD", 106, "this process has CAP_BPF"},
 		{"ADD without memory for maps", noMaps(unix.ENOMEM), false, "ADD", 106, "no memory for it"},
 		{"ADD with bpf(2) missing", noMaps(unix.ENOSYS), false, "ADD", 106, "function not implemented"},
 		{"ADD without memory for directories", fails(unix.SYS_MKDIRAT, unix.ENOMEM), false, "ADD", 999, "cannot allocate memory"},
