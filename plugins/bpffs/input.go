@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -15,7 +16,12 @@ const (
 	stdinLimit   = 32 << 20
 	stdinTimeout = 10 * time.Second
 	stdinUsual   = 4096
+	stdinLarge   = 256 << 10
 )
+
+// thrift is how much garbage there may be, in percent of what is used, where the
+// configuration is large.
+const thrift = 10
 
 // readAll reads a configuration, but does not wait for ever, nor for more than
 // any runtime sends. It polls rather than reads beside a timer, because a second
@@ -30,6 +36,9 @@ func readAll(f *os.File) ([]byte, error) {
 		}
 		if !ready {
 			return nil, fmt.Errorf("%w: the configuration on standard input has no end after %v", errInput, stdinTimeout)
+		}
+		if len(data) > stdinLarge {
+			debug.SetGCPercent(thrift)
 		}
 		data = slices.Grow(data, stdinUsual)
 		n, err := f.Read(data[len(data):cap(data)])
