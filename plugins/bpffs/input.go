@@ -21,7 +21,7 @@ const (
 
 // thrift is how much garbage there may be, in percent of what is used, where the
 // configuration is large.
-const thrift = 10
+const thrift = 20
 
 // readAll reads a configuration, but does not wait for ever, nor for more than
 // any runtime sends. It polls rather than reads beside a timer, because a second
@@ -37,13 +37,13 @@ func readAll(f *os.File) ([]byte, error) {
 		if !ready {
 			return nil, fmt.Errorf("%w: the configuration on standard input has no end after %v", errInput, stdinTimeout)
 		}
-		if len(data) > stdinLarge {
-			debug.SetGCPercent(thrift)
-		}
 		data = slices.Grow(data, stdinUsual)
 		n, err := f.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if errors.Is(err, io.EOF) {
+			if len(data) > stdinLarge {
+				debug.SetGCPercent(thrift)
+			}
 			return data, nil
 		}
 		if err != nil {
