@@ -125,13 +125,16 @@ func (e *Endpoints) extend(r record, pins pinGroup) error {
 	if err != nil {
 		return err
 	}
-	var has []string
+	has := make(map[string]bool)
 	for _, g := range groups {
-		if g.dir == pins.dir {
-			has = append(has, g.names...)
+		if g.dir != pins.dir {
+			continue
+		}
+		for _, name := range g.names {
+			has[name] = true
 		}
 	}
-	missing := pinGroup{pins.dir, slices.DeleteFunc(slices.Clone(pins.names), func(name string) bool { return slices.Contains(has, name) })}
+	missing := pinGroup{pins.dir, slices.DeleteFunc(slices.Clone(pins.names), func(name string) bool { return has[name] })}
 	if len(missing.names) == 0 {
 		return nil
 	}

@@ -1,10 +1,12 @@
 package bpffs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -36,25 +38,39 @@ type Maps struct {
 	files map[string]*os.File // by their declared names
 }
 
-// NewMaps creates the declared maps that have a type, all or none. A large one takes
-// seconds: call it before the records are opened, so that nobody waits for it.
+// maxNew is how many maps [NewMaps] creates: each is an open file until it is
+// pinned, and there can be more maps than files.
+const maxNew = 256
+
+// NewMaps creates declared maps that have a type: all of them, or where there are
+// more than 256 the largest. A large one takes seconds: call it before the records
+// are opened, so that nobody waits for it.
 //
-// [ErrMapRefused] with the reason of the kernel. Needs CAP_BPF, for some types also
-// CAP_NET_ADMIN.
+// [ErrMapRefused] with the reason of the kernel; then none is left. Needs CAP_BPF,
+// for some types also CAP_NET_ADMIN.
 func NewMaps(decls []MapDecl) (*Maps, error) {
+	typed := slices.DeleteFunc(slices.Clone(decls), func(d MapDecl) bool { return !d.Typed() })
+	if len(typed) > maxNew {
+		slices.SortStableFunc(typed, func(a, b MapDecl) int { return cmp.Compare(b.Spec.size(), a.Spec.size()) })
+		typed = typed[:maxNew]
+	}
 	m := &Maps{make(map[string]*os.File)}
-	for _, d := range decls {
-		if !d.Typed() {
-			continue
-		}
-		f, err := d.Spec.create(kernelName(d.Name))
+	for _, d := range typed {
+		f, err := d.create()
 		if err != nil {
-			err = fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
 			return nil, errors.Join(err, m.Close())
 		}
 		m.files[d.Name] = f
 	}
 	return m, nil
+}
+
+func (d MapDecl) create() (*os.File, error) {
+	f, err := d.Spec.create(kernelName(d.Name))
+	if err != nil {
+		return nil, fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
+	}
+	return f, nil
 }
 
 // Close closes the maps. Those that were pinned stay.
@@ -81,7 +97,7 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 		return e.in(err)
 	}
 	var names []string
-	var missing []string
+	var missing []MapDecl
 	for _, d := range decls {
 		if !d.Typed() {
 			continue
@@ -89,7 +105,7 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 		names = append(names, d.Name)
 		err := e.checkPin(maps, id, d)
 		if errors.Is(err, fs.ErrNotExist) {
-			missing = append(missing, d.Name)
+			missing = append(missing, d)
 		} else if err != nil {
 			return e.in(err)
 		}
@@ -98,7 +114,7 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 		return nil
 	}
 	if len(missing) > 0 && made == nil {
-		return e.in(fmt.Errorf("%w: %s", ErrNoMap, missing[0]))
+		return e.in(fmt.Errorf("%w: %s", ErrNoMap, missing[0].Name))
 	}
 	if err := e.record(id).setMaps(names); err != nil {
 		return e.in(err)
@@ -106,15 +122,29 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 	return e.in(e.pinAll(id, maps, missing, made))
 }
 
-func (e *Endpoints) pinAll(id uint16, maps MapDir, names []string, made *Maps) error {
+func (e *Endpoints) pinAll(id uint16, maps MapDir, decls []MapDecl, made *Maps) error {
 	var pinned []string
-	for _, name := range names {
-		where := maps.LocalMapPath(name, id)
-		if err := bpf.Pin(made.files[name], where); err != nil {
-			err = fmt.Errorf("pinning the map %s: %w: %w%s", where, ErrMapRefused, err, whyRefused(err))
+	for _, d := range decls {
+		if err := made.pin(d, maps.LocalMapPath(d.Name, id)); err != nil {
 			return errors.Join(err, e.unpin(maps.Prefix(), pinned))
 		}
-		pinned = append(pinned, LocalMapName(name, id))
+		pinned = append(pinned, LocalMapName(d.Name, id))
+	}
+	return nil
+}
+
+// pin pins the map that was created for the declaration, or creates it now.
+func (m *Maps) pin(d MapDecl, where string) error {
+	f := m.files[d.Name]
+	if f == nil {
+		var err error
+		if f, err = d.create(); err != nil {
+			return err
+		}
+		defer f.Close()
+	}
+	if err := bpf.Pin(f, where); err != nil {
+		return fmt.Errorf("pinning the map %s: %w: %w%s", where, ErrMapRefused, err, whyRefused(err))
 	}
 	return nil
 }
@@ -158,6 +188,15 @@ func (d MapDecl) check(where string) error {
 		return fmt.Errorf("%s: %w: %v, declared %v: delete the pod to get the declared one", where, ErrMapShape, has.Spec, want)
 	}
 	return nil
+}
+
+// size says how large a map is beside others, in bytes. Those of one CPU count.
+func (s MapSpec) size() uint64 {
+	each := max(1, uint64(s.KeySize)+uint64(s.ValueSize))
+	if s.Inner != nil {
+		each += s.Inner.size()
+	}
+	return each * uint64(s.MaxEntries)
 }
 
 // create creates the map, not yet pinned.

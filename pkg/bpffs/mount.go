@@ -88,6 +88,9 @@ func distrust(root string, way owned.Way) error {
 // makeDir makes the directory that is missing, and looks again how it is reached:
 // in a directory for everybody somebody else may have been faster.
 func makeDir(path string) (owned.Way, error) {
+	if err := checkMakeable(path); err != nil {
+		return owned.Way{}, err
+	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return owned.Way{}, fmt.Errorf("creating the mount point: %w", err)
 	}

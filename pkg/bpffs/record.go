@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -132,9 +131,12 @@ func (r record) maps(pins []string) (made []string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	files := pinGroup{names: strings.Split(target, "/")}.files(r.id)
+	files := make(map[string]bool)
+	for _, file := range (pinGroup{names: strings.Split(target, "/")}).files(r.id) {
+		files[file] = true
+	}
 	for _, pin := range pins {
-		if slices.Contains(files, path.Base(pin)) {
+		if files[path.Base(pin)] {
 			made = append(made, pin)
 		}
 	}

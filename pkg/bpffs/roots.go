@@ -105,12 +105,11 @@ func walk(roots []string, open func(*rootDir) (*Endpoints, error), visit Visitor
 	return errlist.Join(errs...)
 }
 
-// RootOf returns the root of the bpffs that the path of a local map leads into: the
-// directory above it with another file system above itself. It does not read the
-// mount table, and looks at nothing but devices. [ErrNotMounted] if the path leads
-// into no bpffs.
-func RootOf(mapPath string) (string, error) {
-	dir := filepath.Dir(mapPath)
+// RootOf returns the root of the bpffs that the directory, a map directory, leads
+// into: it, or the one above it, that has another file system above itself. RootOf
+// does not read the mount table, and looks at nothing but devices. [ErrNotMounted]
+// if the directory is on no bpffs.
+func RootOf(dir string) (string, error) {
 	if ok, err := isBPF(dir); !ok {
 		return "", errors.Join(notMounted(dir, err), err)
 	}

@@ -24,6 +24,9 @@ type plugin struct {
 	stdout, stderr io.Writer
 	netnsOverride  bool // the plugin's own network namespace is allowed, too
 	called         bool // skel took the call
+
+	conf    *netconf.Config // what was on standard input
+	confErr error           // what is wrong with it
 }
 
 // A call is what a runtime asks for.
@@ -37,9 +40,9 @@ type call struct {
 func (p *plugin) verb(command string, do func(call) error) func(*skel.CmdArgs) error {
 	return func(args *skel.CmdArgs) error {
 		p.called = true
-		c, err := netconf.Parse(args.StdinData)
+		err := p.confErr
 		if err == nil {
-			err = do(call{c, args})
+			err = do(call{p.conf, args})
 		}
 		if err != nil {
 			return p.coded(command, err)
@@ -172,8 +175,8 @@ func (p *plugin) usableRoots(c call) []string {
 		p.warn("%v; looking in the default places only", err)
 	}
 	roots := c.Roots.All()
-	for _, m := range localMaps(c.RawPrevResult) {
-		if root, err := bpffs.RootOf(m.Path); err == nil && !slices.Contains(roots, root) {
+	for _, dir := range localMapDirs(c.RawPrevResult) {
+		if root, err := bpffs.RootOf(dir); err == nil && !slices.Contains(roots, root) {
 			roots = append(roots, root)
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 
 	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -49,14 +51,30 @@ func parseResult(raw json.RawMessage, configVersion string) (*types100.Result, e
 	return converted, checkAddresses(converted)
 }
 
-// localMaps returns the local maps that a result names, none if it cannot be read.
-func localMaps(raw json.RawMessage) []bpffs.LocalMap {
-	r := &types100.Result{}
-	if json.Unmarshal(raw, r) != nil {
+// localMapDirs returns the directories of the local maps that a result names,
+// whatever else is in it; none if it cannot be read.
+func localMapDirs(raw json.RawMessage) (dirs []string) {
+	var r struct{ Interfaces json.RawMessage }
+	if json.Unmarshal(raw, &r) != nil {
 		return nil
 	}
-	return bpffs.LocalMaps(r)
+	_ = netconf.EachElement(r.Interfaces, func(_ int, element json.RawMessage) error {
+		var i struct{ Name string }
+		if json.Unmarshal(element, &i) != nil {
+			return nil
+		}
+		m, ok := bpffs.ParseLocalMap(i.Name)
+		if dir := path.Dir(m.Path); ok && !slices.Contains(dirs, dir) && len(dirs) < maxDirs {
+			dirs = append(dirs, dir)
+		}
+		return nil
+	})
+	return dirs
 }
+
+// maxDirs is in how many directories the maps of one result can be. Bpffs puts them
+// into one.
+const maxDirs = 100
 
 // withPod returns the result with an entry for the pod's own interface where it has
 // addresses but no interface of the pod. Multus takes the only interface of such a
@@ -128,12 +146,27 @@ func (p *plugin) printResult(cniVersion string, r *types100.Result) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(converted)
-	if err != nil {
-		return err
-	}
-	if _, err := p.stdout.Write(append(text, '\n')); err != nil {
+	if err := json.NewEncoder(p.stdout).Encode(lean(converted)); err != nil {
 		return fmt.Errorf("%w: printing the result: %w", errInput, err)
 	}
 	return nil
+}
+
+// lean returns what encodes to the same JSON object as the result. The library's own
+// encoder decodes its text once more, into maps, to find out that there is no DNS.
+func lean(r types.Result) any {
+	current, ok := r.(*types100.Result)
+	if !ok {
+		return r
+	}
+	type fields types100.Result // without the encoder
+	l := struct {
+		*fields
+
+		DNS *types.DNS `json:"dns,omitempty"`
+	}{fields: (*fields)(current)}
+	if !current.DNS.IsEmpty() {
+		l.DNS = &current.DNS
+	}
+	return l
 }

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -13,8 +14,8 @@ import (
 
 // Run runs the command, and calls then where one of its threads is about to make
 // the nth system call that counts; the threads that are in the kernel wait. It says
-// where that was, and whether a signal ended the process. Standard input and output
-// have to fit into pipes.
+// where that was, and whether a signal ended the process. Standard input is a file, or
+// has to fit into a pipe.
 func Run(cmd *exec.Cmd, n int, counts func(uint64) bool, then func(pid int) error) (at Stop, killed bool, a plugintest.Answer, err error) {
 	runtime.LockOSThread() // a tracee belongs to a thread
 	defer runtime.UnlockOSThread()
@@ -33,15 +34,24 @@ func Run(cmd *exec.Cmd, n int, counts func(uint64) bool, then func(pid int) erro
 	if err != nil {
 		return at, false, a, err
 	}
-	if at, err = p.RunTo(n, counts, then); err != nil {
-		return at, false, a, err
-	}
-	out, err := io.ReadAll(stdout)
+	var out []byte
+	read := make(chan error)
+	go func() {
+		var err error
+		out, err = io.ReadAll(stdout)
+		read <- err
+	}()
+	at, err = p.RunTo(n, counts, then)
+	err = errors.Join(err, <-read)
 	return at, p.Status.Signaled(), plugintest.Answer{Stdout: string(out), Status: p.Status.ExitStatus()}, err
 }
 
-// filled returns a pipe that the text comes out of, if there is one.
+// filled returns a pipe that the text comes out of, if there is one, or the file
+// that it is.
 func filled(text io.Reader) (r *os.File, err error) {
+	if f, ok := text.(*os.File); ok {
+		return f, nil
+	}
 	r, w, err := os.Pipe()
 	if err == nil && text != nil {
 		_, err = io.Copy(w, text)
