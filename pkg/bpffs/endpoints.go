@@ -119,16 +119,21 @@ func (e *Endpoints) Pause(ctx context.Context) error {
 
 // pause is Pause for whoever changes nothing.
 func (e *Endpoints) pause(ctx context.Context) error {
-	e.unlock()
-	e.unlock = nil
+	e.giveBack()
 	return e.lock(ctx, flock.Politely)
+}
+
+// giveBack lets others have the records.
+func (e *Endpoints) giveBack() {
+	if e.unlock != nil {
+		e.unlock()
+	}
+	e.unlock = nil
 }
 
 // Close lets others open the records.
 func (e *Endpoints) Close() error {
-	if e.unlock != nil {
-		e.unlock()
-	}
+	e.giveBack()
 	return e.root.Close()
 }
 

@@ -74,6 +74,7 @@ func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 	} else {
 		err = nil
 	}
+	e.giveBack() // a crowded map directory takes longer than a portion to list
 	return seen, e.in(errlist.Join(err, i.mapDir(maps)))
 }
 
