@@ -51,16 +51,19 @@ func statPath(path string) (Stat, error) {
 	return st, nil
 }
 
-// statCovered describes what is at name in the directory path, below whatever is
-// mounted there. Needs CAP_SYS_ADMIN.
-func statCovered(path, name string) (Stat, error) {
+// here stands for the directory that relative paths begin at.
+const here = unix.AT_FDCWD
+
+// statCovered describes what is at name in the directory path, which begins at fd,
+// below whatever is mounted there. Needs CAP_SYS_ADMIN.
+func statCovered(fd int, path, name string) (Stat, error) {
 	const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC // a mount of its own, without those below
-	fd, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
+	tree, err := unix.OpenTree(fd, path, flags)
 	if err != nil {
 		return Stat{}, &os.PathError{Op: "open_tree", Path: path, Err: err}
 	}
-	defer unix.Close(fd)
-	st, err := statAt(fd, name)
+	defer unix.Close(tree)
+	st, err := statAt(tree, name)
 	if err != nil {
 		return st, &os.PathError{Op: "statx", Path: path + "/" + name, Err: err}
 	}

@@ -122,7 +122,7 @@ func (f *follower) made(name string, st Stat) Stat {
 	if f.dir.Mode&0o022 == 0 || !st.MountRoot && st.Device == f.dir.Device {
 		return st
 	}
-	below, err := statCovered(f.at, name)
+	below, err := statCovered(here, f.at, name)
 	if err != nil {
 		if f.way.Unsafe == nil {
 			f.way.At, f.way.Dir = f.at, f.dir

@@ -274,7 +274,7 @@ func (e *Endpoints) lookUp(a Attachment) (uint16, error) {
 // checkMounted reports that something is mounted on a directory on the way to name,
 // so that what is not found there may be hidden.
 func checkMounted(dir *owned.Dir, name string) error {
-	err := owned.Walk(path.Dir(name), dir.Check)
+	err := owned.Walk(path.Dir(name), dir.CheckWhole)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) {
 		return nil
 	}
