@@ -144,10 +144,11 @@ func (r record) maps(pins []string) (made []string, err error) {
 }
 
 // setDetails records d in place of earlier details. The link of the network
-// namespace is made anew in any case: it marks the call, see [Stamp].
+// namespace is made anew in any case, if need be to a part of the path: it marks the
+// call, see [Stamp].
 func (r record) setDetails(d Details) error {
-	if d.NetNS != "" && len(d.NetNS) < maxPath {
-		if err := r.renew(d.NetNS, r.link(netNSLink)); err != nil {
+	if d.NetNS != "" {
+		if err := r.renew(d.NetNS[:min(len(d.NetNS), maxPath-1)], r.link(netNSLink)); err != nil {
 			return err
 		}
 	}
