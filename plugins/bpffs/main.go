@@ -105,6 +105,7 @@ func (p *plugin) printError(stdin []byte, err *types.Error) {
 	if decodeErr != nil || !slices.Contains(supported().SupportedVersions(), v) {
 		v = version.Current()
 	}
+	err.Msg, err.Details = printable(err.Msg), printable(err.Details) // which skel may have written
 	_ = json.NewEncoder(p.stdout).Encode(struct {
 		CNIVersion string `json:"cniVersion"`
 		*types.Error
