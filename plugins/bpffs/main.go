@@ -125,6 +125,7 @@ func (p *plugin) printError(err *types.Error) {
 	if !slices.Contains(supported().SupportedVersions(), v) {
 		v = version.Current()
 	}
+	err.Msg, err.Details = printable(err.Msg), printable(err.Details) // which skel may have written
 	_ = json.NewEncoder(p.stdout).Encode(struct {
 		CNIVersion string `json:"cniVersion"`
 		*types.Error

@@ -63,6 +63,18 @@ func (p *plugin) warn(format string, args ...any) {
 	fmt.Fprintf(p.stderr, "bpffs: warning: %s\n", printable(fmt.Sprintf(format, args...)))
 }
 
+// warnOfUnknown warns of keys of the configuration that do nothing: of each, if they
+// are few.
+func (p *plugin) warnOfUnknown(keys []string) {
+	const few = 3
+	for _, key := range keys[:min(len(keys), few)] {
+		p.warn("the network configuration has the key %.300q, which is not known and does nothing", key)
+	}
+	if more := len(keys) - few; more > 0 {
+		p.warn("the network configuration has %d more keys that are not known and do nothing", more)
+	}
+}
+
 // printable returns the text without what a terminal or a log would obey, and not
 // longer than anybody reads.
 func printable(text string) string {
