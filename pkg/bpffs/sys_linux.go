@@ -156,6 +156,7 @@ var kernelViews = [...]uint32{
 	unix.BINFMTFS_MAGIC, unix.EFIVARFS_MAGIC, unix.PSTOREFS_MAGIC, unix.SELINUX_MAGIC, unix.SMACK_MAGIC,
 	0x19800202, // mqueue
 	0x62656570, // configfs
+	0x65735543, // fusectl
 }
 
 // hasCapability reports whether this process has the effective capability.
