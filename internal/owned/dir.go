@@ -4,6 +4,7 @@ package owned
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -156,6 +157,9 @@ func (d *Dir) Remove(name string) error {
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%w: %w: umount %s", d.wrap("remove", name, err), ErrMounted, d.Path(name))
 	}
 	return d.wrap("remove", name, err)
 }
