@@ -118,7 +118,7 @@ func checkAddresses(r *types100.Result) error {
 			return fmt.Errorf("ips[%d] has no address", i)
 		}
 		if of := ip.Interface; of != nil && (*of < 0 || *of >= len(r.Interfaces)) {
-			return fmt.Errorf("ips[%d].interface is %d, but there are %d interfaces", i, *of, len(r.Interfaces))
+			return fmt.Errorf("ips[%d].interface is %d, which is not an index of interfaces", i, *of)
 		}
 	}
 	return nil
