@@ -3,6 +3,7 @@ package bpffs
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
@@ -152,7 +153,7 @@ func (e *Endpoints) extend(r record, pins pinGroup) error {
 	return r.addPins(missing)
 }
 
-// IsRecorded reports whether anything tells of the attachment in the bpffs at root,
+// IsRecorded reports whether the index of the bpffs at root has the attachment,
 // without waiting for anybody. It is a hint: only the open records know.
 func IsRecorded(root string, a Attachment) bool {
 	top, err := openTop(root)
@@ -160,7 +161,8 @@ func IsRecorded(root string, a Attachment) bool {
 		return false
 	}
 	defer top.Close()
-	return top.mayHave(a)
+	found, err := top.Exists(path.Join(recordsDir, indexPath(a)))
+	return found && err == nil
 }
 
 // Details are what the runtime says of an endpoint's container, kept for people
