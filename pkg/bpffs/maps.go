@@ -38,21 +38,21 @@ type Maps struct {
 	files map[string]*os.File // by their declared names
 }
 
-// maxNew is how many maps [NewMaps] creates: each is an open file until it is
-// pinned, and there can be more maps than files.
-const maxNew = 256
+// fewMaps are as many as any process can have open: each map is an open file until it
+// is pinned, and there can be more maps than files.
+const fewMaps = 256
 
 // NewMaps creates declared maps that have a type: all of them, or where there are
-// more than 256 the largest. A large one takes seconds: call it before the records
+// more than half the files that this process can have open, the largest. A large one takes seconds: call it before the records
 // are opened, so that nobody waits for it.
 //
 // [ErrMapRefused] with the reason of the kernel; then none is left. Needs CAP_BPF,
 // for some types also CAP_NET_ADMIN.
 func NewMaps(decls []MapDecl) (*Maps, error) {
 	typed := slices.DeleteFunc(slices.Clone(decls), func(d MapDecl) bool { return !d.Typed() })
-	if len(typed) > maxNew {
+	if len(typed) > fewMaps {
 		slices.SortStableFunc(typed, func(a, b MapDecl) int { return cmp.Compare(b.Spec.size(), a.Spec.size()) })
-		typed = typed[:maxNew]
+		typed = typed[:min(len(typed), max(fewMaps, maxFiles()/2))]
 	}
 	m := &Maps{make(map[string]*os.File)}
 	for _, d := range typed {

@@ -2,6 +2,7 @@ package bpffs
 
 import (
 	"errors"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -157,6 +158,15 @@ var kernelViews = [...]uint32{
 	0x19800202, // mqueue
 	0x62656570, // configfs
 	0x65735543, // fusectl
+}
+
+// maxFiles returns how many files this process can have open.
+func maxFiles() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return int(min(limit.Cur, math.MaxInt32))
 }
 
 // hasCapability reports whether this process has the effective capability.
