@@ -39,20 +39,29 @@ type Maps struct {
 }
 
 // fewMaps are as many as any process can have open: each map is an open file until it
-// is pinned, and there can be more maps than files.
-const fewMaps = 256
+// is pinned, and there can be more maps than files. manyMaps are as many as need no
+// more memory than the configuration that declares them.
+const (
+	fewMaps  = 256
+	manyMaps = 1024
+)
 
 // NewMaps creates declared maps that have a type: all of them, or where there are
-// more than half the files that this process can have open, the largest. A large one takes seconds: call it before the records
+// more than 1,024, or half the files that this process can have open, the largest. A large one takes seconds: call it before the records
 // are opened, so that nobody waits for it.
 //
 // [ErrMapRefused] with the reason of the kernel; then none is left. Needs CAP_BPF,
 // for some types also CAP_NET_ADMIN.
 func NewMaps(decls []MapDecl) (*Maps, error) {
-	typed := slices.DeleteFunc(slices.Clone(decls), func(d MapDecl) bool { return !d.Typed() })
+	var typed []*MapDecl
+	for i := range decls {
+		if decls[i].Typed() {
+			typed = append(typed, &decls[i])
+		}
+	}
 	if len(typed) > fewMaps {
-		slices.SortStableFunc(typed, func(a, b MapDecl) int { return cmp.Compare(b.Spec.size(), a.Spec.size()) })
-		typed = typed[:min(len(typed), max(fewMaps, maxFiles()/2))]
+		slices.SortStableFunc(typed, func(a, b *MapDecl) int { return cmp.Compare(b.Spec.size(), a.Spec.size()) })
+		typed = typed[:min(len(typed), max(fewMaps, min(manyMaps, maxFiles()/2)))]
 	}
 	m := &Maps{make(map[string]*os.File)}
 	for _, d := range typed {
@@ -97,15 +106,15 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 		return e.in(err)
 	}
 	var names []string
-	var missing []MapDecl
-	for _, d := range decls {
+	var missing []*MapDecl
+	for i, d := range decls {
 		if !d.Typed() {
 			continue
 		}
 		names = append(names, d.Name)
 		err := e.checkPin(maps, id, d)
 		if errors.Is(err, fs.ErrNotExist) {
-			missing = append(missing, d)
+			missing = append(missing, &decls[i])
 		} else if err != nil {
 			return e.in(err)
 		}
@@ -122,7 +131,7 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 	return e.in(e.pinAll(id, maps, missing, made))
 }
 
-func (e *Endpoints) pinAll(id uint16, maps MapDir, decls []MapDecl, made *Maps) error {
+func (e *Endpoints) pinAll(id uint16, maps MapDir, decls []*MapDecl, made *Maps) error {
 	var pinned []string
 	for _, d := range decls {
 		if err := made.pin(d, maps.LocalMapPath(d.Name, id)); err != nil {
@@ -134,7 +143,7 @@ func (e *Endpoints) pinAll(id uint16, maps MapDir, decls []MapDecl, made *Maps) 
 }
 
 // pin pins the map that was created for the declaration, or creates it now.
-func (m *Maps) pin(d MapDecl, where string) error {
+func (m *Maps) pin(d *MapDecl, where string) error {
 	f := m.files[d.Name]
 	if f == nil {
 		var err error

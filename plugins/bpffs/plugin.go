@@ -170,6 +170,8 @@ func (p *plugin) tolerate(c call, root string, err error) error {
 		p.warn("%v; what is recorded in a hidden bpffs stays", err)
 	case errors.Is(err, bpffs.ErrNotOurs):
 		p.warn("%v; it can hold no record", err)
+	case errors.Is(err, bpffs.ErrLayout) && !slices.Contains(c.Roots.All(), root):
+		p.warn("%v; prevResult has a path there", err)
 	case unusable && c.Roots.Root != "" && root != c.Roots.Root:
 		p.warn("%v; what may be recorded there from before bpfRoot was configured stays", err)
 	default:
