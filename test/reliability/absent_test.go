@@ -128,3 +128,28 @@ func TestOnlyAbsentMeansAbsentOfRoots(t *testing.T) {
 		})
 	}
 }
+
+// TestOnlyAbsentMeansAbsentOfRecords: records that cannot be read may have the pod.
+func TestOnlyAbsentMeansAbsentOfRecords(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(records string) error
+		code   uint
+	}{
+		{"of another layout", func(records string) error { return os.Rename(records+"/layout-1", records+"/layout-2") }, 102},
+		{"in a root for everybody", func(records string) error { return os.Chmod(filepath.Dir(records), 0o777) }, 101},
+		{"in a root of a user", func(records string) error { return os.Chown(filepath.Dir(records), nobody, nobody) }, 101},
+		{"for everybody", func(records string) error { return os.Chmod(records, 0o777) }, 101},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := newRoot(t)
+			call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}.succeed(t)
+			testns.Must(t, tt.change(root+"/cni"))
+			for _, who := range []attachment{{"net", "c", "eth0"}, {"net", "another", "eth0"}, {"other", "c", "eth0"}} {
+				for _, verb := range []string{"DEL", "GC"} {
+					call{verb: verb, who: who, root: root}.fail(t, tt.code, root)
+				}
+			}
+		})
+	}
+}
