@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"path"
 	"slices"
 
@@ -76,18 +77,47 @@ func localMapDirs(raw json.RawMessage) (dirs []string) {
 // into one.
 const maxDirs = 100
 
-// withPod returns the result with an entry for the pod's own interface where it has
-// addresses but no interface of the pod. Multus takes the only interface of such a
-// result for the pod's, and with a path beside it finds none: the pod's
-// network-status would become empty.
+// withPod returns the result with an entry of the pod where it has one interface,
+// and that without a sandbox, as Calico and Azure answer. Multus takes the only
+// interface of a result for the pod's, and all addresses for its own; with a path
+// beside it, it looks for entries with a sandbox, and for the addresses of these. The
+// entry has a MAC if that can be had: podman takes none without.
 func (c call) withPod(r *types100.Result) *types100.Result {
-	inPod := func(i *types100.Interface) bool { return i.Sandbox != "" }
-	if len(r.IPs) == 0 || slices.ContainsFunc(r.Interfaces, inPod) {
+	if len(c.Maps) == 0 || len(r.Interfaces) != 1 {
+		return r
+	}
+	only := *r.Interfaces[0]
+	if only.Sandbox != "" || path.IsAbs(only.Name) { // a path is one of ours
 		return r
 	}
 	with := *r
-	with.Interfaces = append(slices.Clip(r.Interfaces), &types100.Interface{Name: c.IfName, Sandbox: c.Netns})
+	if only.Name == c.IfName {
+		only.Sandbox, only.Mac = c.Netns, cmp.Or(only.Mac, macOf(c.Netns, c.IfName))
+		with.Interfaces = []*types100.Interface{&only}
+		return &with
+	}
+	pod := &types100.Interface{Name: c.IfName, Sandbox: c.Netns, Mac: macOf(c.Netns, c.IfName)}
+	with.Interfaces = []*types100.Interface{&only, pod}
+	with.IPs = nil
+	for _, ip := range r.IPs {
+		ip = ip.Copy()
+		if ip.Interface != nil {
+			ip.Interface = types100.Int(1)
+		}
+		with.IPs = append(with.IPs, ip)
+	}
 	return &with
+}
+
+// macOf returns the hardware address of an interface in a network namespace, empty
+// if it has none or cannot be asked.
+func macOf(netns, ifName string) (mac string) {
+	_ = inNetNS(netns, func() {
+		if i, err := net.InterfaceByName(ifName); err == nil {
+			mac = i.HardwareAddr.String()
+		}
+	})
+	return mac
 }
 
 // convert returns the result in the newest version. r is what was read of raw, and
