@@ -123,6 +123,28 @@ func (e *Endpoints) pause(ctx context.Context) error {
 	return e.lock(ctx, flock.Politely)
 }
 
+// crowded is how many directories in one take longer than a portion to list, about.
+const crowded = 4096
+
+// freely lets do list the directory name of the records. A crowded one it lists while
+// others can have the records, and reports that: what comes or goes meanwhile may
+// be among the names or not.
+func (e *Endpoints) freely(ctx context.Context, name string, do func(cni *owned.Dir)) (gaveBack bool, err error) {
+	st, err := e.cni.Stat(name)
+	if err != nil || st.Links < crowded {
+		do(e.cni)
+		return false, nil
+	}
+	cni, err := e.root.Open(recordsDir)
+	if err != nil {
+		return false, err
+	}
+	defer cni.Close()
+	e.giveBack()
+	do(cni)
+	return true, e.pause(ctx)
+}
+
 // giveBack lets others have the records.
 func (e *Endpoints) giveBack() {
 	if e.unlock != nil {

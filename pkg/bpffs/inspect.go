@@ -119,9 +119,24 @@ func (i *inspector) letOthers() error {
 	return err
 }
 
+// list returns the names in the directory name of the records, sorted.
+func (i *inspector) list(name string) (names []string, err error) {
+	gaveBack, perr := i.freely(i.ctx, name, func(cni *owned.Dir) {
+		names, err = cni.List(name)
+		slices.Sort(names)
+	})
+	if gaveBack {
+		i.since = time.Now()
+	}
+	if perr != nil {
+		err = perr
+	}
+	return names, err
+}
+
 func (i *inspector) records() error {
-	names, err := i.recordNames()
-	if err != nil {
+	names, err := i.list(endpointsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, name := range names {
@@ -156,7 +171,7 @@ func (i *inspector) records() error {
 
 // indexBelow looks at the directory name of the index and those below it.
 func (i *inspector) indexBelow(name string) error {
-	names, err := i.cni.List(name)
+	names, err := i.list(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -164,7 +179,6 @@ func (i *inspector) indexBelow(name string) error {
 		i.seen.Empty = append(i.seen.Empty, i.cni.Path(name))
 	}
 	errs := []error{err}
-	slices.Sort(names)
 	for _, n := range names {
 		if err := i.letOthers(); err != nil {
 			return err
