@@ -62,7 +62,7 @@ func statCovered(fd int, path, name string) (Stat, error) {
 	if err != nil {
 		return Stat{}, &os.PathError{Op: "open_tree", Path: path, Err: err}
 	}
-	defer unix.Close(tree)
+	defer unix.Close(tree) //nolint:errcheck // it was only read
 	st, err := statAt(tree, name)
 	if err != nil {
 		return st, &os.PathError{Op: "statx", Path: path + "/" + name, Err: err}

@@ -184,7 +184,7 @@ func TestUnsafeWay(t *testing.T) {
 			"the mount point ROOT belongs to user 4321", "umount ROOT && chown root ROOT", true,
 		},
 		{
-			"a link of another user", func(r *rig, above string) {
+			"a link of another user", func(r *rig, _ string) {
 				link := filepath.Join(r.t.TempDir(), "link")
 				testns.Must(r.t, os.Symlink(r.Root, link))
 				testns.Chown(r.t, link, stranger)
@@ -232,8 +232,13 @@ func TestUnsafeWay(t *testing.T) {
 // What is mounted below the root hides what belongs there.
 func TestMountedBelow(t *testing.T) {
 	for _, row := range []struct{ where, fsType string }{
-		{"cni", "tmpfs"}, {"cni", "bpf"}, {"cni/endpoints", "tmpfs"}, {"cni/attachments", "ramfs"},
-		{"tc", "tmpfs"}, {"tc/globals", "tmpfs"}, {"tc/globals", "bpf"},
+		{"cni", "tmpfs"},
+		{"cni", "bpf"},
+		{"cni/endpoints", "tmpfs"},
+		{"cni/attachments", "ramfs"},
+		{"tc", "tmpfs"},
+		{"tc/globals", "tmpfs"},
+		{"tc/globals", "bpf"},
 	} {
 		t.Run(row.fsType+" on "+row.where, func(t *testing.T) {
 			fault{

@@ -1,7 +1,6 @@
 package testadd
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ import (
 // the network namespace.
 func Many(tb testing.TB, root string, many int, netns string) {
 	tb.Helper()
-	e, err := bpffs.CreateEndpoints(context.Background(), root)
+	e, err := bpffs.CreateEndpoints(tb.Context(), root)
 	testns.Must(tb, err)
 	for i := range many {
 		id, _, err := e.Allocate(bpffs.Attachment{Network: "many", ContainerID: fmt.Sprintf("c%d", i), IfName: "eth0"}, "", "policy_", "stats_")
@@ -47,7 +46,7 @@ func Waits(tb testing.TB, root string, do func()) {
 		case <-time.After(time.Millisecond):
 		}
 		asked := time.Now()
-		e, err := bpffs.OpenEndpoints(context.Background(), root)
+		e, err := bpffs.OpenEndpoints(tb.Context(), root)
 		testns.Must(tb, err)
 		testns.Must(tb, e.Close())
 		waited := time.Since(asked)
