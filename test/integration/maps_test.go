@@ -191,7 +191,7 @@ func TestMapsAllOrNothing(t *testing.T) {
 	t.Run("new attachment", func(t *testing.T) {
 		p := newNode(t)
 		p.Fail(t, 106, []string{"e_", "array, keySize 4, valueSize 4, maxEntries 1, flags 0x20000", "invalid argument"}, "ADD", five)
-		node.NothingLeft(t, defaultRoot)
+		isEmpty(t, defaultRoot)
 	})
 	t.Run("attachment that has an ID", func(t *testing.T) {
 		p := newNode(t)
