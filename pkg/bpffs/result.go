@@ -2,6 +2,7 @@ package bpffs
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
@@ -58,8 +59,7 @@ func ParseLocalMap(p string) (m LocalMap, ok bool) {
 // version of the specification and every plugin built on libcni hands on.
 func AppendPaths(result *types100.Result, paths []string) *types100.Result {
 	appended := *result
-	appended.Interfaces = make([]*types100.Interface, len(result.Interfaces), len(result.Interfaces)+len(paths))
-	copy(appended.Interfaces, result.Interfaces)
+	appended.Interfaces = slices.Grow(slices.Clip(result.Interfaces), len(paths))
 	has := make(map[string]bool)
 	for _, i := range result.Interfaces {
 		if i != nil {
