@@ -20,8 +20,11 @@ const (
 	pinsLink  = "pins"  // and a number: <directory below the root>//<name>/<name>...
 	mapsLink  = "maps"  // <name>/<name>...: those of the pins that CreateMaps makes
 	podLink   = "pod"   // <namespace>/<name>
-	netNSLink = "netns" // <path>
+	netNSLink = "netns" // <path>, or noNetNS
 )
+
+// noNetNS stands for the path of a network namespace that is longer than any can be.
+const noNetNS = "-"
 
 // A record is the directory, below that of all records, of one endpoint.
 type record struct {
@@ -144,11 +147,14 @@ func (r record) maps(pins []string) (made []string, err error) {
 }
 
 // setDetails records d in place of earlier details. The link of the network
-// namespace is made anew in any case, if need be to a part of the path: it marks the
-// call, see [Stamp].
+// namespace is made anew in any case: it marks the call, see [Stamp].
 func (r record) setDetails(d Details) error {
-	if d.NetNS != "" {
-		if err := r.renew(d.NetNS[:min(len(d.NetNS), maxPath-1)], r.link(netNSLink)); err != nil {
+	netns := d.NetNS
+	if len(netns) >= maxPath {
+		netns = noNetNS
+	}
+	if netns != "" {
+		if err := r.renew(netns, r.link(netNSLink)); err != nil {
 			return err
 		}
 	}
@@ -210,6 +216,9 @@ func (r record) details() (d Details, err error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return d, err
 		}
+	}
+	if d.NetNS == noNetNS {
+		d.NetNS = ""
 	}
 	return d, nil
 }
