@@ -15,6 +15,7 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/gc"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -60,22 +61,22 @@ func newNode(t *testing.T, containers ...string) *node {
 	return n
 }
 
+// policy is the map that every endpoint of these tests has.
+func policy() bpffs.MapDecl {
+	return bpffs.MapDecl{Name: "policy_", Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 10}}
+}
+
 // add does what ADD does for the containers.
 func (n *node) add(t *testing.T, containers ...string) {
 	t.Helper()
-	e, err := bpffs.CreateEndpoints(t.Context(), n.root)
-	testns.Must(t, err)
-	defer e.Close()
 	for _, c := range containers {
-		id, _, err := e.Allocate(bpffs.Attachment{Network: "pods", ContainerID: c, IfName: "eth0"}, "", "policy_")
-		testns.Must(t, err)
 		netns := "/proc/self/ns/net"
 		if strings.HasPrefix(c, "lost") {
 			netns = filepath.Join(t.TempDir(), c)
 		}
-		testns.Must(t, e.SetDetails(id, bpffs.Details{Pod: "my-ns/pod-" + c, NetNS: netns}))
-		spec := bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 10}
-		testns.Must(t, e.CreateMaps(id, "", []bpffs.MapDecl{{Name: "policy_", Spec: spec}}))
+		id, err := testadd.Add(t.Context(), n.root, bpffs.Attachment{Network: "pods", ContainerID: c, IfName: "eth0"},
+			bpffs.Details{Pod: "my-ns/pod-" + c, NetNS: netns}, policy())
+		testns.Must(t, err)
 		n.ids[c] = fmt.Sprintf("%05d", id)
 	}
 }

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -72,18 +71,7 @@ func gcOrAdd(stdout io.Writer) error {
 }
 
 func addAgain(root, container string) error {
-	e, err := bpffs.CreateEndpoints(context.Background(), root)
-	if err != nil {
-		return err
-	}
-	defer e.Close()
-	id, _, err := e.Allocate(bpffs.Attachment{Network: "pods", ContainerID: container, IfName: "eth0"}, "", "policy_")
-	if err != nil {
-		return err
-	}
-	if err := e.SetDetails(id, bpffs.Details{NetNS: "/proc/self/ns/net"}); err != nil {
-		return err
-	}
-	spec := bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 10}
-	return e.CreateMaps(id, "", []bpffs.MapDecl{{Name: "policy_", Spec: spec}})
+	_, err := testadd.Add(context.Background(), root, bpffs.Attachment{Network: "pods", ContainerID: container, IfName: "eth0"},
+		bpffs.Details{NetNS: "/proc/self/ns/net"}, policy())
+	return err
 }

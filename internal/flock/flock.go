@@ -80,6 +80,7 @@ func File(ctx context.Context, f *os.File) (unlock func(), err error) {
 func wait(ctx context.Context, f *os.File) error {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
+	announce(f)
 	done := make(chan error, 1)
 	go func() { done <- flock(f, 0) }()
 	select {
@@ -106,12 +107,13 @@ const (
 
 // Politely is [File] for whoever gives a lock back in between and wants it again. The
 // kernel passes no lock on: whoever asks at once has it again before a waiter wakes
-// up. So it asks a little later, and only takes a lock that nobody wants, for a
-// tenth of a second; then it waits like everybody.
+// up, and whoever asks later may do so just between two waiters. So it takes the
+// lock only when nobody has announced to wait for it, for a tenth of a second; then
+// it waits like everybody.
 func Politely(ctx context.Context, f *os.File) (unlock func(), err error) {
 	for end := time.Now().Add(patience); time.Now().Before(end) && ctx.Err() == nil; {
 		time.Sleep(pause)
-		if flock(f, nonBlocking) == nil {
+		if !isAwaited(f) && flock(f, nonBlocking) == nil {
 			return func() { f.Close() }, nil
 		}
 	}

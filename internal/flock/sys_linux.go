@@ -22,3 +22,18 @@ func flock(f *os.File, how int) error {
 		}
 	}
 }
+
+// announce says until f is closed that somebody waits for the lock on it, or had to.
+// It does so by a lock of another kind, which hinders nobody (fcntl(2), "Open file
+// description locks", Linux 3.15). Where that fails the wait is only less polite.
+func announce(f *os.File) {
+	shared := unix.Flock_t{Type: unix.F_RDLCK}
+	_ = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &shared)
+}
+
+// isAwaited reports whether somebody else has announced to wait for the lock on f.
+func isAwaited(f *os.File) bool {
+	test := unix.Flock_t{Type: unix.F_WRLCK}
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &test)
+	return err == nil && test.Type != unix.F_UNLCK
+}

@@ -11,14 +11,9 @@ import (
 )
 
 func (c *Config) parseMaps() error {
-	var elements []json.RawMessage
-	if err := c.decode("maps", &elements); err != nil {
-		return err
-	}
-	seen := make(map[string]bool, len(elements))
-	c.Maps = make([]bpffs.MapDecl, 0, len(elements))
-	for i, raw := range elements {
-		key := fmt.Sprintf("maps[%d]", i)
+	seen := make(map[string]bool)
+	c.Maps = nil
+	err := c.eachElement("maps", func(key string, raw json.RawMessage) error {
 		d, err := parseMap(key, raw)
 		if err != nil {
 			return err
@@ -28,8 +23,10 @@ func (c *Config) parseMaps() error {
 		}
 		seen[d.Name] = true
 		c.Maps = append(c.Maps, d)
-	}
-	return nil
+		return nil
+	})
+	c.Maps = slices.Clip(c.Maps)
+	return err
 }
 
 // parseMap reads one element of the key "maps"; key says which for errors.

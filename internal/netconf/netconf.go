@@ -3,6 +3,7 @@
 package netconf
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,22 +35,62 @@ type Config struct {
 	// RawPrevResult is what the plugins before this one returned, as it came.
 	RawPrevResult json.RawMessage
 
-	keys map[string]json.RawMessage
+	keys    map[string]json.RawMessage // those that are known
+	unknown []string                   // the first of the others
+	version error                      // what is wrong with cniVersion
 }
 
 // Parse reads the keys that every verb needs: cniVersion and name. The other ones
 // are read when they are asked for, so that a wrong one hinders only who needs it.
+// A cniVersion that cannot be read is as if it were missing, until [Config.ParseAll].
 func Parse(data []byte) (*Config, error) {
-	c := &Config{}
-	if err := json.Unmarshal(data, &c.keys); err != nil {
+	c := &Config{keys: make(map[string]json.RawMessage)}
+	if err := json.Unmarshal(data, &struct{}{}); err != nil {
+		return c, fmt.Errorf("%w: %w", ErrDecoding, err)
+	}
+	if err := c.readKeys(data); err != nil {
 		return c, fmt.Errorf("%w: %w", ErrDecoding, err)
 	}
 	c.RawPrevResult = c.keys["prevResult"]
-	return c, errors.Join(c.decode("cniVersion", &c.CNIVersion), c.decode("name", &c.Name))
+	c.version = c.decode("cniVersion", &c.CNIVersion)
+	return c, c.decode("name", &c.Name)
 }
+
+// readKeys reads the values of the known keys as they are. What nobody asks for must
+// not cost memory, however much of it there is.
+func (c *Config) readKeys(data []byte) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if object, err := d.Token(); object == nil || err != nil { // null
+		return err
+	}
+	var raw json.RawMessage
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return err
+		}
+		if err := d.Decode(&raw); err != nil {
+			return err
+		}
+		key, _ := token.(string)
+		if slices.Contains(knownKeys[:], key) {
+			c.keys[key], raw = raw, nil
+		} else if len(c.unknown) < maxUnknown && !strings.HasPrefix(key, runtimeKeys) && !slices.Contains(c.unknown, key) {
+			c.unknown = append(c.unknown, key)
+		}
+	}
+	return nil
+}
+
+// Raw returns the value of a key as it came: nil if it is missing, or neither the
+// plugin nor the CNI specification knows it.
+func (c *Config) Raw(key string) json.RawMessage { return c.keys[key] }
 
 // ParseAll reads every key of the plugin, and refuses what is wrong in them.
 func (c *Config) ParseAll() error {
+	if c.version != nil {
+		return c.version
+	}
 	if err := bpffs.CheckNetwork(c.Name); err != nil {
 		return c.bad("name", err)
 	}
@@ -90,27 +131,60 @@ func (c *Config) ParseRoots() error {
 // ParseValidAttachments reads the attachments that GC must keep, and reports
 // whether the runtime sent the list at all: null and [] are lists without
 // elements.
-func (c *Config) ParseValidAttachments() (sent bool, err error) {
-	const key = "cni.dev/valid-attachments"
-	var elements []json.RawMessage
-	if err := c.decode(key, &elements); err != nil {
-		return true, err
-	}
-	c.ValidAttachments = make([]types.GCAttachment, len(elements))
-	for i, raw := range elements {
-		element, a := fmt.Sprintf("%s[%d]", key, i), &c.ValidAttachments[i]
-		if err := decode(element, raw, a); err != nil {
-			return true, err
+func (c *Config) ParseValidAttachments() (valid map[types.GCAttachment]bool, sent bool, err error) {
+	_, sent = c.keys[validKey]
+	valid = make(map[types.GCAttachment]bool)
+	err = c.eachElement(validKey, func(element string, raw json.RawMessage) error {
+		var a types.GCAttachment
+		if err := decode(element, raw, &a); err != nil {
+			return err
 		}
 		switch {
 		case a.ContainerID == "":
-			return true, badValue(element, raw, errors.New("containerID is missing"))
+			return badValue(element, raw, errors.New("containerID is missing"))
 		case a.IfName == "":
-			return true, badValue(element, raw, errors.New("ifname is missing"))
+			return badValue(element, raw, errors.New("ifname is missing"))
+		}
+		valid[a] = true
+		return nil
+	})
+	return valid, sent, err
+}
+
+// eachElement calls do with every element of the array that is the value of key,
+// and with what errors call it, until one fails. Missing or null, it has none.
+func (c *Config) eachElement(key string, do func(element string, raw json.RawMessage) error) error {
+	err := EachElement(c.keys[key], func(i int, raw json.RawMessage) error {
+		return do(fmt.Sprintf("%s[%d]", key, i), raw)
+	})
+	if errors.Is(err, errNoArray) {
+		var none []json.RawMessage
+		return c.decode(key, &none)
+	}
+	return err
+}
+
+// errNoArray says that a value is not an array.
+var errNoArray = errors.New("not an array")
+
+// EachElement calls do with every element of a JSON array, until one fails. It holds
+// one at a time, which do must not keep: an array that is taken apart is many times
+// as large.
+func EachElement(array json.RawMessage, do func(i int, element json.RawMessage) error) error {
+	d := json.NewDecoder(bytes.NewReader(array))
+	if start, err := d.Token(); start != json.Delim('[') || err != nil {
+		return errNoArray
+	}
+	var element json.RawMessage
+	for i := 0; d.More(); i++ {
+		if err := d.Decode(&element); err != nil {
+			return err
+		}
+		if err := do(i, element); err != nil {
+			return err
 		}
 	}
-	_, sent = c.keys[key]
-	return sent, nil
+	return nil
 }
 
 // Names returns the declared names of the maps.
@@ -123,23 +197,25 @@ func (c *Config) Names() []string {
 }
 
 // UnknownKeys returns the keys that neither this plugin nor the CNI specification
-// knows.
+// knows, sorted: the first hundred of them.
 func (c *Config) UnknownKeys() []string {
-	var unknown []string
-	for key := range c.keys {
-		if !strings.HasPrefix(key, "cni.dev/") && !slices.Contains(knownKeys[:], key) {
-			unknown = append(unknown, key)
-		}
-	}
-	slices.Sort(unknown)
-	return unknown
+	return slices.Sorted(slices.Values(c.unknown))
 }
+
+// maxUnknown is how many unknown keys are remembered.
+const maxUnknown = 100
+
+// Keys of runtimes.
+const (
+	runtimeKeys = "cni.dev/" // in front of them
+	validKey    = "cni.dev/valid-attachments"
+)
 
 // knownKeys are those of the plugin, then those of the specification and of
 // runtimes.
 var knownKeys = [...]string{
 	"bpfRoot", "bpfFallback", "mapPrefix", "maps",
-	"cniVersion", "name", "type", "args", "capabilities", "dns", "ipam", "ipMasq", "prevResult", "runtimeConfig",
+	"cniVersion", "name", "type", "args", "capabilities", "dns", "ipam", "ipMasq", "prevResult", "runtimeConfig", validKey,
 }
 
 // decode reads the value of key into v. Missing or null, it leaves v alone.
@@ -207,9 +283,9 @@ func article(kind string) string {
 // badValue says what is wrong with the value of a key.
 func badValue(key string, value json.RawMessage, err error) error {
 	const most = 80
-	shown := string(value)
-	if len(shown) > most {
-		shown = shown[:most] + "…"
+	shown := string(value[:min(len(value), most)])
+	if len(value) > most {
+		shown += "…"
 	}
 	if value == nil {
 		shown = "missing"

@@ -3,7 +3,7 @@ package netconf
 import (
 	"encoding/json"
 	"errors"
-	"slices"
+	"maps"
 	"strings"
 	"testing"
 
@@ -101,20 +101,19 @@ func TestUnknownKeys(t *testing.T) {
 func TestValidAttachments(t *testing.T) {
 	for _, row := range []struct {
 		keys string
-		want []types.GCAttachment
+		want map[types.GCAttachment]bool
 		sent bool
 	}{
 		{``, nil, false},
 		{`, "cni.dev/attachments": []`, nil, false},
 		{`, "cni.dev/valid-attachments": null`, nil, true},
-		{`, "cni.dev/valid-attachments": []`, []types.GCAttachment{}, true},
-		{`, "cni.dev/valid-attachments": [{"containerID": "c", "ifname": "eth0"}]`, []types.GCAttachment{{ContainerID: "c", IfName: "eth0"}}, true},
+		{`, "cni.dev/valid-attachments": []`, nil, true},
+		{`, "cni.dev/valid-attachments": [{"containerID": "c", "ifname": "eth0"}]`, map[types.GCAttachment]bool{{ContainerID: "c", IfName: "eth0"}: true}, true},
 	} {
 		c, err := parsed(`{"cniVersion": "1.1.0", "name": "net"` + row.keys + `}`)
 		testns.Must(t, err)
-		sent, err := c.ParseValidAttachments()
-		got := c.ValidAttachments
-		if !slices.Equal(got, row.want) || sent != row.sent || err != nil {
+		got, sent, err := c.ParseValidAttachments()
+		if !maps.Equal(got, row.want) || sent != row.sent || err != nil {
 			t.Errorf("%s: got %+v, sent %v, error %v; want %+v, sent %v", row.keys, got, sent, err, row.want, row.sent)
 		}
 	}
@@ -141,7 +140,7 @@ func FuzzParse(f *testing.F) {
 		if _, err := bpffs.NewMapDir(c.Roots.Root, c.MapPrefix); err != nil {
 			t.Errorf("%s: accepted, but: %v", stdin, err)
 		}
-		if _, err := c.ParseValidAttachments(); err != nil && json.Valid(c.keys["cni.dev/valid-attachments"]) && !errors.Is(err, ErrInvalid) {
+		if _, _, err := c.ParseValidAttachments(); err != nil && json.Valid(c.keys["cni.dev/valid-attachments"]) && !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v is not a configuration error", stdin, err)
 		}
 	})

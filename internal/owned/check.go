@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"syscall"
 )
 
@@ -45,8 +46,8 @@ func (d *Dir) Check(name string) error {
 		return err
 	}
 	full := d.Path(name)
-	if st.MountRoot || st.Device != d.device {
-		return fmt.Errorf("%s: %w, and hides what belongs there: umount %s", full, ErrMounted, full)
+	if d.isHidden(name, st) {
+		return d.mounted(name)
 	}
 	if !st.Mode.IsDir() {
 		return fmt.Errorf("%w: %s is not a directory but %v: %w: remove it", ErrUnsafe, full, st.Mode, ErrNotOurs)
@@ -59,6 +60,35 @@ func (d *Dir) Check(name string) error {
 		return fmt.Errorf("%w: %s has mode %v, so other users can write to it: chmod go-w it", ErrUnsafe, full, st.Mode)
 	}
 	return nil
+}
+
+// CheckWhole is [Dir.Check] for a directory that things are moved to and from: not
+// even the directory itself may be mounted on it, for the kernel moves nothing from
+// one mount to another.
+func (d *Dir) CheckWhole(name string) error {
+	if err := d.Check(name); err != nil {
+		return err
+	}
+	st, err := d.Stat(name)
+	if err == nil && st.MountRoot {
+		err = d.mounted(name)
+	}
+	return err
+}
+
+func (d *Dir) mounted(name string) error {
+	full := d.Path(name)
+	return fmt.Errorf("%s: %w instead of what belongs there: umount %s", full, ErrMounted, full)
+}
+
+// isHidden reports whether st, which is seen at name, is mounted over something
+// else: another file system, or another directory of this one.
+func (d *Dir) isHidden(name string, st Stat) bool {
+	if st.Device != d.id.device || !st.MountRoot {
+		return st.Device != d.id.device
+	}
+	below, err := statCovered(d.fd, path.Dir(name), path.Base(name))
+	return err != nil || below.Inode != st.Inode
 }
 
 // Make makes sure that the directory name is there and ours.

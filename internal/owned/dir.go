@@ -4,6 +4,7 @@ package owned
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -20,9 +21,14 @@ const EmptyLinks = 2
 // are known to be ours alone ([Dir.Check]); the last is never followed. Errors
 // name the whole path.
 type Dir struct {
-	f      *os.File
-	fd     int
-	device uint64 // of the file system
+	f  *os.File
+	fd int
+	id Identity
+}
+
+// An Identity says which directory a [Dir] is, whatever leads to it.
+type Identity struct {
+	device, inode uint64
 }
 
 // Open opens the directory path, which may be a symbolic link to one. It does not
@@ -38,7 +44,7 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	d.device = st.Device
+	d.id = Identity{st.Device, st.Inode}
 	return d, nil
 }
 
@@ -48,11 +54,11 @@ func (d *Dir) Open(name string) (*Dir, error) {
 	if err != nil {
 		return nil, d.wrap("open", name, err)
 	}
-	return &Dir{os.NewFile(uintptr(fd), d.Path(name)), fd, d.device}, nil
+	return &Dir{os.NewFile(uintptr(fd), d.Path(name)), fd, Identity{device: d.id.device}}, nil
 }
 
-// Device returns the number of the file system that the directory is on.
-func (d *Dir) Device() uint64 { return d.device }
+// Identity returns which directory it is, of one that was opened by its path.
+func (d *Dir) Identity() Identity { return d.id }
 
 // File returns the open directory, which [Dir.Close] closes.
 func (d *Dir) File() *os.File { return d.f }
@@ -151,6 +157,9 @@ func (d *Dir) Remove(name string) error {
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%w: %w: umount %s", d.wrap("remove", name, err), ErrMounted, d.Path(name))
 	}
 	return d.wrap("remove", name, err)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 )
 
 // RemoveTree removes what is at name with everything in it. It tries to remove a
@@ -27,7 +29,7 @@ func (d *Dir) RemoveTree(name string) error {
 		r.again = false
 		err = r.empty()
 	}
-	return errors.Join(err, d.Remove(name))
+	return errlist.Join(err, d.Remove(name))
 }
 
 // A remover empties a directory.
@@ -49,7 +51,7 @@ func (r *remover) empty() error {
 		errs = append(errs, err)
 	}
 	_, err = r.top.f.Seek(0, 0)
-	return errors.Join(append(errs, err)...)
+	return errlist.Join(append(errs, err)...)
 }
 
 // flatten removes the directory name. What is in it and not empty is moved up.
@@ -68,7 +70,7 @@ func (r *remover) flatten(name string) error {
 		}
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, r.top.Remove(name))...)
+	return errlist.Join(append(errs, r.top.Remove(name))...)
 }
 
 // up moves the directory n of sub to a new name at the top.

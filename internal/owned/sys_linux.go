@@ -51,6 +51,25 @@ func statPath(path string) (Stat, error) {
 	return st, nil
 }
 
+// here stands for the directory that relative paths begin at.
+const here = unix.AT_FDCWD
+
+// statCovered describes what is at name in the directory path, which begins at fd,
+// below whatever is mounted there. Needs CAP_SYS_ADMIN.
+func statCovered(fd int, path, name string) (Stat, error) {
+	const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC // a mount of its own, without those below
+	tree, err := unix.OpenTree(fd, path, flags)
+	if err != nil {
+		return Stat{}, &os.PathError{Op: "open_tree", Path: path, Err: err}
+	}
+	defer unix.Close(tree) //nolint:errcheck // it was only read
+	st, err := statAt(tree, name)
+	if err != nil {
+		return st, &os.PathError{Op: "statx", Path: path + "/" + name, Err: err}
+	}
+	return st, nil
+}
+
 // IsBPF reports whether the directory lies on a bpffs.
 func (d *Dir) IsBPF() (bool, error) {
 	var st unix.Statfs_t

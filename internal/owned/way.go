@@ -78,13 +78,13 @@ func (f *follower) step() error {
 		if len(f.rest) > f.after {
 			f.way.Nowhere = f.link
 		}
-		f.distrust(next, Stat{})
+		f.distrust(next, Stat{}, Stat{})
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	f.distrust(next, st)
+	f.distrust(next, f.made(name, st), st)
 	f.rest = f.rest[1:]
 	if st.Mode&fs.ModeSymlink != 0 {
 		return f.follow(next)
@@ -115,9 +115,29 @@ func (f *follower) follow(name string) error {
 	return nil
 }
 
+// made describes what somebody has made at the name, where st is what is seen: in a
+// directory for everybody the maker of a mount point can remove it, whoever has
+// mounted something on it. If that cannot be seen, it is noted.
+func (f *follower) made(name string, st Stat) Stat {
+	if f.dir.Mode&0o022 == 0 || !st.MountRoot && st.Device == f.dir.Device {
+		return st
+	}
+	below, err := statCovered(here, f.at, name)
+	if err != nil {
+		if f.way.Unsafe == nil {
+			f.way.At, f.way.Dir = f.at, f.dir
+			f.way.Unsafe = fmt.Errorf("%w: %s has mode %v, and who made the mount point %s in it cannot be seen: %w",
+				ErrUnsafe, f.at, f.dir.Mode, name, err)
+		}
+		return st
+	}
+	return below
+}
+
 // distrust notes the first reason why others can put something in the place of
-// next, which is in the directory where the follower is.
-func (f *follower) distrust(next string, st Stat) {
+// next, which is in the directory where the follower is. What is seen there may be
+// mounted over it.
+func (f *follower) distrust(next string, st, seen Stat) {
 	const harm = "who can lead %s elsewhere, or detach what is mounted below it"
 	note := func(at string, of Stat, format string, args ...any) {
 		f.way.At, f.way.Dir = at, of
@@ -130,6 +150,8 @@ func (f *follower) distrust(next string, st Stat) {
 		note(f.at, f.dir, "%s belongs to user %d, "+harm+": chown root %s", f.dir.Owner, next, f.at)
 	case open && !sticky:
 		note(f.at, f.dir, "%s has mode %v, so there are other users "+harm+": chmod go-w %s", f.dir.Mode, next, f.at)
+	case !trusted(st.Owner) && (st.Inode != seen.Inode || st.Device != seen.Device):
+		note(next, st, "the mount point %s belongs to user %d, "+harm+": drain the node, umount %s and chown root %s", st.Owner, next, next, next)
 	case !trusted(st.Owner) && (open || st.Mode&fs.ModeSymlink != 0):
 		note(next, st, "%s belongs to user %d, "+harm+": chown -h root %s", st.Owner, next, next)
 	}

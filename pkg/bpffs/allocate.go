@@ -3,6 +3,7 @@ package bpffs
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
@@ -125,13 +126,16 @@ func (e *Endpoints) extend(r record, pins pinGroup) error {
 	if err != nil {
 		return err
 	}
-	var has []string
+	has := make(map[string]bool)
 	for _, g := range groups {
-		if g.dir == pins.dir {
-			has = append(has, g.names...)
+		if g.dir != pins.dir {
+			continue
+		}
+		for _, name := range g.names {
+			has[name] = true
 		}
 	}
-	missing := pinGroup{pins.dir, slices.DeleteFunc(slices.Clone(pins.names), func(name string) bool { return slices.Contains(has, name) })}
+	missing := pinGroup{pins.dir, slices.DeleteFunc(slices.Clone(pins.names), func(name string) bool { return has[name] })}
 	if len(missing.names) == 0 {
 		return nil
 	}
@@ -149,7 +153,7 @@ func (e *Endpoints) extend(r record, pins pinGroup) error {
 	return r.addPins(missing)
 }
 
-// IsRecorded reports whether anything tells of the attachment in the bpffs at root,
+// IsRecorded reports whether the index of the bpffs at root has the attachment,
 // without waiting for anybody. It is a hint: only the open records know.
 func IsRecorded(root string, a Attachment) bool {
 	top, err := openTop(root)
@@ -157,7 +161,8 @@ func IsRecorded(root string, a Attachment) bool {
 		return false
 	}
 	defer top.Close()
-	return top.mayHave(a)
+	found, err := top.Exists(path.Join(recordsDir, indexPath(a)))
+	return found && err == nil
 }
 
 // Details are what the runtime says of an endpoint's container, kept for people
@@ -168,8 +173,8 @@ type Details struct {
 }
 
 // SetDetails records the details of the endpoint id in place of earlier ones. What
-// is empty in d, or longer than any path can be, is left as it was. A call with a
-// network namespace changes the [Stamp].
+// is empty in d is left as it was, and so is a pod longer than any path can be. A
+// call with a network namespace changes the [Stamp]; one that is too long is none.
 func (e *Endpoints) SetDetails(id uint16, d Details) error {
 	return e.in(e.record(id).setDetails(d))
 }

@@ -171,3 +171,31 @@ func TestAllocateIgnoresAStaleIndex(t *testing.T) {
 		})
 	}
 }
+
+// An ID is unique in its bpffs: two on a node can hold the same.
+func TestIDsAreUniqueInOneBPFFS(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		a, b Attachment
+		same bool // bpffs
+	}{
+		{"the same attachment in two", Attachment{"net", "c", "eth0"}, Attachment{"net", "c", "eth0"}, false},
+		{"another interface in the same", Attachment{"net", "c", "eth0"}, Attachment{"net", "c", "eth1"}, true},
+		{"another network in the same", Attachment{"net", "c", "eth0"}, Attachment{"other", "c", "eth0"}, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			first := newEndpoints(t)
+			second := first
+			if !row.same {
+				second = newEndpoints(t)
+			}
+			a, _, err := first.Allocate(row.a, "", "policy_")
+			testns.Must(t, err)
+			b, _, err := second.Allocate(row.b, "", "policy_")
+			testns.Must(t, err)
+			if (a == b) == row.same {
+				t.Errorf("got the IDs %d and %d, want the same in two bpffs, others in one", a, b)
+			}
+		})
+	}
+}

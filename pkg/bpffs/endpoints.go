@@ -113,16 +113,52 @@ func (e *Endpoints) CheckDirs(prefix string) error { return e.in(e.root.checkDir
 // long. [ErrLocked] if the records could not be had again in time, or are others by
 // then; only Close is left to be called after an error.
 func (e *Endpoints) Pause(ctx context.Context) error {
-	e.unlock()
+	err := e.pause(ctx)
+	if err == nil {
+		err = e.clearScratch() // of whoever was killed in the meantime
+	}
+	return e.in(err)
+}
+
+// pause is Pause for whoever changes nothing.
+func (e *Endpoints) pause(ctx context.Context) error {
+	e.giveBack()
+	return e.lock(ctx, flock.Politely)
+}
+
+// crowded is how many directories in one take longer than a portion to list, about.
+const crowded = 4096
+
+// freely lets do list the directory name of the records. A crowded one it lists while
+// others can have the records, and reports that: what comes or goes meanwhile may
+// be among the names or not.
+func (e *Endpoints) freely(ctx context.Context, name string, do func(cni *owned.Dir)) (gaveBack bool, err error) {
+	st, err := e.cni.Stat(name)
+	if err != nil || st.Links < crowded {
+		do(e.cni)
+		return false, nil
+	}
+	cni, err := e.root.Open(recordsDir)
+	if err != nil {
+		return false, err
+	}
+	defer cni.Close()
+	e.giveBack()
+	do(cni)
+	return true, e.pause(ctx)
+}
+
+// giveBack lets others have the records.
+func (e *Endpoints) giveBack() {
+	if e.unlock != nil {
+		e.unlock()
+	}
 	e.unlock = nil
-	return e.in(e.lock(ctx, flock.Politely))
 }
 
 // Close lets others open the records.
 func (e *Endpoints) Close() error {
-	if e.unlock != nil {
-		e.unlock()
-	}
+	e.giveBack()
 	return e.root.Close()
 }
 
@@ -158,16 +194,16 @@ func (e *Endpoints) open(ctx context.Context, create bool) error {
 	if err := e.checkLayout(create); err != nil {
 		return err
 	}
-	if err := e.checkMounted(); err != nil {
+	if err := e.checkParts(); err != nil {
 		return err
 	}
 	return e.clearScratch()
 }
 
-// checkMounted reports that something is mounted on a part of the records.
-func (e *Endpoints) checkMounted() error {
+// checkParts reports that something is mounted on a part of the records.
+func (e *Endpoints) checkParts() error {
 	for _, name := range []string{endpointsDir, attachmentsDir} {
-		if err := e.cni.Check(name); errors.Is(err, ErrMounted) {
+		if err := checkMounted(e.cni, path.Join(name, "any")); err != nil {
 			return err
 		}
 	}
@@ -246,14 +282,28 @@ func (e *Endpoints) lookUp(a Attachment) (uint16, error) {
 		return 0, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 	}
 	id, err := e.index.lookUp(a)
-	if err != nil || id == 0 {
-		return 0, noEndpoint(a, err)
+	if err != nil {
+		return 0, err
 	}
-	owner, err := e.record(id).owner()
+	if id == 0 {
+		return 0, noEndpoint(a, checkMounted(e.cni, indexPath(a)))
+	}
+	r := e.record(id)
+	owner, err := r.owner()
 	if errors.Is(err, fs.ErrNotExist) || err == nil && owner != a.path() {
-		return 0, noEndpoint(a, nil)
+		return 0, noEndpoint(a, checkMounted(e.cni, r.link(ownerLink)))
 	}
 	return id, err
+}
+
+// checkMounted reports that something is mounted on a directory on the way to name,
+// so that what is not found there may be hidden.
+func checkMounted(dir *owned.Dir, name string) error {
+	err := owned.Walk(path.Dir(name), dir.CheckWhole)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) {
+		return nil
+	}
+	return err
 }
 
 // noEndpoint is err, or if that is nil, that the attachment has no endpoint.

@@ -25,16 +25,19 @@ func (r *rootDir) mayHave(a Attachment) bool {
 	if a.Check() != nil {
 		return false
 	}
-	if r.Check(recordsDir) != nil {
+	if known, err := r.Exists(path.Join(recordsDir, layoutDir)); !known || err != nil || r.CheckTop() != nil || r.Check(recordsDir) != nil {
 		return true // whoever opens the records can say more
 	}
-	container := path.Dir(path.Join(recordsDir, indexPath(a)))
-	for _, name := range []string{path.Join(recordsDir, scratchDir), container} {
+	entry := path.Join(recordsDir, indexPath(a))
+	for _, name := range []string{path.Join(recordsDir, scratchDir), path.Dir(entry)} {
 		if found, err := r.Exists(name); found || err != nil {
 			return true
 		}
 	}
-	network, err := r.Stat(path.Dir(container))
+	if checkMounted(r.Dir, entry) != nil {
+		return true
+	}
+	network, err := r.Stat(path.Dir(path.Dir(entry)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
@@ -114,6 +117,9 @@ func (x index) attachments(network, container string) (all []Attachment, err err
 
 // list returns the original strings of the names in dir; none if it is missing.
 func (x index) list(dir string) (found []string, err error) {
+	if err := x.cni.Check(dir); errors.Is(err, ErrMounted) {
+		return nil, err // those are not ours
+	}
 	names, err := x.cni.List(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -44,8 +44,10 @@ type BadRecord struct {
 // process left. Without records, or without a bpffs, there is nothing to see, which
 // is no error.
 //
-// It has the records to itself while it looks, and waits if another process has
-// them: [ErrLocked]. Further errors: [ErrUnsafe], [ErrLayout], [ErrStacked].
+// It has the records to itself for a part of the time at once, so that no ADD waits
+// long: what changes meanwhile may look wrong. It waits if another process has
+// them: [ErrLocked]. Further errors: [ErrUnsafe], [ErrMounted], [ErrLayout],
+// [ErrStacked].
 // Records is set in any case.
 func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 	seen := Inspection{Records: path.Join(root, recordsDir), FreeIDs: MaxEndpoints}
@@ -72,6 +74,7 @@ func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 	} else {
 		err = nil
 	}
+	e.giveBack() // a crowded map directory takes longer than a portion to list
 	return seen, e.in(errlist.Join(err, i.mapDir(maps)))
 }
 
@@ -89,6 +92,9 @@ func (e *Endpoints) openAsIs(ctx context.Context) error {
 	names, err := e.cni.List(".")
 	if err == nil && len(names) > 0 && !slices.Contains(names, layoutDir) {
 		err = e.unknownLayout(names)
+	}
+	if err == nil {
+		err = e.checkParts()
 	}
 	return err
 }
@@ -108,14 +114,29 @@ func (i *inspector) letOthers() error {
 	if time.Since(i.since) < portion {
 		return nil
 	}
-	err := i.Pause(i.ctx)
+	err := i.pause(i.ctx)
 	i.since = time.Now()
 	return err
 }
 
+// list returns the names in the directory name of the records, sorted.
+func (i *inspector) list(name string) (names []string, err error) {
+	gaveBack, perr := i.freely(i.ctx, name, func(cni *owned.Dir) {
+		names, err = cni.List(name)
+		slices.Sort(names)
+	})
+	if gaveBack {
+		i.since = time.Now()
+	}
+	if perr != nil {
+		err = perr
+	}
+	return names, err
+}
+
 func (i *inspector) records() error {
-	names, err := i.recordNames()
-	if err != nil {
+	names, err := i.list(endpointsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, name := range names {
@@ -150,7 +171,7 @@ func (i *inspector) records() error {
 
 // indexBelow looks at the directory name of the index and those below it.
 func (i *inspector) indexBelow(name string) error {
-	names, err := i.cni.List(name)
+	names, err := i.list(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -158,7 +179,6 @@ func (i *inspector) indexBelow(name string) error {
 		i.seen.Empty = append(i.seen.Empty, i.cni.Path(name))
 	}
 	errs := []error{err}
-	slices.Sort(names)
 	for _, n := range names {
 		if err := i.letOthers(); err != nil {
 			return err
@@ -196,7 +216,7 @@ func (i *inspector) confirmed(entry string) bool {
 // read it cannot be known whose a pin is with that ID.
 func (i *inspector) mapDir(maps MapDir) error {
 	err := owned.Walk(maps.Prefix(), i.root.Check)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) || errors.Is(err, ErrMounted) {
 		return nil // what is not ours is not looked into; UnsafeDirs tells of it
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -197,6 +198,18 @@ func TestUnsafeDirs(t *testing.T) {
 		chmod(t, dir.Root(), 0o777|fs.ModeSticky)
 		expectUnsafe(t, dir)
 	})
+	for _, mounted := range []string{"cni", "cni/endpoints", "cni/attachments", "tc", "tc/globals"} {
+		t.Run("mounted on "+mounted, func(t *testing.T) {
+			dir := newMapDir(t)
+			directories("cni/layout-1", "cni/endpoints", "cni/attachments", "tc/globals")(t, dir.Root())
+			testns.Mount(t, "tmpfs", filepath.Join(dir.Root(), mounted), "mode=0700")
+			expectUnsafe(t, dir, filepath.Join(dir.Root(), mounted))
+			seen, err := Inspect(t.Context(), dir.Root(), "")
+			if inMaps := strings.HasPrefix(mounted, "tc"); errors.Is(err, ErrMounted) == inMaps || len(seen.Foreign) > 0 {
+				t.Errorf("Inspect = %+v, %v; want %v unless that is in the map directory, and nothing foreign", seen, err, ErrMounted)
+			}
+		})
+	}
 	t.Run("several", func(t *testing.T) {
 		dir := newMapDir(t)
 		directories("cni/layout-1", "tc/globals")(t, dir.Root())
@@ -217,8 +230,8 @@ func expectUnsafe(t *testing.T, dir MapDir, want ...string) {
 	var got []string
 	for _, d := range found {
 		fi, serr := os.Lstat(d.Path)
-		if serr != nil || d.Mode != fi.Mode() || d.UID != fi.Sys().(*syscall.Stat_t).Uid || !errors.Is(d.Err, ErrUnsafe) {
-			t.Errorf("UnsafeDirs: %+v; want it as Lstat shows it (%v), and %v", d, fi, ErrUnsafe)
+		if serr != nil || d.Mode != fi.Mode() || d.UID != fi.Sys().(*syscall.Stat_t).Uid || !errors.Is(d.Err, ErrUnsafe) && !errors.Is(d.Err, ErrMounted) {
+			t.Errorf("UnsafeDirs: %+v; want it as Lstat shows it (%v), and %v or %v", d, fi, ErrUnsafe, ErrMounted)
 		}
 		got = append(got, d.Path)
 	}

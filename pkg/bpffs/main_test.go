@@ -35,6 +35,8 @@ func roles() map[string]func(stdout io.Writer) error {
 		"mount poorly": roleMountUnprivileged,
 		"find":         roleFind,
 		"environ":      roleEnviron,
+		"collect":      roleCollect,
+		"inspect":      roleInspect,
 	}
 }
 

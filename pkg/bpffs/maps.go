@@ -1,10 +1,12 @@
 package bpffs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -36,25 +38,48 @@ type Maps struct {
 	files map[string]*os.File // by their declared names
 }
 
-// NewMaps creates the declared maps that have a type, all or none. A large one takes
-// seconds: call it before the records are opened, so that nobody waits for it.
+// fewMaps are as many as any process can have open: each map is an open file until it
+// is pinned, and there can be more maps than files. manyMaps are as many as need no
+// more memory than the configuration that declares them.
+const (
+	fewMaps  = 256
+	manyMaps = 1024
+)
+
+// NewMaps creates declared maps that have a type: all of them, or where there are
+// more than 1,024, or half the files that this process can have open, the largest. A large one takes seconds: call it before the records
+// are opened, so that nobody waits for it.
 //
-// [ErrMapRefused] with the reason of the kernel. Needs CAP_BPF, for some types also
-// CAP_NET_ADMIN.
+// [ErrMapRefused] with the reason of the kernel; then none is left. Needs CAP_BPF,
+// for some types also CAP_NET_ADMIN.
 func NewMaps(decls []MapDecl) (*Maps, error) {
-	m := &Maps{make(map[string]*os.File)}
-	for _, d := range decls {
-		if !d.Typed() {
-			continue
+	var typed []*MapDecl
+	for i := range decls {
+		if decls[i].Typed() {
+			typed = append(typed, &decls[i])
 		}
-		f, err := d.Spec.create(kernelName(d.Name))
+	}
+	if len(typed) > fewMaps {
+		slices.SortStableFunc(typed, func(a, b *MapDecl) int { return cmp.Compare(b.Spec.size(), a.Spec.size()) })
+		typed = typed[:min(len(typed), max(fewMaps, min(manyMaps, maxFiles()/2)))]
+	}
+	m := &Maps{make(map[string]*os.File)}
+	for _, d := range typed {
+		f, err := d.create()
 		if err != nil {
-			err = fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
 			return nil, errors.Join(err, m.Close())
 		}
 		m.files[d.Name] = f
 	}
 	return m, nil
+}
+
+func (d MapDecl) create() (*os.File, error) {
+	f, err := d.Spec.create(kernelName(d.Name))
+	if err != nil {
+		return nil, fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
+	}
+	return f, nil
 }
 
 // Close closes the maps. Those that were pinned stay.
@@ -81,15 +106,15 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 		return e.in(err)
 	}
 	var names []string
-	var missing []string
-	for _, d := range decls {
+	var missing []*MapDecl
+	for i, d := range decls {
 		if !d.Typed() {
 			continue
 		}
 		names = append(names, d.Name)
 		err := e.checkPin(maps, id, d)
 		if errors.Is(err, fs.ErrNotExist) {
-			missing = append(missing, d.Name)
+			missing = append(missing, &decls[i])
 		} else if err != nil {
 			return e.in(err)
 		}
@@ -98,7 +123,7 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 		return nil
 	}
 	if len(missing) > 0 && made == nil {
-		return e.in(fmt.Errorf("%w: %s", ErrNoMap, missing[0]))
+		return e.in(fmt.Errorf("%w: %s", ErrNoMap, missing[0].Name))
 	}
 	if err := e.record(id).setMaps(names); err != nil {
 		return e.in(err)
@@ -106,15 +131,29 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 	return e.in(e.pinAll(id, maps, missing, made))
 }
 
-func (e *Endpoints) pinAll(id uint16, maps MapDir, names []string, made *Maps) error {
+func (e *Endpoints) pinAll(id uint16, maps MapDir, decls []*MapDecl, made *Maps) error {
 	var pinned []string
-	for _, name := range names {
-		where := maps.LocalMapPath(name, id)
-		if err := bpf.Pin(made.files[name], where); err != nil {
-			err = fmt.Errorf("pinning the map %s: %w: %w%s", where, ErrMapRefused, err, whyRefused(err))
+	for _, d := range decls {
+		if err := made.pin(d, maps.LocalMapPath(d.Name, id)); err != nil {
 			return errors.Join(err, e.unpin(maps.Prefix(), pinned))
 		}
-		pinned = append(pinned, LocalMapName(name, id))
+		pinned = append(pinned, LocalMapName(d.Name, id))
+	}
+	return nil
+}
+
+// pin pins the map that was created for the declaration, or creates it now.
+func (m *Maps) pin(d *MapDecl, where string) error {
+	f := m.files[d.Name]
+	if f == nil {
+		var err error
+		if f, err = d.create(); err != nil {
+			return err
+		}
+		defer f.Close()
+	}
+	if err := bpf.Pin(f, where); err != nil {
+		return fmt.Errorf("pinning the map %s: %w: %w%s", where, ErrMapRefused, err, whyRefused(err))
 	}
 	return nil
 }
@@ -158,6 +197,15 @@ func (d MapDecl) check(where string) error {
 		return fmt.Errorf("%s: %w: %v, declared %v: delete the pod to get the declared one", where, ErrMapShape, has.Spec, want)
 	}
 	return nil
+}
+
+// size says how large a map is beside others, in bytes. Those of one CPU count.
+func (s MapSpec) size() uint64 {
+	each := max(1, uint64(s.KeySize)+uint64(s.ValueSize))
+	if s.Inner != nil {
+		each += s.Inner.size()
+	}
+	return each * uint64(s.MaxEntries)
 }
 
 // create creates the map, not yet pinned.

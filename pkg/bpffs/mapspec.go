@@ -147,6 +147,21 @@ func (s MapSpec) entries() (uint32, error) {
 	return s.MaxEntries, nil
 }
 
+// smallest returns the spec with as few entries as a map of its type can have.
+func (s MapSpec) smallest() MapSpec {
+	switch r, _ := s.Type.rules(); r.entries {
+	case entriesSome, entriesCPUs:
+		s.MaxEntries = 1
+	case entriesBytes:
+		s.MaxEntries = uint32(os.Getpagesize())
+	}
+	if s.Inner != nil {
+		inner := s.Inner.smallest()
+		s.Inner = &inner
+	}
+	return s
+}
+
 // inKernel returns what the kernel reports of a map that was created from s. The
 // shape of the maps inside a map cannot be read back.
 func (s MapSpec) inKernel() (MapSpec, error) {

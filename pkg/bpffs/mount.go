@@ -71,18 +71,26 @@ func mountRoot(ctx context.Context, root string) (MountPoint, error) {
 // change where it leads.
 func followSafely(root string) (owned.Way, error) {
 	way, err := follow(root)
-	if err != nil {
-		return way, err
+	if err == nil {
+		err = distrust(root, way)
 	}
+	return way, err
+}
+
+// distrust reports why nothing should be mounted where the way to the root leads.
+func distrust(root string, way owned.Way) error {
 	if way.Nowhere != "" {
-		return way, fmt.Errorf("%s: %s is a symbolic link to something that is not there: make it, or remove the link", root, way.Nowhere)
+		return fmt.Errorf("%s: %s is a symbolic link to something that is not there: make it, or remove the link", root, way.Nowhere)
 	}
-	return way, way.Unsafe
+	return way.Unsafe
 }
 
 // makeDir makes the directory that is missing, and looks again how it is reached:
 // in a directory for everybody somebody else may have been faster.
 func makeDir(path string) (owned.Way, error) {
+	if err := checkMakeable(path); err != nil {
+		return owned.Way{}, err
+	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return owned.Way{}, fmt.Errorf("creating the mount point: %w", err)
 	}

@@ -61,19 +61,30 @@ const (
 // CheckRoot reports why the path cannot be the root of a bpffs, as far as can be
 // said without looking at the file system: it is not absolute, it has ".." in it,
 // which means one thing before links are followed and another after, it has a zero
-// byte, or it is longer than 3,072 bytes.
+// byte, it is longer than 3,072 bytes, or it begins in a process's directory of
+// /proc, whose links lead to that process's root and files.
 func CheckRoot(root string) error {
 	switch {
 	case !filepath.IsAbs(root):
 		return fmt.Errorf("bpffs root %.300q is not an absolute path", root)
 	case slices.Contains(strings.Split(root, "/"), ".."):
 		return fmt.Errorf("bpffs root %.300q has .. in it: write the path that is meant", root)
+	case isOfProcess(root):
+		return fmt.Errorf("bpffs root %.300q leads elsewhere for each process: write the path that is meant", root)
 	case strings.ContainsRune(root, 0):
 		return fmt.Errorf("bpffs root %.300q has a zero byte, as no path has", root)
 	case len(root) > maxRoot:
 		return fmt.Errorf("bpffs root %.100q… of %d bytes is too long, %d are the limit", root, len(root), maxRoot)
 	}
 	return nil
+}
+
+// isOfProcess reports whether the path begins in the directory of a process.
+func isOfProcess(root string) bool {
+	of, found := strings.CutPrefix(path.Clean(root), "/proc/")
+	name, _, _ := strings.Cut(of, "/")
+	_, err := strconv.Atoi(name)
+	return found && (err == nil || name == "self" || name == "thread-self")
 }
 
 func checkPrefix(prefix string) error {

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
@@ -20,8 +20,11 @@ const (
 	pinsLink  = "pins"  // and a number: <directory below the root>//<name>/<name>...
 	mapsLink  = "maps"  // <name>/<name>...: those of the pins that CreateMaps makes
 	podLink   = "pod"   // <namespace>/<name>
-	netNSLink = "netns" // <path>
+	netNSLink = "netns" // <path>, or noNetNS
 )
+
+// noNetNS stands for the path of a network namespace that is longer than any can be.
+const noNetNS = "-"
 
 // A record is the directory, below that of all records, of one endpoint.
 type record struct {
@@ -131,9 +134,12 @@ func (r record) maps(pins []string) (made []string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	files := pinGroup{names: strings.Split(target, "/")}.files(r.id)
+	files := make(map[string]bool)
+	for _, file := range (pinGroup{names: strings.Split(target, "/")}).files(r.id) {
+		files[file] = true
+	}
 	for _, pin := range pins {
-		if slices.Contains(files, path.Base(pin)) {
+		if files[path.Base(pin)] {
 			made = append(made, pin)
 		}
 	}
@@ -143,8 +149,12 @@ func (r record) maps(pins []string) (made []string, err error) {
 // setDetails records d in place of earlier details. The link of the network
 // namespace is made anew in any case: it marks the call, see [Stamp].
 func (r record) setDetails(d Details) error {
-	if d.NetNS != "" && len(d.NetNS) < maxPath {
-		if err := r.renew(d.NetNS, r.link(netNSLink)); err != nil {
+	netns := d.NetNS
+	if len(netns) >= maxPath {
+		netns = noNetNS
+	}
+	if netns != "" {
+		if err := r.renew(netns, r.link(netNSLink)); err != nil {
 			return err
 		}
 	}
@@ -160,7 +170,11 @@ func (r record) renew(target, name string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := r.cni.Remove(name); err != nil {
+	err = r.cni.Remove(name)
+	if errors.Is(err, syscall.EROFS) { // nor can anybody release the record
+		return r.cni.SetLink(target, name)
+	}
+	if err != nil {
 		return err
 	}
 	return r.cni.Symlink(target, name)
@@ -176,16 +190,20 @@ type Stamp struct {
 }
 
 // Stamp returns the stamp of the endpoint id: [fs.ErrNotExist] if it has no record.
-func (e *Endpoints) Stamp(id uint16) (s Stamp, err error) {
-	r := e.record(id)
+func (e *Endpoints) Stamp(id uint16) (Stamp, error) {
+	s, err := e.record(id).stamp()
+	return s, e.in(err)
+}
+
+func (r record) stamp() (s Stamp, err error) {
 	if s.made, err = r.made(); err != nil {
-		return s, e.in(err)
+		return s, err
 	}
 	s.set, err = r.cni.Stat(r.link(netNSLink))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // no details were set
 	}
-	return s, e.in(err)
+	return s, err
 }
 
 // details returns what setDetails recorded.
@@ -198,6 +216,9 @@ func (r record) details() (d Details, err error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return d, err
 		}
+	}
+	if d.NetNS == noNetNS {
+		d.NetNS = ""
 	}
 	return d, nil
 }

@@ -3,6 +3,7 @@ package bpffs
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -13,16 +14,15 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// The record cannot be moved to its place, for that is on another file system.
+// The record cannot be moved to its place, for that leads nowhere.
 func TestAllocateThatFailsLeavesNothing(t *testing.T) {
 	e := newEndpoints(t)
-	mkdir(t, inRecords(e, endpointsDir))
-	testns.Mount(t, "tmpfs", inRecords(e, endpointsDir), "")
+	link(t, "nowhere", inRecords(e, endpointsDir))
 	a, b := Attachment{"net", "a", "eth0"}, Attachment{"net", "b", "eth0"}
-	if id, _, err := e.Allocate(a, "", "policy_"); !errors.Is(err, syscall.EXDEV) {
-		t.Fatalf("Allocate(%v) = %d, %v; want %v", a, id, err, syscall.EXDEV)
+	if id, _, err := e.Allocate(a, "", "policy_"); !errors.Is(err, syscall.ENOENT) {
+		t.Fatalf("Allocate(%v) = %d, %v; want %v", a, id, err, syscall.ENOENT)
 	}
-	testns.UnmountAll(t, inRecords(e, endpointsDir))
+	testns.Must(t, os.Remove(inRecords(e, endpointsDir)))
 	if id, err := e.ID(a); !errors.Is(err, ErrNoEndpoint) || isThere(t, inRecords(e, attachmentsDir, a.path())) {
 		t.Errorf("ID(%v) = %d, %v after Allocate failed; want nothing left", a, id, err)
 	}

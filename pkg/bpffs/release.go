@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
@@ -85,9 +86,12 @@ const portion = 10 * time.Millisecond
 // that is made in the meantime, of which keep cannot know, stays.
 func (e *Endpoints) Collect(ctx context.Context, network string, keep func(Attachment) bool) error {
 	c := collector{Endpoints: e, start: time.Now(), keep: keep}
-	containers, err := e.index.containers(network)
+	containers, err := c.containers(ctx, network)
+	if e.unlock == nil {
+		return e.in(err)
+	}
 	errs := []error{err}
-	since := c.start
+	since := time.Now()
 	for _, container := range containers {
 		if time.Since(since) > portion {
 			if err := e.Pause(ctx); err != nil {
@@ -109,6 +113,22 @@ type collector struct {
 	keep   func(Attachment) bool
 }
 
+// containers returns those that have attachments to the network. After an error
+// the records may be another's.
+func (c *collector) containers(ctx context.Context, network string) (names []string, err error) {
+	if checkName(escape(network)) != nil {
+		return nil, nil
+	}
+	var gaveBack error
+	c.paused, gaveBack = c.freely(ctx, path.Join(attachmentsDir, escape(network)), func(cni *owned.Dir) {
+		names, err = index{cni}.containers(network)
+	})
+	if gaveBack == nil && c.paused {
+		gaveBack = c.clearScratch()
+	}
+	return names, errlist.Join(err, gaveBack)
+}
+
 func (c collector) container(network, container string) error {
 	all, err := c.index.attachments(network, container)
 	errs := []error{err}
@@ -121,8 +141,8 @@ func (c collector) container(network, container string) error {
 	return errlist.Join(append(errs, c.index.prune(network, container))...)
 }
 
-// isYoung reports whether the attachment may have got its endpoint since the
-// collector began. The clock of the file system is a little behind.
+// isYoung reports whether an ADD may have answered from the attachment's record since
+// the collector began. The clock of the file system is a little behind.
 func (c collector) isYoung(a Attachment) bool {
 	const behind = 10 * time.Millisecond
 	if !c.paused {
@@ -132,6 +152,7 @@ func (c collector) isYoung(a Attachment) bool {
 	if err != nil {
 		return false
 	}
-	st, err := c.record(id).made()
-	return err == nil && st.Changed.After(c.start.Add(-behind))
+	s, err := c.record(id).stamp()
+	since := c.start.Add(-behind)
+	return err == nil && (s.made.Changed.After(since) || s.set.Changed.After(since))
 }

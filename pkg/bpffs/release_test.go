@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -152,5 +153,39 @@ func TestReleaseOfPinsBelowAnotherPrefix(t *testing.T) {
 	}
 	if err := e.Release(a); err != nil || isThere(t, want[1]) {
 		t.Errorf("Release(%v): %v, %s is there: %v", a, err, want[1], isThere(t, want[1]))
+	}
+}
+
+// What cannot be removed because something is mounted there says so, and what to type.
+func TestRemoveWhatIsMountedOn(t *testing.T) {
+	a := Attachment{"net", "c", "eth0"}
+	for _, row := range []struct {
+		name  string
+		where func(e *Endpoints, id uint16) string
+		want  error
+	}{
+		{"scratch", func(e *Endpoints, _ uint16) string { return inRecords(e, scratchDir) }, ErrMounted},
+		{"a pin", func(e *Endpoints, id uint16) string { return mapsOf(e).LocalMapPath("policy_", id) }, ErrPinStuck},
+		{"in a directory of pins", func(e *Endpoints, id uint16) string { return mapsOf(e).LocalMapPath("policy_", id) + "/a/b/c" }, ErrPinStuck},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			dir := newMapDir(t)
+			e, err := CreateEndpoints(t.Context(), dir.Root())
+			testns.Must(t, err)
+			id, _, err := e.Allocate(a, "", "policy_")
+			testns.Must(t, err)
+			path := row.where(e, id)
+			directories(strings.TrimPrefix(path, e.Root()+"/"))(t, e.Root())
+			testns.Mount(t, "tmpfs", path, "")
+			testns.Must(t, e.Close())
+			e, err = OpenEndpoints(t.Context(), dir.Root())
+			if err == nil {
+				defer e.Close()
+				err = e.Release(a)
+			}
+			if !errors.Is(err, row.want) || !errors.Is(err, ErrMounted) || !strings.Contains(err.Error(), "umount /") {
+				t.Errorf("with a mount on %s: got %v, want %v and what to type", path, err, row.want)
+			}
+		})
 	}
 }

@@ -59,9 +59,16 @@ func ParseLocalMap(p string) (m LocalMap, ok bool) {
 // version of the specification and every plugin built on libcni hands on.
 func AppendPaths(result *types100.Result, paths []string) *types100.Result {
 	appended := *result
-	appended.Interfaces = slices.Clip(result.Interfaces)
+	appended.Interfaces = slices.Grow(slices.Clip(result.Interfaces), len(paths))
+	has := make(map[string]bool)
+	for _, i := range result.Interfaces {
+		if i != nil {
+			has[i.Name] = true
+		}
+	}
 	for _, p := range paths {
-		if !slices.ContainsFunc(appended.Interfaces, func(i *types100.Interface) bool { return i != nil && i.Name == p }) {
+		if !has[p] {
+			has[p] = true
 			appended.Interfaces = append(appended.Interfaces, &types100.Interface{Name: p})
 		}
 	}

@@ -65,8 +65,8 @@ func (r Roots) Walk(ctx context.Context, visit Visitor) error {
 // with the error that [OpenEndpoints] has. root is the place as it was given.
 type Visitor func(root string, e *Endpoints, err error) error
 
-// Walk calls visit for each of the places, but once for a bpffs that several of
-// them show. The errors of visit are joined.
+// Walk calls visit for each of the places, but once for a bpffs, or a directory of
+// one, that several of them show. The errors of visit are joined.
 func Walk(ctx context.Context, roots []string, visit Visitor) error {
 	return walk(roots, func(top *rootDir) (*Endpoints, error) { return openEndpoints(ctx, top, false) }, visit)
 }
@@ -84,18 +84,18 @@ func WalkTo(ctx context.Context, roots []string, a Attachment, visit Visitor) er
 
 func walk(roots []string, open func(*rootDir) (*Endpoints, error), visit Visitor) error {
 	var errs []error
-	seen := make(map[uint64]bool)
+	seen := make(map[owned.Identity]bool)
 	for _, root := range roots {
 		top, err := openTop(root)
 		if err != nil {
 			errs = append(errs, visit(root, nil, err))
 			continue
 		}
-		if seen[top.Device()] {
+		if seen[top.Identity()] {
 			top.Close() //nolint:errcheck // it was only read
 			continue
 		}
-		seen[top.Device()] = true
+		seen[top.Identity()] = true
 		e, err := open(top)
 		errs = append(errs, visit(root, e, err))
 		if err == nil {
@@ -105,12 +105,11 @@ func walk(roots []string, open func(*rootDir) (*Endpoints, error), visit Visitor
 	return errlist.Join(errs...)
 }
 
-// RootOf returns the root of the bpffs that the path of a local map leads into: the
-// directory above it with another file system above itself. It does not read the
-// mount table, and looks at nothing but devices. [ErrNotMounted] if the path leads
-// into no bpffs.
-func RootOf(mapPath string) (string, error) {
-	dir := filepath.Dir(mapPath)
+// RootOf returns the root of the bpffs that the directory, a map directory, leads
+// into: it, or the one above it, that has another file system above itself. RootOf
+// does not read the mount table, and looks at nothing but devices. [ErrNotMounted]
+// if the directory is on no bpffs.
+func RootOf(dir string) (string, error) {
 	if ok, err := isBPF(dir); !ok {
 		return "", errors.Join(notMounted(dir, err), err)
 	}
@@ -181,8 +180,11 @@ func follow(root string) (owned.Way, error) {
 		return owned.Way{}, err
 	}
 	way, err := owned.Follow(root)
-	if err == nil {
-		err = CheckRoot(way.Path)
+	if err != nil {
+		return way, fmt.Errorf("following %s: %w", root, err)
+	}
+	if CheckRoot(way.Path) != nil {
+		err = fmt.Errorf("%s leads to a path of %d bytes, %d are the limit: %w", root, len(way.Path), maxRoot, syscall.ENAMETOOLONG)
 	}
 	return way, err
 }
@@ -199,13 +201,14 @@ func checkBPF(top *owned.Dir) error {
 	return notMounted(top.Path("."), nil)
 }
 
-// checkHidden reports that what is visible at path hides a bpffs.
+// checkHidden reports that what is visible at path hides a bpffs, or that this
+// cannot be seen.
 func checkHidden(path string) error {
 	_, err := isMounted(path)
-	if errors.Is(err, ErrStacked) {
-		return err
+	if errors.Is(err, ErrOtherFileSystem) || owned.IsAbsent(err) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // notMounted is ErrNotMounted at path with the reason, if there is more to say.

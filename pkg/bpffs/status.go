@@ -7,40 +7,40 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
 // CheckMount returns what [Mount] would, New where it would mount, or why it could
-// not: then Path is the place that cannot be used. It changes nothing, creates no
-// directory and mounts nothing.
+// not: then Path is the place that cannot be used. With [ErrUnsafe] New is as if the
+// way to it were safe. It changes nothing, creates no directory and mounts nothing.
 func CheckMount(r Roots) (MountPoint, error) {
 	return r.use(checkRoot)
 }
 
 func checkRoot(root string) (MountPoint, error) {
 	m := MountPoint{Path: root}
-	way, err := followSafely(root)
+	way, err := follow(root)
 	if err != nil {
 		return m, err
 	}
 	m.Path = way.Path
-	if way.Missing {
-		err = checkMakeable(way.Path)
-	} else {
-		var ok bool
-		if ok, err = isMounted(m.Path); ok {
-			return m, nil
-		}
-		if err == nil {
-			err = checkEmpty(m.Path)
+	check := checkMakeable
+	if !way.Missing {
+		check = checkEmpty
+		if ok, err := isMounted(m.Path); err != nil || ok {
+			return m, errors.Join(err, way.Unsafe)
 		}
 	}
 	m.New = true
-	if err != nil {
+	if err := distrust(root, way); err != nil {
 		return m, err
 	}
-	if err := canMakeBPF(); err != nil {
+	if err := check(m.Path); err != nil {
+		return m, err
+	}
+	if err := canMountBPF(); err != nil {
 		return m, fmt.Errorf("mounting a bpffs at %s: %w (%s)", m.Path, err, whyNotMounted(err))
 	}
 	return m, nil
@@ -49,19 +49,58 @@ func checkRoot(root string) (MountPoint, error) {
 // checkMakeable reports why the directory path, which is missing, could not be
 // made. A file system can refuse it all the same, when it is full for example.
 func checkMakeable(path string) error {
-	for parent := filepath.Dir(path); ; parent = filepath.Dir(parent) {
-		_, err := os.Stat(parent)
-		if errors.Is(err, fs.ErrNotExist) {
+	parent, missing := filepath.Dir(path), []string{filepath.Base(path)}
+	_, err := os.Stat(parent)
+	for ; errors.Is(err, fs.ErrNotExist); _, err = os.Stat(parent) {
+		missing = append(missing, filepath.Base(parent))
+		parent = filepath.Dir(parent)
+	}
+	if err == nil {
+		err = canMakeDir(parent)
+	}
+	if err == nil {
+		err = canBeNames(parent, missing)
+	}
+	if err != nil {
+		return fmt.Errorf("creating the mount point %s: %w", path, err)
+	}
+	return nil
+}
+
+// canBeNames reports which of the names cannot be one below parent. A bpffs keeps
+// dots in names for itself.
+func canBeNames(parent string, names []string) error {
+	onBPF, err := isBPF(parent)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if len(name) > maxName {
+			return fmt.Errorf("%.100q… of %d bytes is too long for a name, %d are the limit", name, len(name), maxName)
+		}
+		if onBPF && strings.Contains(name, ".") {
+			return fmt.Errorf("%s is on a bpffs, where %q cannot be a name, for it has a dot in it", parent, name)
+		}
+	}
+	return nil
+}
+
+// CheckMaps reports, as [ErrMapRefused], why the declared maps that have a type
+// could not be created. It creates the smallest of their kind, which are gone when it
+// returns: that there is memory for all of them is not known.
+func CheckMaps(decls []MapDecl) error {
+	for _, d := range decls {
+		if !d.Typed() {
 			continue
 		}
-		if err == nil {
-			err = canMakeDir(parent)
-		}
+		d.Spec = d.Spec.smallest()
+		f, err := d.create()
 		if err != nil {
-			return fmt.Errorf("creating the mount point %s: %w", path, err)
+			return err
 		}
-		return nil
+		f.Close()
 	}
+	return nil
 }
 
 // CheckEndpoints reports why [CreateEndpoints] or [Endpoints.Allocate] with this

@@ -125,3 +125,84 @@ func TestCheckEndpointsLocked(t *testing.T) {
 		t.Errorf("CheckEndpoints while another process has the records open: %v; want %v", err, ErrLocked)
 	}
 }
+
+// In a directory for everybody whoever made a mount point can remove it, although
+// something of root's is mounted on it.
+func TestWayOverAMountPointOfAnother(t *testing.T) {
+	testns.Need(t)
+	for _, row := range []struct {
+		name, mounted string
+		mode          os.FileMode
+		by            int
+		want          error
+	}{
+		{"of another, the root", "bpf", 0o777 | os.ModeSticky, stranger, ErrUnsafe},
+		{"of another, above the root", "tmpfs", 0o777 | os.ModeSticky, stranger, ErrUnsafe},
+		{"of another, a file system bound onto itself", "", 0o777 | os.ModeSticky, stranger, ErrUnsafe},
+		{"of another, for a group", "bpf", 0o775 | os.ModeSticky, stranger, ErrUnsafe},
+		{"of another, where only root can change anything", "bpf", 0o755, stranger, nil},
+		{"of root", "bpf", 0o777 | os.ModeSticky, 0, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			above := t.TempDir()
+			point := above + "/point"
+			mkdir(t, point)
+			root := point
+			switch row.mounted {
+			case "":
+				testns.Bind(t, point, point)
+				testns.Chown(t, point, row.by)
+				root = point + "/bpf"
+			case "tmpfs":
+				testns.Chown(t, point, row.by)
+				testns.Mount(t, row.mounted, point, "mode=0755")
+				root = point + "/bpf"
+			default:
+				testns.Chown(t, point, row.by)
+				testns.Mount(t, row.mounted, point, "mode=0700")
+			}
+			chmod(t, above, row.mode)
+			if m, err := CheckMount(Roots{Root: root}); !errors.Is(err, row.want) {
+				t.Errorf("CheckMount of %s = %+v, %v; want %v", root, m, err, row.want)
+			}
+		})
+	}
+}
+
+// Of a root that others can move it is said all the same what is mounted there, for
+// whoever repairs a node.
+func TestCheckMountOfAnUnsafeWay(t *testing.T) {
+	testns.Need(t)
+	for _, row := range []struct {
+		name    string
+		make    func(t *testing.T, above, root string) string
+		mounted bool
+	}{
+		{"mounted", func(_ *testing.T, _, root string) string { return root }, true},
+		{"not mounted", func(_ *testing.T, _, root string) string { return root }, false},
+		{"by a link", func(t *testing.T, above, root string) string {
+			t.Helper()
+			symlink(t, root, above+"/link")
+			return above + "/link"
+		}, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			above := t.TempDir()
+			root := above + "/bpf"
+			mkdir(t, root)
+			if row.mounted {
+				testns.Mount(t, "bpf", root, "mode=0700")
+			}
+			named := row.make(t, above, root)
+			testns.Chown(t, above, stranger)
+			m, err := CheckMount(Roots{Root: named})
+			if want := (MountPoint{Path: root, New: !row.mounted}); m != want || !errors.Is(err, ErrUnsafe) {
+				t.Errorf("CheckMount = %+v, %v; want %+v, %v", m, err, want, ErrUnsafe)
+			}
+			found, err := UnsafeDirs(named, "")
+			if err != nil || len(found) != 1 || found[0].Path != above || !found[0].Above || found[0].UID != stranger {
+				t.Errorf("UnsafeDirs = %+v, %v; want %s, above the root, of user %d", found, err, above, stranger)
+			}
+		})
+	}
+}

@@ -1,6 +1,8 @@
 package bpffs
 
 import (
+	"errors"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -39,42 +41,71 @@ func newBPF() (fd int, err error) {
 	return fd, nil
 }
 
-// canMakeBPF reports why this process could not make a bpffs. It makes one that
-// nobody sees, and which is gone when it returns.
-func canMakeBPF() error {
-	fd, err := newBPF()
+// canMountBPF reports why this process could not mount a bpffs. It makes one that
+// nobody sees, and which is gone when it returns. Where move_mount(2) may be called
+// at all, it finds that there is nothing to move.
+func canMountBPF() error {
+	mount, err := detachedBPF()
 	if err != nil {
 		return err
 	}
-	return os.NewSyscallError("close", unix.Close(fd))
+	if err := unix.Close(mount); err != nil {
+		return os.NewSyscallError("close", err)
+	}
+	const none = -1
+	if err := moveMount(none, none); !errors.Is(err, unix.EBADF) {
+		return err
+	}
+	return nil
 }
 
-// mountBPF mounts a new bpffs, for its owner only, on the open directory. The
-// kernel ignores options of bpffs that it does not know, so what matters is read
-// back before anybody sees it.
+// mountBPF mounts a new bpffs, for its owner only, on the open directory.
 func mountBPF(dir *os.File) error {
-	fd, err := newBPF()
+	mount, err := detachedBPF()
 	if err != nil {
 		return err
+	}
+	defer unix.Close(mount)
+	return moveMount(mount, int(dir.Fd()))
+}
+
+// detachedBPF returns the root of a new bpffs that is mounted nowhere. The kernel
+// ignores options of bpffs that it does not know, so what matters is read back
+// before anybody sees it.
+func detachedBPF() (mount int, err error) {
+	fd, err := newBPF()
+	if err != nil {
+		return -1, err
 	}
 	defer unix.Close(fd)
 	const attributes = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
-	mount, err := unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, attributes)
+	mount, err = unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, attributes)
 	if err != nil {
-		return os.NewSyscallError("fsmount", err)
+		return -1, os.NewSyscallError("fsmount", err)
 	}
-	defer unix.Close(mount)
+	if err := setMode(mount); err != nil {
+		unix.Close(mount)
+		return -1, err
+	}
+	return mount, nil
+}
+
+// setMode gives the root of a new bpffs its mode.
+func setMode(root int) error {
 	var st unix.Stat_t
-	if err := unix.Fstat(mount, &st); err != nil {
+	if err := unix.Fstat(root, &st); err != nil {
 		return os.NewSyscallError("fstat", err)
 	}
-	if st.Mode&0o777 != rootMode {
-		if err := unix.Fchmodat(mount, ".", rootMode, 0); err != nil {
-			return os.NewSyscallError("fchmodat", err)
-		}
+	if st.Mode&0o777 == rootMode {
+		return nil
 	}
+	return os.NewSyscallError("fchmodat", unix.Fchmodat(root, ".", rootMode, 0))
+}
+
+// moveMount moves a detached mount to the open directory.
+func moveMount(mount, dir int) error {
 	const empty = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
-	return os.NewSyscallError("move_mount", unix.MoveMount(mount, "", int(dir.Fd()), "", empty))
+	return os.NewSyscallError("move_mount", unix.MoveMount(mount, "", dir, "", empty))
 }
 
 // isBPF reports whether path lies on a bpffs.
@@ -99,8 +130,9 @@ func statfs(path string) (st unix.Statfs_t, err error) {
 	return st, nil
 }
 
-// canMakeDir reports why no directory can be made in path: it is mounted read-only,
-// or it is a view of the kernel.
+// canMakeDir reports why no directory for a mount can be made in path: it is mounted
+// read-only, or it is a view of the kernel, in which a directory is refused or means
+// something.
 func canMakeDir(path string) error {
 	if err := unix.Access(path, unix.W_OK); err != nil {
 		return &os.PathError{Op: "mkdir", Path: path, Err: err}
@@ -109,11 +141,32 @@ func canMakeDir(path string) error {
 	if err != nil {
 		return err
 	}
-	switch uint32(st.Type) {
-	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC:
-		return &os.PathError{Op: "mkdir", Path: path, Err: unix.EPERM}
+	for _, view := range kernelViews {
+		if uint32(st.Type) == view {
+			return &os.PathError{Op: "mkdir", Path: path, Err: unix.EPERM}
+		}
 	}
 	return nil
+}
+
+// kernelViews are the types of file systems that show parts of the kernel
+// (include/uapi/linux/magic.h).
+var kernelViews = [...]uint32{
+	unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC,
+	unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.RDTGROUP_SUPER_MAGIC, unix.DEVPTS_SUPER_MAGIC,
+	unix.BINFMTFS_MAGIC, unix.EFIVARFS_MAGIC, unix.PSTOREFS_MAGIC, unix.SELINUX_MAGIC, unix.SMACK_MAGIC,
+	0x19800202, // mqueue
+	0x62656570, // configfs
+	0x65735543, // fusectl
+}
+
+// maxFiles returns how many files this process can have open.
+func maxFiles() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return int(min(limit.Cur, math.MaxInt32))
 }
 
 // hasCapability reports whether this process has the effective capability.

@@ -69,9 +69,7 @@ func (p *plugin) parseAdd(c call) (prev *types100.Result, err error) {
 	if err := c.ParseAll(); err != nil {
 		return nil, err
 	}
-	for _, key := range c.UnknownKeys() {
-		p.warn("the network configuration has the key %q, which is not known and does nothing", key)
-	}
+	p.warnOfUnknown(c.UnknownKeys())
 	if !utf8.ValidString(c.IfName) {
 		return nil, fmt.Errorf("%w: CNI_IFNAME: %q is not UTF-8, so that no runtime could name it for GC", errEnvironment, c.IfName)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
@@ -56,15 +55,15 @@ func checkEndpoint(c call, prev *types100.Result, e *bpffs.Endpoints, id uint16)
 
 // checkPaths compares the paths in prevResult with those of the endpoint id.
 func checkPaths(c call, prev *types100.Result, root string, id uint16) error {
-	var has []string
+	has := make(map[string]bool)
 	for _, m := range bpffs.LocalMaps(prev) {
 		if filepath.Dir(m.Path) == c.mapDir(root).Path() && m.EndpointID != id {
 			return fmt.Errorf("%w: prevResult has the path %s, but the endpoint ID is %d", errCheck, m.Path, id)
 		}
-		has = append(has, m.Path)
+		has[m.Path] = true
 	}
 	for _, path := range c.paths(root, id) {
-		if !slices.Contains(has, path) {
+		if !has[path] {
 			return fmt.Errorf("%w: prevResult lacks the path %s", errCheck, path)
 		}
 	}

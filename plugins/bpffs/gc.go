@@ -11,17 +11,13 @@ import (
 // GC removes every attachment to this network that the runtime does not name as
 // valid. It carries on past errors. Without a list it removes nothing.
 func (p *plugin) GC(c call) error {
-	sent, err := c.ParseValidAttachments()
+	keep, sent, err := c.ParseValidAttachments()
 	if err != nil {
 		return err
 	}
 	if !sent {
 		p.warn("the runtime sent no cni.dev/valid-attachments, so nothing is removed from network %s", c.Name)
 		return nil
-	}
-	keep := make(map[types.GCAttachment]bool, len(c.ValidAttachments))
-	for _, a := range c.ValidAttachments {
-		keep[a] = true
 	}
 	ctx := context.Background()
 	return bpffs.Walk(ctx, p.usableRoots(c), func(root string, e *bpffs.Endpoints, err error) error {

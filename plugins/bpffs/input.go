@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -15,7 +16,12 @@ const (
 	stdinLimit   = 32 << 20
 	stdinTimeout = 10 * time.Second
 	stdinUsual   = 4096
+	stdinLarge   = 256 << 10
 )
+
+// thrift is how much garbage there may be, in percent of what is used, where the
+// configuration is large.
+const thrift = 20
 
 // readAll reads a configuration, but does not wait for ever, nor for more than
 // any runtime sends. It polls rather than reads beside a timer, because a second
@@ -35,6 +41,9 @@ func readAll(f *os.File) ([]byte, error) {
 		n, err := f.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if errors.Is(err, io.EOF) {
+			if len(data) > stdinLarge {
+				debug.SetGCPercent(thrift)
+			}
 			return data, nil
 		}
 		if err != nil {

@@ -24,6 +24,9 @@ type plugin struct {
 	stdout, stderr io.Writer
 	netnsOverride  bool // the plugin's own network namespace is allowed, too
 	called         bool // skel took the call
+
+	conf    *netconf.Config // what was on standard input
+	confErr error           // what is wrong with it
 }
 
 // A call is what a runtime asks for.
@@ -37,9 +40,9 @@ type call struct {
 func (p *plugin) verb(command string, do func(call) error) func(*skel.CmdArgs) error {
 	return func(args *skel.CmdArgs) error {
 		p.called = true
-		c, err := netconf.Parse(args.StdinData)
+		err := p.confErr
 		if err == nil {
-			err = do(call{c, args})
+			err = do(call{p.conf, args})
 		}
 		if err != nil {
 			return p.coded(command, err)
@@ -58,6 +61,18 @@ const maxMessage = 4096
 // warn writes one line to standard error, which runtimes write to their log.
 func (p *plugin) warn(format string, args ...any) {
 	fmt.Fprintf(p.stderr, "bpffs: warning: %s\n", printable(fmt.Sprintf(format, args...)))
+}
+
+// warnOfUnknown warns of keys of the configuration that do nothing: of each, if they
+// are few.
+func (p *plugin) warnOfUnknown(keys []string) {
+	const few = 3
+	for _, key := range keys[:min(len(keys), few)] {
+		p.warn("the network configuration has the key %.300q, which is not known and does nothing", key)
+	}
+	if more := len(keys) - few; more > 0 {
+		p.warn("the network configuration has %d more keys that are not known and do nothing", more)
+	}
 }
 
 // printable returns the text without what a terminal or a log would obey, and not
@@ -155,6 +170,8 @@ func (p *plugin) tolerate(c call, root string, err error) error {
 		p.warn("%v; what is recorded in a hidden bpffs stays", err)
 	case errors.Is(err, bpffs.ErrNotOurs):
 		p.warn("%v; it can hold no record", err)
+	case errors.Is(err, bpffs.ErrLayout) && !slices.Contains(c.Roots.All(), root):
+		p.warn("%v; prevResult has a path there", err)
 	case unusable && c.Roots.Root != "" && root != c.Roots.Root:
 		p.warn("%v; what may be recorded there from before bpfRoot was configured stays", err)
 	default:
@@ -172,8 +189,8 @@ func (p *plugin) usableRoots(c call) []string {
 		p.warn("%v; looking in the default places only", err)
 	}
 	roots := c.Roots.All()
-	for _, m := range localMaps(c.RawPrevResult) {
-		if root, err := bpffs.RootOf(m.Path); err == nil && !slices.Contains(roots, root) {
+	for _, dir := range localMapDirs(c.RawPrevResult) {
+		if root, err := bpffs.RootOf(dir); err == nil && !slices.Contains(roots, root) {
 			roots = append(roots, root)
 		}
 	}

@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"path"
 	"slices"
 
 	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -49,27 +52,72 @@ func parseResult(raw json.RawMessage, configVersion string) (*types100.Result, e
 	return converted, checkAddresses(converted)
 }
 
-// localMaps returns the local maps that a result names, none if it cannot be read.
-func localMaps(raw json.RawMessage) []bpffs.LocalMap {
-	r := &types100.Result{}
-	if json.Unmarshal(raw, r) != nil {
+// localMapDirs returns the directories of the local maps that a result names,
+// whatever else is in it; none if it cannot be read.
+func localMapDirs(raw json.RawMessage) (dirs []string) {
+	var r struct{ Interfaces json.RawMessage }
+	if json.Unmarshal(raw, &r) != nil {
 		return nil
 	}
-	return bpffs.LocalMaps(r)
+	_ = netconf.EachElement(r.Interfaces, func(_ int, element json.RawMessage) error {
+		var i struct{ Name string }
+		if json.Unmarshal(element, &i) != nil {
+			return nil
+		}
+		m, ok := bpffs.ParseLocalMap(i.Name)
+		if dir := path.Dir(m.Path); ok && !slices.Contains(dirs, dir) && len(dirs) < maxDirs {
+			dirs = append(dirs, dir)
+		}
+		return nil
+	})
+	return dirs
 }
 
-// withPod returns the result with an entry for the pod's own interface where it has
-// addresses but no interface of the pod. Multus takes the only interface of such a
-// result for the pod's, and with a path beside it finds none: the pod's
-// network-status would become empty.
+// maxDirs is in how many directories the maps of one result can be. Bpffs puts them
+// into one.
+const maxDirs = 100
+
+// withPod returns the result with an entry of the pod where it has one interface,
+// and that without a sandbox, as Calico and Azure answer. Multus takes the only
+// interface of a result for the pod's, and all addresses for its own; with a path
+// beside it, it looks for entries with a sandbox, and for the addresses of these. The
+// entry has a MAC if that can be had: podman takes none without.
 func (c call) withPod(r *types100.Result) *types100.Result {
-	inPod := func(i *types100.Interface) bool { return i.Sandbox != "" }
-	if len(r.IPs) == 0 || slices.ContainsFunc(r.Interfaces, inPod) {
+	if len(c.Maps) == 0 || len(r.Interfaces) != 1 {
+		return r
+	}
+	only := *r.Interfaces[0]
+	if only.Sandbox != "" || path.IsAbs(only.Name) { // a path is one of ours
 		return r
 	}
 	with := *r
-	with.Interfaces = append(slices.Clip(r.Interfaces), &types100.Interface{Name: c.IfName, Sandbox: c.Netns})
+	if only.Name == c.IfName {
+		only.Sandbox, only.Mac = c.Netns, cmp.Or(only.Mac, macOf(c.Netns, c.IfName))
+		with.Interfaces = []*types100.Interface{&only}
+		return &with
+	}
+	pod := &types100.Interface{Name: c.IfName, Sandbox: c.Netns, Mac: macOf(c.Netns, c.IfName)}
+	with.Interfaces = []*types100.Interface{&only, pod}
+	with.IPs = nil
+	for _, ip := range r.IPs {
+		ip = ip.Copy()
+		if ip.Interface != nil {
+			ip.Interface = types100.Int(1)
+		}
+		with.IPs = append(with.IPs, ip)
+	}
 	return &with
+}
+
+// macOf returns the hardware address of an interface in a network namespace, empty
+// if it has none or cannot be asked.
+func macOf(netns, ifName string) (mac string) {
+	_ = inNetNS(netns, func() {
+		if i, err := net.InterfaceByName(ifName); err == nil {
+			mac = i.HardwareAddr.String()
+		}
+	})
+	return mac
 }
 
 // convert returns the result in the newest version. r is what was read of raw, and
@@ -100,7 +148,7 @@ func checkAddresses(r *types100.Result) error {
 			return fmt.Errorf("ips[%d] has no address", i)
 		}
 		if of := ip.Interface; of != nil && (*of < 0 || *of >= len(r.Interfaces)) {
-			return fmt.Errorf("ips[%d].interface is %d, but there are %d interfaces", i, *of, len(r.Interfaces))
+			return fmt.Errorf("ips[%d].interface is %d, which is not an index of interfaces", i, *of)
 		}
 	}
 	return nil
@@ -128,12 +176,27 @@ func (p *plugin) printResult(cniVersion string, r *types100.Result) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(converted)
-	if err != nil {
-		return err
-	}
-	if _, err := p.stdout.Write(append(text, '\n')); err != nil {
+	if err := json.NewEncoder(p.stdout).Encode(lean(converted)); err != nil {
 		return fmt.Errorf("%w: printing the result: %w", errInput, err)
 	}
 	return nil
+}
+
+// lean returns what encodes to the same JSON object as the result. The library's own
+// encoder decodes its text once more, into maps, to find out that there is no DNS.
+func lean(r types.Result) any {
+	current, ok := r.(*types100.Result)
+	if !ok {
+		return r
+	}
+	type fields types100.Result // without the encoder
+	l := struct {
+		*fields
+
+		DNS *types.DNS `json:"dns,omitempty"`
+	}{fields: (*fields)(current)}
+	if !current.DNS.IsEmpty() {
+		l.DNS = &current.DNS
+	}
+	return l
 }

@@ -17,5 +17,8 @@ func (p *plugin) Status(c call) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRoot, err)
 	}
-	return bpffs.CheckEndpoints(context.Background(), m.Path, c.MapPrefix)
+	if err := bpffs.CheckEndpoints(context.Background(), m.Path, c.MapPrefix); err != nil {
+		return err
+	}
+	return bpffs.CheckMaps(c.Maps)
 }

@@ -46,7 +46,7 @@ func badConfigurations() []badRow {
 		{name: "two values", conf: conf(nil) + "{}", code: 6},
 		{name: "an array", conf: "[]", code: 6},
 		{name: "null", conf: "null", code: 7, says: []string{"name", "missing"}},
-		{name: "name of 300 bytes", conf: conf(keys{"name": long}), code: 4, says: []string{"network name", long}},
+		{name: "name of 300 bytes", conf: conf(keys{"name": long}), code: 7, says: []string{"name", "xxxxx", "300 bytes"}},
 		{name: "no name", conf: conf(keys{"name": nil}), code: 7, says: []string{"name", "missing"}},
 		badKey("name with a slash", "name", `"a/b"`, `"a/b"`),
 		{name: "name that is a number", conf: conf(keys{"name": 5}), code: 6, says: []string{"name", "5"}},

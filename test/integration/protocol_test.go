@@ -58,9 +58,10 @@ func TestResultVersions(t *testing.T) {
 		"1.1.0": {"address": "10.0.0.2/24", "interface": 0.0},
 	} {
 		t.Run(version, func(t *testing.T) {
-			prev := keys{"cniVersion": version, "interfaces": []keys{{"name": "eth0"}}, "ips": []keys{ip}}
+			eth0 := map[string]any{"name": "eth0", "sandbox": "/run/netns/pod"}
+			prev := keys{"cniVersion": version, "interfaces": []any{eth0}, "ips": []keys{ip}}
 			out := newNode(t).Succeed(t, "ADD", conf(keys{"cniVersion": version, "prevResult": prev})).Stdout
-			interfaces := []any{map[string]any{"name": "eth0"}}
+			interfaces := []any{eth0}
 			for _, path := range paths(t, out) {
 				interfaces = append(interfaces, map[string]any{"name": path})
 			}

@@ -19,6 +19,9 @@ func (s suite) dir() (module, pkg string) {
 	return ".", "./" + s.pkg
 }
 
+// leaf is some tests of a package in internal/.
+func leaf(name, run string) suite { return suite{"internal/" + name, run} }
+
 func unit(run string) suite { return suite{"pkg/bpffs", run} }
 
 func whole(run string) suite { return suite{"reliability", run} }
@@ -29,7 +32,10 @@ func kill(scenarios string) suite { return whole("TestKillAnywhere/scenario/" + 
 // mutants returns all of them. docs/design.md says what each guard is for.
 func mutants() []mutant {
 	var all []mutant
-	for _, subject := range [][]mutant{mountMutants(), lockMutants(), idMutants(), orderMutants(), ownedMutants(), removalMutants()} {
+	for _, subject := range [][]mutant{
+		mountMutants(), lockMutants(), idMutants(), orderMutants(), ownedMutants(), removalMutants(),
+		lookMutants(), wayMutants(), hiddenMutants(), waitMutants(), inputMutants(),
+	} {
 		all = append(all, subject...)
 	}
 	return all
@@ -109,7 +115,7 @@ func orderMutants() []mutant {
 		inLibrary("the index after the record", "DEL cannot find what a killed DEL left", del,
 			instead("Endpoints.release", "e.remove", "errors.Join(e.index.remove(a), $0)")),
 		inPlugin("the undoing of an ADD that fails", "a refused map costs an ID",
-			by(whole("TestRefused|TestStandardOutput")), never("prepare", "isNew")),
+			by(whole("TestRefused|TestStandardOutput")), never("record", "isNew")),
 	}
 }
 
@@ -134,9 +140,79 @@ func removalMutants() []mutant {
 			by(unit("TestRelease|TestUnsafe"), whole("TestMapDirectoryChanged")),
 			instead("unpin", "Walk", "func() error {\n_ = owned.Walk\n_, err := e.root.Stat(dir)\nreturn err\n}()")),
 		inLibrary("the record of a pin that is stuck", "DEL forgets a pin that it could not remove",
-			by(unit("TestRelease"), whole("TestRefused|TestMountsChange")), never("Endpoints.remove", "errors.Join")),
+			by(unit("TestRelease"), whole("TestRefused|TestMountsChange")), never("Endpoints.remove", "errlist.Join")),
 		inLibrary("the network of a GC", "GC removes the attachments of other networks", gc,
-			instead("Collect", "attachments", `e.index.attachments("other")`)),
+			instead("collector.container", "attachments", `c.index.attachments("other", container)`)),
 		inPlugin("the list of a GC", "GC removes what is valid", gc, renamed("GC", "true", "false")),
+	}
+}
+
+// lookMutants take a look that failed for nothing being there.
+func lookMutants() []mutant {
+	looks := by(leaf("owned", "TestOnlyAbsent"), whole("TestOnlyAbsent"))
+	return []mutant{
+		inLeaf("owned", "only absent means absent", "DEL succeeds with everything left", looks, always("IsAbsent", "absent")),
+		inLibrary("the look at what is hidden", "DEL says nothing of a hidden bpffs that it cannot see",
+			by(whole("TestOnlyAbsentMeansAbsentBelowAMount")), always("checkHidden", "IsAbsent")),
+		inPlugin("errors of roots where the pod may be", "DEL succeeds where it saw nothing", looks, never("eachRecords", "found")),
+		inLibrary("the layout before the hint", "DEL takes records of another layout for none",
+			by(whole("TestOnlyAbsentMeansAbsentOfRecords")), never("mayHave", "known")),
+		inLibrary("one bpffs once", "CHECK fails where two roots show one bpffs", by(whole("TestOnePlaceOnce")), never("walk", "seen")),
+		inLibrary("the hint before the lock", "DEL waits for a lock where the pod is not",
+			by(whole("TestOnePlaceOnce")), never("WalkTo", "mayHave")),
+		inLibrary("CheckRoot: dots", "the verbs disagree on what a root is", by(whole("TestOneResolver")), never("CheckRoot", "slices")),
+		inLibrary("CheckRoot: the length", "what cannot be a root is mounted", by(whole("TestOneResolver")), never("CheckRoot", "maxRoot")),
+	}
+}
+
+func wayMutants() []mutant {
+	ways := by(leaf("owned", "TestWayToTheRoot"))
+	return []mutant{
+		inLeaf("owned", "the way: owners", "a user detaches the bpffs of the node", ways, never("distrust", "dir")),
+		inLeaf("owned", "the way: modes", "everybody detaches the bpffs of the node", ways, never("distrust", "sticky")),
+		inLeaf("owned", "the way: sticky directories", "a user leads the root elsewhere", ways, never("distrust", "st")),
+		inLibrary("the way before a mount", "bpffs is mounted where a user can detach it",
+			by(whole("TestWayToTheRoot")), instead("mountRoot", "followSafely", "follow(root)")),
+		inLibrary("the way before STATUS says yes", "STATUS promises what ADD refuses",
+			by(whole("TestWayToTheRoot")), instead("checkRoot", "followSafely", "follow(root)")),
+		inPlugin("the warning of DEL and GC", "nobody learns that the root is unsafe",
+			by(whole("TestWayToTheRootBecomes")), instead("warnOfWay", "CheckWay", no)),
+		inLibrary("the mount on a descriptor", "a path that changed leads the mount elsewhere", by(whole("TestWayToTheRootChanges")),
+			instead("mountBPF", "MoveMount", `unix.MoveMount(mount, "", unix.AT_FDCWD, dir.Name(), unix.MOVE_MOUNT_F_EMPTY_PATH)`)),
+	}
+}
+
+func hiddenMutants() []mutant {
+	return []mutant{
+		inLeaf("owned", "Check: a mount", "records are written into what hides them", by(whole("TestWhatAMountIs")), never("Check", "MountRoot")),
+		inLibrary("what hides a record", "DEL takes a hidden record for none",
+			by(whole("TestWhatAMountIsInTheRecords")), instead("checkMounted", "Walk", no)),
+		inLibrary("what hides a network of the index", "GC removes directories of somebody else",
+			by(whole("TestWhatAMountIsInTheRecords")), never("index.list", "ErrMounted")),
+	}
+}
+
+func waitMutants() []mutant {
+	between := by(unit("TestNobodyIsCollected"))
+	return []mutant{
+		inLeaf("flock", "the announcement of those who wait", "a collector gets in between them",
+			by(leaf("flock", "TestNobodyWaits")), instead("Politely", "isAwaited", "false")),
+		inLibrary("the portions of a collector", "an ADD waits for a whole GC", between, never("Collect", "portion")),
+		inLibrary("clearing scratch between portions", "a killed ADD ends a GC", between, instead("Pause", "clearScratch", no)),
+		inLibrary("the young in between", "GC removes what was made meanwhile", between, instead("collector.container", "isYoung", "false")),
+		inLibrary("those who answered in between", "GC removes what an ADD has just answered from",
+			between, instead("isYoung", "s.set.Changed.After", "false")),
+		inPlugin("the hint before maps are made", "a pod that has its maps makes them again",
+			by(whole("TestNobodyMakesMapsTwice")), instead("prepare", "IsRecorded", "false")),
+	}
+}
+
+func inputMutants() []mutant {
+	return []mutant{
+		inLibrary("flags of a descriptor", "a pod whose ADD succeeded never passes CHECK", by(unit("TestWhatIsAccepted")), never("checkFlags", "lost")),
+		inLibrary("links where maps are", "a link is taken for a missing map", by(unit("TestWhatIsAcceptedIsNoLink")), never("checkPin", "ModeSymlink")),
+		inLeaf("fdinfo", "a missing /proc", "a pinned map is taken for missing", by(unit("TestWhatIsAcceptedNeedsProc")), never("Of", "ErrNotExist")),
+		inLeaf("errlist", "the limit of a list", "a message has no end", by(leaf("errlist", "TestMessages")), instead("list.Error", "min", "len(l)")),
+		inPlugin("the limit of a message", "a message has no end", by(whole("TestMessages")), never("printable", "maxMessage")),
 	}
 }

@@ -34,6 +34,7 @@ type scenario struct {
 	maps    string
 	prepare func(*stage)
 	signal  unix.Signal
+	slow    bool // each endpoint takes so long that a GC gives the records back after it
 }
 
 // A stage is a node on which a scenario is played, once.
@@ -51,17 +52,20 @@ type stage struct {
 // foreign pin at the first path that the attachment would get.
 func scenarios() []scenario {
 	one, many := numbered("net", "victim", 1), numbered("net", "victim", 3)
+	alone := numbered("net", "alone", 1)
 	return []scenario{
-		{"first ADD", "ADD", one, created, func(*stage) {}, unix.SIGKILL},
-		{"ADD that creates", "ADD", one, created, used, unix.SIGKILL},
-		{"ADD of names", "ADD", one, namesOnly, used, unix.SIGKILL},
-		{"ADD again", "ADD", one, oneMore, func(s *stage) { used(s); s.addAll(created); s.readdable() }, unix.SIGKILL},
-		{"DEL", "DEL", one, created, func(s *stage) { used(s); s.addAll(created) }, unix.SIGKILL},
-		{"DEL of others' pins", "DEL", one, namesOnly, func(s *stage) { used(s); s.addAll(namesOnly); s.pinDownstream() }, unix.SIGKILL},
-		{"DEL of nothing", "DEL", one, namesOnly, used, unix.SIGKILL},
-		{"ADD, politely", "ADD", one, created, used, unix.SIGTERM},
-		{"DEL, politely", "DEL", one, created, func(s *stage) { used(s); s.addAll(created) }, unix.SIGTERM},
-		{"GC of several", "GC", many, created, func(s *stage) { used(s); s.addAll(created) }, unix.SIGKILL},
+		{"first ADD", "ADD", one, created, func(*stage) {}, unix.SIGKILL, false},
+		{"ADD that creates", "ADD", one, created, used, unix.SIGKILL, false},
+		{"ADD of a new container", "ADD", alone, created, used, unix.SIGKILL, false},
+		{"ADD of names", "ADD", one, namesOnly, used, unix.SIGKILL, false},
+		{"ADD again", "ADD", one, oneMore, func(s *stage) { used(s); s.addAll(created); s.readdable() }, unix.SIGKILL, false},
+		{"DEL", "DEL", one, created, func(s *stage) { used(s); s.addAll(created) }, unix.SIGKILL, false},
+		{"DEL of others' pins", "DEL", one, namesOnly, func(s *stage) { used(s); s.addAll(namesOnly); s.pinDownstream() }, unix.SIGKILL, false},
+		{"DEL of nothing", "DEL", one, namesOnly, used, unix.SIGKILL, false},
+		{"ADD, politely", "ADD", one, created, used, unix.SIGTERM, false},
+		{"DEL, politely", "DEL", one, created, func(s *stage) { used(s); s.addAll(created) }, unix.SIGTERM, false},
+		{"GC of several", "GC", many, created, func(s *stage) { used(s); s.addAll(created) }, unix.SIGKILL, false},
+		{"GC in portions", "GC", many, created, func(s *stage) { used(s); s.addAll(created) }, unix.SIGKILL, true},
 	}
 }
 
@@ -213,6 +217,9 @@ func killEverywhere(t *testing.T, sc scenario) (stops, kills int) {
 	if option[bool](flagAll) {
 		counts = trace.Any
 	}
+	if sc.slow {
+		counts = slowed(counts)
+	}
 	for n := 1; ; n++ {
 		for _, r := range recoveries() {
 			s.reset()
@@ -227,6 +234,16 @@ func killEverywhere(t *testing.T, sc scenario) (stops, kills int) {
 			}
 			s.settled(at, r)
 		}
+	}
+}
+
+// slowed makes the move of each record take longer than a portion of a GC.
+func slowed(counts func(uint64) bool) func(uint64) bool {
+	return func(nr uint64) bool {
+		if nr == unix.SYS_RENAMEAT {
+			time.Sleep(12 * time.Millisecond)
+		}
+		return counts(nr)
 	}
 }
 

@@ -26,6 +26,7 @@ const (
 func TestMain(m *testing.M) {
 	testns.Act(map[string]func(io.Writer) error{
 		"neighbour":             neighbour,
+		"detacher":              detacher,
 		plugintest.RestrictRole: plugintest.Restrict,
 	})
 	flag.Bool(flagAll, false, "kill at every system call, also at those that cannot change anything")

@@ -18,7 +18,7 @@ func TestMountedMeanwhile(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		do   func(root string) error
-		nth  int // of the calls from mount(2) on, at which it is done
+		nth  int // of the calls from move_mount(2) on, at which it is done
 		says string
 	}{
 		{"a bpffs just before", func(root string) error { return syscall.Mount("bpf", root, "bpf", 0, "") }, 1, "stacked"},
@@ -29,7 +29,7 @@ func TestMountedMeanwhile(t *testing.T) {
 			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: created}
 			mounting := false
 			_, _, a, err := trace.Run(add.command(), tt.nth, func(nr uint64) bool {
-				mounting = mounting || nr == unix.SYS_MOUNT
+				mounting = mounting || nr == unix.SYS_MOVE_MOUNT
 				return mounting && trace.Any(nr)
 			}, func(int) error { return tt.do(add.root) })
 			testns.Must(t, err)

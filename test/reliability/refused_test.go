@@ -1,6 +1,8 @@
 package reliability
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
 )
 
 // TestRefused: the kernel refuses something. That is a clear error, and the node
@@ -36,7 +39,7 @@ func TestRefused(t *testing.T) {
 		{"ADD on a kernel without bpf", noBPF, true, "ADD", 100, "CONFIG_BPF_SYSCALL"},
 		{"STATUS on a kernel without bpf", noBPF, true, "STATUS", 50, "CONFIG_BPF_SYSCALL"},
 		{"ADD may not create maps", plugintest.Limits{Drop: []uintptr{unix.CAP_BPF, unix.CAP_SYS_ADMIN}}, false, "ADD", 106, "it needs CAP_BPF"},
-		{"ADD with maps filtered", noMaps(unix.EPERM), false, "ADD", 106, "it needs CAP_BPF"},
+		{"ADD with maps filtered", noMaps(unix.EPERM), false, "ADD", 106, "this process has CAP_BPF"},
 		{"ADD without memory for maps", noMaps(unix.ENOMEM), false, "ADD", 106, "no memory for it"},
 		{"ADD with bpf(2) missing", noMaps(unix.ENOSYS), false, "ADD", 106, "function not implemented"},
 		{"ADD without memory for directories", fails(unix.SYS_MKDIRAT, unix.ENOMEM), false, "ADD", 999, "cannot allocate memory"},
@@ -76,6 +79,23 @@ func TestRefused(t *testing.T) {
 			c.succeed(t)
 			empty(t, root, foreign, nil)
 		})
+	}
+}
+
+// TestRefusedPin: somebody pins at the path of a map just when the plugin does. That
+// costs no ID, and no other map stays.
+func TestRefusedPin(t *testing.T) {
+	const first = 3 // of the calls of bpf(2): two maps are made before
+	for n := first; n < first+2; n++ {
+		add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: created}
+		at, _, a, err := trace.Run(add.command(), n, func(nr uint64) bool { return nr == unix.SYS_BPF }, func(int) error {
+			owner, _ := readTree(t, add.root).owners()
+			name := []string{"calls_", "policy_"}[n-first]
+			return os.Mkdir(filepath.Join(add.root, node.Globals, name+owner[add.who.path()]), 0o700)
+		})
+		testns.Must(t, err)
+		a.WantError(t, fmt.Sprint("ADD at ", at), 106, "pinning the map", "file exists")
+		node.NothingLeft(t, add.root)
 	}
 }
 

@@ -81,12 +81,9 @@ func mapTypes() string {
 
 // kernelName returns how the map at path is called in the kernel.
 func kernelName(path string) string {
-	const limit = 15
+	const limit, digits = 15, 5
 	base := filepath.Base(path)
-	if len(base) > limit {
-		base = base[:limit-5] + base[len(base)-5:]
-	}
-	return base
+	return base[:min(len(base)-digits, limit)]
 }
 
 // addPod attaches a new pod to a network with these maps, in a bpffs at root, and

@@ -34,7 +34,8 @@ func looking() map[uint64]string {
 func changing() map[uint64]string {
 	return map[uint64]string{
 		unix.SYS_MKDIRAT: "mkdirat", unix.SYS_RENAMEAT: "renameat", unix.SYS_RENAMEAT2: "renameat2",
-		unix.SYS_UNLINKAT: "unlinkat", unix.SYS_SYMLINKAT: "symlinkat", unix.SYS_MOUNT: "mount", unix.SYS_BPF: "bpf", unix.SYS_FLOCK: "flock",
+		unix.SYS_UNLINKAT: "unlinkat", unix.SYS_SYMLINKAT: "symlinkat", unix.SYS_BPF: "bpf", unix.SYS_FLOCK: "flock",
+		unix.SYS_FSOPEN: "fsopen", unix.SYS_FSCONFIG: "fsconfig", unix.SYS_FSMOUNT: "fsmount", unix.SYS_MOVE_MOUNT: "move_mount",
 		unix.SYS_FCHMODAT: "fchmodat", unix.SYS_FCHMOD: "fchmod", unix.SYS_FCHOWN: "fchown", unix.SYS_FSYNC: "fsync", unix.SYS_WRITE: "write",
 		unix.SYS_EXIT_GROUP: "exit_group",
 	}

@@ -2,6 +2,7 @@
 package trace
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -73,30 +74,41 @@ func (p *Process) resume(tid, signal int) error {
 // counts. The threads that are in the kernel wait for that.
 func (p *Process) RunTo(n int, counts func(uint64) bool, then func(pid int) error) (at Stop, err error) {
 	seen := 0
+	err = p.each(func(_ int, c call) error {
+		if counts(c.nr) {
+			seen++
+		}
+		if seen == n && at.Nth == 0 {
+			at = Stop{n, c.nr}
+			return then(p.pid)
+		}
+		return nil
+	})
+	return at, err
+}
+
+// each lets the process run to its end, and calls do where a thread is about to make
+// a system call.
+func (p *Process) each(do func(tid int, c call) error) error {
 	for {
 		tid, ws, err := p.wait()
 		if err != nil {
-			return at, err
+			return err
 		}
 		if ws.Exited() || ws.Signaled() {
 			if tid == p.pid {
 				p.Status = ws
-				return at, nil
+				return nil
 			}
 			continue
 		}
-		nr, ok := entry(tid, ws)
-		if ok && counts(nr) {
-			seen++
-		}
-		if seen == n && at.Nth == 0 {
-			at = Stop{n, nr}
-			if err := then(p.pid); err != nil {
-				return at, err
+		if c, ok := entry(tid, ws); ok {
+			if err := do(tid, c); err != nil {
+				return err
 			}
 		}
 		if err := p.resume(tid, passOn(ws)); err != nil {
-			return at, err
+			return err
 		}
 	}
 }
@@ -111,20 +123,36 @@ func passOn(ws unix.WaitStatus) int {
 	}
 }
 
-// entry returns the number of the system call that the thread is about to make.
-func entry(tid int, ws unix.WaitStatus) (nr uint64, ok bool) {
+// A call is a system call that is about to be made.
+type call struct {
+	nr   uint64
+	args [6]uint64
+}
+
+// path returns the path that is an argument of the call.
+func (c call) path(tid, arg int) (string, error) {
+	buf := make([]byte, 256)
+	n, err := unix.PtracePeekData(tid, uintptr(c.args[arg]), buf)
+	if err != nil {
+		return "", os.NewSyscallError("ptrace", err)
+	}
+	path, _, _ := bytes.Cut(buf[:n], []byte{0})
+	return string(path), nil
+}
+
+// entry returns the system call that the thread is about to make.
+func entry(tid int, ws unix.WaitStatus) (c call, ok bool) {
 	if ws.StopSignal() != unix.SIGTRAP|0x80 {
-		return 0, false
+		return c, false
 	}
 	const getSyscallInfo, isEntry = 0x420e, 1 // PTRACE_GET_SYSCALL_INFO since Linux 5.3
 	var info struct {
 		op     uint8
 		arch   uint32
 		ip, sp uint64
-		nr     uint64
-		args   [6]uint64
+		call   call
 	}
 	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, getSyscallInfo, uintptr(tid),
 		unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
-	return info.nr, errno == 0 && info.op == isEntry
+	return info.call, errno == 0 && info.op == isEntry
 }

@@ -1,6 +1,9 @@
 package doctor
 
 import (
+	"errors"
+	"os"
+
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -12,7 +15,7 @@ func decideDirectories(s site) []Finding {
 	case s.unsafeErr != nil:
 		return fail(s.path, s.unsafeErr.Error(), output.Command("ls", "-la", s.path))
 	case len(s.unsafe) == 0:
-		return pass(s.maps, "nobody else can write to it or to the records")
+		return pass(s.maps, "nobody else can write to it, to the records or to what is above them")
 	}
 	var found []Finding
 	for _, d := range s.unsafe {
@@ -21,9 +24,24 @@ func decideDirectories(s site) []Finding {
 	return found
 }
 
+// isCovered reports whether something of another's is mounted on the directory.
+func isCovered(d bpffs.UnsafeDir) bool {
+	fi, err := os.Lstat(d.Path)
+	return err == nil && ownerOf(fi) != d.UID
+}
+
 // fixDir returns what makes a directory safe.
 func fixDir(d bpffs.UnsafeDir) string {
+	const elsewhere = ", or configure a bpfRoot in a directory that only root can change"
 	switch {
+	case errors.Is(d.Err, bpffs.ErrMounted):
+		return output.Command("umount", d.Path) + "; what is mounted there: " + output.Command("findmnt", d.Path)
+	case d.Above && isCovered(d):
+		return "drain the node, then: " + output.Command("umount", d.Path) + " && " + output.Command("chown", "root", d.Path) + elsewhere
+	case d.Above && d.UID != 0:
+		return output.Command("chown", "-h", "root", d.Path) + elsewhere
+	case d.Above:
+		return output.Command("chmod", "go-w", d.Path) + elsewhere
 	case !d.Mode.IsDir():
 		return output.Command("rm", d.Path)
 	case d.UID != 0:

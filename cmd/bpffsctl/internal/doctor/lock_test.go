@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -104,4 +105,15 @@ func TestPassingLocks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Others have the records while doctor looks at many.
+func TestOthersHaveTheRecords(t *testing.T) {
+	r := newRig(t)
+	testadd.Many(t, r.Root, 8000, r.netns)
+	testadd.Waits(t, r.Root, func() {
+		if bad := faulty(of(Run(t.Context(), r.Options), "records")); len(bad) > 0 {
+			t.Errorf("records: %+v", bad)
+		}
+	})
 }

@@ -102,6 +102,7 @@ func (n network) uses() (called, forbidden []use) {
 
 func (n network) use(path string, raw []byte, at int, dropIn bool) use {
 	conf, _ := netconf.Parse(raw) // libcni has read it as an object already
+	conf.Name = n.List.Name       // which libcni gives to the plugin, too
 	return use{n.List.Name, path, raw, conf, at, dropIn}
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -164,7 +165,7 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 			repair: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
 		},
 		{
-			name: "a relative root", check: "plugin-configuration", status: Failure, says: "it is not an absolute path", fix: "${EDITOR:-vi} NETS/10-net.conflist",
+			name: "a relative root", check: "plugin-configuration", status: Failure, says: "is not an absolute path", fix: "${EDITOR:-vi} NETS/10-net.conflist",
 			make:   func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", `{"type": "bpffs", "bpfRoot": "run/bpf"}`)) },
 			repair: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
 		},
@@ -213,6 +214,37 @@ func TestPlacesOfEarlier(t *testing.T) {
 		}
 		earlier.del(t, earlier.pod)
 		want = want[:1]
+	}
+}
+
+// A bpffs that several roots show is looked at once, at the one that is configured.
+func TestOnePlaceIsLookedAtOnce(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		make func(r *rig)
+	}{
+		{"at the default", func(r *rig) { testns.Bind(r.t, r.Root, bpffs.DefaultRoot) }},
+		{"at the fallback", func(r *rig) {
+			fallback := r.t.TempDir()
+			testns.Bind(r.t, r.Root, fallback)
+			r.write(r.t, "10-net.conflist", listOf("1.0.0", "net", fmt.Sprintf(`{"type": "bpffs", "bpfRoot": %q, "bpfFallback": %q}`, r.Root, fallback)))
+		}},
+		{"by a link", func(r *rig) {
+			link := filepath.Join(r.t.TempDir(), "link")
+			testns.Must(r.t, os.Symlink(r.Root, link))
+			r.write(r.t, "10-net.conflist", listOf("1.0.0", "net", fmt.Sprintf(`{"type": "bpffs", "bpfRoot": %q, "bpfFallback": %q}`, r.Root, link)))
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			r.write(t, "10-net.conflist", listOf("1.0.0", "net", fmt.Sprintf(`{"type": "bpffs", "bpfRoot": %q}`, r.Root)))
+			row.make(r)
+			want := r.records()
+			r.Root = ""
+			if found := of(Run(t.Context(), r.Options), "records"); len(found) != 1 || found[0].Looked != want {
+				t.Errorf("records: got %+v, want one finding about %s", found, want)
+			}
+		})
 	}
 }
 

@@ -83,8 +83,9 @@ func addPlace(all []place, p place) []place {
 // from when another file system was mounted at the default.
 func elsewhere(ctx context.Context, known []site, patience time.Duration) (more []site) {
 	seen := make(map[string]bool)
+	tops := make(map[inode]bool) // of a bpffs, which several roots can show
 	for _, s := range known {
-		seen[s.path] = true
+		seen[s.path], tops[s.top] = true, true
 	}
 	for _, k := range known {
 		for _, root := range k.roots.All() {
@@ -94,10 +95,10 @@ func elsewhere(ctx context.Context, known []site, patience time.Duration) (more 
 			p := k.place
 			p.roots = bpffs.Roots{Root: root}
 			s := lookAt(ctx, p, patience)
-			if len(s.seen.Endpoints) > 0 && !seen[s.path] {
+			if len(s.seen.Endpoints) > 0 && !seen[s.path] && !tops[s.top] {
 				more = append(more, s)
 			}
-			seen[root], seen[s.path] = true, true
+			seen[root], seen[s.path], tops[s.top] = true, true, true
 		}
 	}
 	return more

@@ -14,7 +14,7 @@ func (s site) hindered() string {
 	switch {
 	case s.rootErr != nil:
 		return "root"
-	case errors.Is(s.seenErr, bpffs.ErrUnsafe):
+	case errors.Is(s.seenErr, bpffs.ErrUnsafe), errors.Is(s.seenErr, bpffs.ErrMounted):
 		return "directories"
 	case errors.Is(s.seenErr, bpffs.ErrLocked):
 		return "lock"

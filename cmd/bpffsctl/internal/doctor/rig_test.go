@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -106,15 +107,12 @@ func (r *rig) add(t *testing.T, a bpffs.Attachment) uint16 {
 // addNames does so with names of local maps, of which only the first is made.
 func (r *rig) addNames(t *testing.T, a bpffs.Attachment, names ...string) uint16 {
 	t.Helper()
-	e, err := bpffs.CreateEndpoints(t.Context(), r.Root)
-	testns.Must(t, err)
-	defer e.Close()
-	id, _, err := e.Allocate(a, "", names...)
-	if err == nil {
-		err = errors.Join(e.SetDetails(id, bpffs.Details{Pod: "my-ns/web-0", NetNS: r.netns}), e.CreateMaps(id, "", []bpffs.MapDecl{
-			{Name: names[0], Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 8, MaxEntries: 1}},
-		}))
+	maps := make([]bpffs.MapDecl, len(names))
+	for i, name := range names {
+		maps[i].Name = name
 	}
+	maps[0].Spec = bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 8, MaxEntries: 1}
+	id, err := testadd.Add(t.Context(), r.Root, a, bpffs.Details{Pod: "my-ns/web-0", NetNS: r.netns}, maps...)
 	testns.Must(t, err)
 	return id
 }

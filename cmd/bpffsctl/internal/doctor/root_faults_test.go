@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -143,5 +145,122 @@ func TestUnsafeDirectories(t *testing.T) {
 		fault := f.make
 		f.make = func(r *rig) { r.hurry(); fault(r) }
 		t.Run(f.name, f.test)
+	}
+}
+
+// The way to the root belongs to whoever can change where it leads.
+func TestUnsafeWay(t *testing.T) {
+	const instead = ", or configure a bpfRoot in a directory that only root can change"
+	for _, row := range []struct {
+		name      string
+		make      func(r *rig, above string)
+		says, fix string // ABOVE stands for the directory in which the root is
+		mounted   bool
+	}{
+		{
+			"a directory of another user", func(r *rig, above string) { testns.Chown(r.t, above, stranger) },
+			"ABOVE belongs to user 4321", "chown -h root ABOVE", true,
+		},
+		{
+			"a directory of another user, before anything is mounted", func(r *rig, above string) { testns.Chown(r.t, above, stranger) },
+			"ABOVE belongs to user 4321", "chown -h root ABOVE", false,
+		},
+		{
+			"a directory for everybody", func(r *rig, above string) { chmod(r.t, above, 0o777) },
+			"ABOVE has mode drwxrwxrwx", "chmod go-w ABOVE", true,
+		},
+		{
+			"a directory that a group can write to", func(r *rig, above string) { chmod(r.t, above, 0o770) },
+			"ABOVE has mode drwxrwx---", "chmod go-w ABOVE", false,
+		},
+		{
+			"a mount point of another user in a directory for everybody", func(r *rig, above string) {
+				unmount(r.t, r.Root)
+				testns.Chown(r.t, r.Root, stranger)
+				chmod(r.t, above, 0o777|os.ModeSticky)
+				testns.Mount(r.t, "bpf", r.Root, "mode=0700")
+				r.id = r.add(r.t, r.pod)
+			},
+			"the mount point ROOT belongs to user 4321", "umount ROOT && chown root ROOT", true,
+		},
+		{
+			"a link of another user", func(r *rig, _ string) {
+				link := filepath.Join(r.t.TempDir(), "link")
+				testns.Must(r.t, os.Symlink(r.Root, link))
+				testns.Chown(r.t, link, stranger)
+				r.Root = link
+			},
+			"ROOT belongs to user 4321", "chown -h root ROOT", true,
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			r.hurry()
+			above := t.TempDir()
+			r.Root = filepath.Join(above, "bpf")
+			mkdir(t, r.Root)
+			if row.mounted {
+				testns.Mount(t, "bpf", r.Root, "mode=0700")
+				r.share(t, r.Root)
+				r.id = r.add(t, r.pod)
+			}
+			if bad := faulty(of(r.run(t), "directories")); len(bad) > 0 {
+				t.Fatalf("before the fault: %+v", bad)
+			}
+			row.make(r, above)
+			names := strings.NewReplacer("ABOVE", above, "ROOT", r.Root)
+			all := r.run(t)
+			found := faulty(of(all, "directories"))
+			if len(found) != 1 || found[0].Status != Failure || !strings.Contains(found[0].Detail, names.Replace(row.says)) {
+				t.Fatalf("directories: got %+v, want one failure with %q", found, names.Replace(row.says))
+			}
+			fix := names.Replace(row.fix)
+			if !strings.HasSuffix(found[0].Fix, fix+instead) {
+				t.Errorf("directories: got the fix %q, want %q", found[0].Fix, fix+instead)
+			}
+			if records := of(all, "records"); row.mounted && !strings.Contains(records[0].Detail, "1 endpoint") {
+				t.Errorf("records: got %+v, want them looked at nevertheless", records)
+			}
+			typed(t, fix)
+			if bad := faulty(of(r.run(t), "directories")); len(bad) > 0 {
+				t.Errorf("directories after the fix: %+v", bad)
+			}
+		})
+	}
+}
+
+// What is mounted below the root hides what belongs there.
+func TestMountedBelow(t *testing.T) {
+	for _, row := range []struct{ where, fsType string }{
+		{"cni", "tmpfs"},
+		{"cni", "bpf"},
+		{"cni/endpoints", "tmpfs"},
+		{"cni/attachments", "ramfs"},
+		{"tc", "tmpfs"},
+		{"tc/globals", "tmpfs"},
+		{"tc/globals", "bpf"},
+	} {
+		t.Run(row.fsType+" on "+row.where, func(t *testing.T) {
+			fault{
+				check: "directories", status: Failure, says: "something is mounted there", fix: "umount ROOT/" + row.where,
+				make: func(r *rig) { r.hurry(); testns.Mount(r.t, row.fsType, filepath.Join(r.Root, row.where), "") },
+			}.test(t)
+		})
+	}
+}
+
+// A bpffs that is bound onto itself is one bpffs.
+func TestBoundOntoItself(t *testing.T) {
+	for _, times := range []int{1, 2, 5} {
+		t.Run(fmt.Sprintf("%d times", times), func(t *testing.T) {
+			r := newRig(t)
+			for range times {
+				testns.Bind(t, r.Root, r.Root)
+				r.share(t, r.Root)
+			}
+			if bad := faulty(r.run(t)); len(bad) > 0 {
+				t.Errorf("got %+v, want no faults", bad)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -23,6 +24,7 @@ type site struct {
 	fellBack bool
 	rootErr  error
 	mounted  bool
+	top      inode          // of the path
 	mount    mountinfo.Info // the mount that holds the path
 	mountErr error
 	locker   holder // of the directory on which a bpffs is to be mounted
@@ -41,10 +43,12 @@ type site struct {
 func lookAt(ctx context.Context, p place, patience time.Duration) site {
 	s := site{place: p}
 	m, err := bpffs.CheckMount(p.roots)
-	s.path, s.fellBack, s.mounted, s.rootErr = m.Path, m.Fallback, err == nil && !m.New, err
-	if err != nil {
+	s.path, s.fellBack = m.Path, m.Fallback
+	if s.rootErr = notUnsafe(err); s.rootErr != nil {
 		return s
 	}
+	s.mounted = !m.New
+	s.top, _ = inodeOf(s.path) // there is none where nothing is mounted yet
 	if s.mount, s.mountErr = holding(s.path); !s.mounted {
 		s.locker = lastingHolder(s.path, patience)
 	}
@@ -53,8 +57,25 @@ func lookAt(ctx context.Context, p place, patience time.Duration) site {
 		return s
 	}
 	s.maps = dir.Path()
-	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(s.path, p.prefix)
+	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(p.asked(m), p.prefix)
 	return s.inspect(ctx, patience)
+}
+
+// notUnsafe is err unless that is about who can change a directory, which another
+// check tells.
+func notUnsafe(err error) error {
+	if errors.Is(err, bpffs.ErrUnsafe) {
+		return nil
+	}
+	return err
+}
+
+// asked returns the root as the configuration has it, with the links that lead to it.
+func (p place) asked(m bpffs.MountPoint) string {
+	if m.Fallback {
+		return cmp.Or(p.roots.Fallback, bpffs.DefaultFallback)
+	}
+	return cmp.Or(p.roots.Root, bpffs.DefaultRoot)
 }
 
 // holding returns the mount that holds the path, or what of it is there.

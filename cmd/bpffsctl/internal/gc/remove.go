@@ -13,15 +13,17 @@ import (
 var errOther = errors.New("the endpoint is another's in the meantime")
 
 // Do removes what was decided to be removed, and says in the decisions what came
-// of it. The records are opened for each endpoint anew, so that an ADD waits for
-// one removal, not for all of them.
+// of it. It lets others have the records in between, so that no ADD waits for all
+// removals.
 func Do(ctx context.Context, all []Decision, force bool) {
+	var o inventory.Opened
+	defer o.Close()
 	for i := range all {
 		d := &all[i]
 		if d.Action != Remove {
 			continue
 		}
-		err := d.remove(ctx, force)
+		err := d.remove(ctx, &o, force)
 		switch {
 		case err == nil:
 			d.Action = Removed
@@ -34,12 +36,11 @@ func Do(ctx context.Context, all []Decision, force bool) {
 }
 
 // remove releases the endpoint if its record is still the one that was looked at.
-func (d *Decision) remove(ctx context.Context, force bool) error {
-	e, err := inventory.Open(ctx, d.Root)
+func (d *Decision) remove(ctx context.Context, o *inventory.Opened, force bool) error {
+	e, err := o.At(ctx, d.Root)
 	if err != nil {
 		return err
 	}
-	defer e.Close()
 	now, err := e.Endpoint(d.ID)
 	if err != nil {
 		return err

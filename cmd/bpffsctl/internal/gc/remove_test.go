@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -31,18 +32,10 @@ func change(t *testing.T, root string, do func(*bpffs.Endpoints) error) {
 // allocate does what ADD does for the attachment.
 func allocate(t *testing.T, root string, a bpffs.Attachment, netns string) {
 	t.Helper()
-	change(t, root, func(e *bpffs.Endpoints) error {
-		id, _, err := e.Allocate(a, "", "policy_")
-		if err != nil {
-			return err
-		}
-		if err := e.SetDetails(id, bpffs.Details{NetNS: netns}); err != nil {
-			return err
-		}
-		return e.CreateMaps(id, "", []bpffs.MapDecl{{
-			Name: "policy_", Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1},
-		}})
+	_, err := testadd.Add(t.Context(), root, a, bpffs.Details{NetNS: netns}, bpffs.MapDecl{
+		Name: "policy_", Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1},
 	})
+	testns.Must(t, err)
 }
 
 // decisions returns one to remove for every record at root.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -41,14 +42,9 @@ func mapDir(t *testing.T, root string) bpffs.MapDir {
 // add does what ADD does for the attachments, and returns their IDs.
 func add(t *testing.T, root string, d bpffs.Details, as ...bpffs.Attachment) (ids []uint16) {
 	t.Helper()
-	e, err := bpffs.CreateEndpoints(t.Context(), root)
-	testns.Must(t, err)
-	defer e.Close()
 	for _, a := range as {
-		id, _, err := e.Allocate(a, "", "policy_", "stats_")
+		id, err := testadd.Add(t.Context(), root, a, d, decls()...)
 		testns.Must(t, err)
-		testns.Must(t, e.SetDetails(id, d))
-		testns.Must(t, e.CreateMaps(id, "", decls()))
 		ids = append(ids, id)
 	}
 	return ids

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
+	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -71,45 +71,68 @@ func asRoot(err error) error {
 	return err
 }
 
-// portion is how many records are read before others may have them.
-const portion = 256
-
 func recordsAt(ctx context.Context, root string) (all []Record, err error) {
-	var ids []uint16
-	var names error
-	err = with(ctx, root, func(e *bpffs.Endpoints) { ids, names = e.IDs() })
+	o := Opened{}
+	defer o.Close()
+	e, err := o.At(ctx, root)
 	if err != nil {
 		return nil, err
 	}
-	if names != nil {
-		all = append(all, Record{Root: root, Err: names})
+	ids, err := e.IDs()
+	if err != nil {
+		all = append(all, Record{Root: root, Err: err})
 	}
-	for some := range slices.Chunk(ids, portion) {
-		err := with(ctx, root, func(e *bpffs.Endpoints) { all = appendRecords(all, e, root, some) })
-		if err != nil {
+	for _, id := range ids {
+		if e, err = o.At(ctx, root); err != nil {
 			return all, err
 		}
-	}
-	return all, nil
-}
-
-func appendRecords(all []Record, e *bpffs.Endpoints, root string, ids []uint16) []Record {
-	for _, id := range ids {
 		ep, err := e.Endpoint(id)
 		if errors.Is(err, bpffs.ErrNoEndpoint) {
 			continue // released since the IDs were read
 		}
 		all = append(all, Record{root, ep, err})
 	}
-	return all
+	return all, nil
 }
 
-// with opens the records for as long as do takes.
-func with(ctx context.Context, root string, do func(*bpffs.Endpoints)) error {
-	e, err := Open(ctx, root)
-	if err != nil {
-		return err
+// portion is how long the records are kept before others can have them.
+const portion = 10 * time.Millisecond
+
+// Opened keeps the records of one bpffs open for whoever has much to do with them.
+// Its zero value has none open.
+type Opened struct {
+	root    string
+	records *bpffs.Endpoints
+	since   time.Time // others could not have them
+}
+
+// At returns the open records in the bpffs at root, until the next call. It lets
+// others have them once in a while, so that no ADD waits for all that the caller
+// does: what was read before may be out of date.
+func (o *Opened) At(ctx context.Context, root string) (*bpffs.Endpoints, error) {
+	if o.records != nil && o.root == root {
+		if time.Since(o.since) < portion {
+			return o.records, nil
+		}
+		err := errors.Join(ctx.Err(), o.records.Pause(ctx))
+		o.since = time.Now()
+		if err != nil {
+			o.Close()
+		}
+		return o.records, err
 	}
-	do(e)
-	return e.Close()
+	o.Close()
+	e, err := Open(ctx, root)
+	if err == nil {
+		o.root, o.records, o.since = root, e, time.Now()
+	}
+	return e, err
+}
+
+// Close closes what is open.
+func (o *Opened) Close() {
+	if o.records != nil {
+		o.records.Close() //nolint:errcheck // it has done its work
+		o.records = nil
+	}
 }

@@ -67,7 +67,8 @@ func Versions(ctx context.Context, path string) ([]string, error) {
 // Check asks the binary what it has against a configuration of a network:
 // [ErrConfig], or that it cannot be asked. It is asked by STATUS, in a version of
 // the specification that has it, and for a root where nothing is: otherwise it
-// would open the records, and remove what a killed process left.
+// would open the records, and remove what a killed process left. That no bpffs can
+// be mounted there, which it says of a configuration that it accepts, is no error.
 func Check(ctx context.Context, path, network, version string, config []byte) error {
 	conf, err := libcni.NetworkPluginConfFromBytes(config)
 	if err != nil {
@@ -84,8 +85,12 @@ func Check(ctx context.Context, path, network, version string, config []byte) er
 		args := &invoke.Args{Command: "STATUS", Path: filepath.Dir(path)}
 		return struct{}{}, invoke.ExecPluginWithoutResult(ctx, path, conf.Bytes, args, exec)
 	})
-	if answer, ok := errors.AsType[*types.Error](err); ok && answer.Code == types.ErrInvalidNetworkConfig {
+	answer, ok := errors.AsType[*types.Error](err)
+	switch {
+	case ok && answer.Code == types.ErrInvalidNetworkConfig:
 		return fmt.Errorf("%w: %s", ErrConfig, answer.Msg)
+	case ok && answer.Code == types.ErrPluginNotAvailable:
+		return nil
 	}
 	return err
 }

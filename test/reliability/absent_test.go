@@ -1,0 +1,155 @@
+package reliability
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/trace"
+)
+
+// looks are the system calls by which the plugin sees what is there.
+func looks() []uint32 {
+	return []uint32{
+		unix.SYS_NEWFSTATAT, unix.SYS_STATX, unix.SYS_OPENAT, unix.SYS_READLINKAT, unix.SYS_FSTATFS, unix.SYS_STATFS,
+		unix.SYS_STATMOUNT, unix.SYS_GETDENTS64, unix.SYS_FLOCK, unix.SYS_BPF,
+	}
+}
+
+// notAbsent are errors of a look that say nothing about what is there.
+func notAbsent() []unix.Errno {
+	return []unix.Errno{unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.ESTALE, unix.EBUSY, unix.EIO, unix.EACCES, unix.EPERM}
+}
+
+// TestOnlyAbsentMeansAbsent: whichever look of a verb fails, it does not succeed
+// with something left.
+func TestOnlyAbsentMeansAbsent(t *testing.T) {
+	for _, nr := range looks() {
+		t.Run(trace.Name(uint64(nr)), func(t *testing.T) {
+			t.Parallel()
+			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: created}
+			for _, errno := range notAbsent() {
+				for _, verb := range []string{"CHECK", "GC", "DEL"} {
+					failing := plugintest.Limits{Fail: map[uint32]unix.Errno{nr: errno}}
+					add.blind(t, verb, failing, fmt.Sprintf("with %v from every %s", errno, trace.Name(uint64(nr))))
+				}
+			}
+		})
+	}
+}
+
+// blind makes the call within limits that keep it from seeing, after an ADD.
+func (c call) blind(t *testing.T, verb string, l plugintest.Limits, how string) {
+	t.Helper()
+	result := c.succeed(t).Stdout
+	before := readTree(t, c.root)
+	limited, err := plugin().Within(l)
+	testns.Must(t, err)
+	conf := c.as(verb).conf()
+	if verb == "CHECK" {
+		conf = plugintest.Conf(plugintest.Keys{
+			"bpfRoot": c.root, "maps": json.RawMessage(c.maps), "prevResult": json.RawMessage(result),
+		})
+	}
+	a, err := plugintest.Run(limited.Command(verb, conf, c.env()...))
+	testns.Must(t, err)
+	after := readTree(t, c.root)
+	switch left := len(after.left()) > 0; {
+	case a.Status != 0:
+	case verb == "CHECK" && !cmp.Equal(before, after):
+		t.Errorf("CHECK %s: the node changed (-before +after):\n%s", how, cmp.Diff(before, after))
+	case verb != "CHECK" && left:
+		t.Errorf("%s %s: got success with %q left, want an error or nothing left", verb, how, after.left())
+	}
+}
+
+// TestOnlyAbsentMeansAbsentBelowAMount: where a bpffs is hidden, DEL succeeds with a
+// warning, and only because it could see that.
+func TestOnlyAbsentMeansAbsentBelowAMount(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.ENOMEM, unix.EIO, unix.EPERM} {
+		for _, fsType := range []string{"tmpfs", "bpf"} {
+			t.Run(fmt.Sprint(fsType, " with ", errno), func(t *testing.T) {
+				add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: created}
+				add.succeed(t)
+				testns.Must(t, unix.Mount(fsType, add.root, fsType, 0, ""))
+				for _, verb := range []string{"DEL", "GC"} {
+					if a := add.as(verb).succeed(t); !plugintest.Contains(a.Stderr, "warning", "hidden", add.root) {
+						t.Errorf("%s with a hidden bpffs: got the warning %q, want one that says so", verb, a.Stderr)
+					}
+					a, err := add.as(verb).tryWithin(plugintest.Limits{Fail: map[uint32]unix.Errno{unix.SYS_STATMOUNT: errno}})
+					testns.Must(t, err)
+					a.WantError(t, verb+" that cannot see what is hidden", 999, "statmount", add.root)
+				}
+			})
+		}
+	}
+}
+
+// TestOnlyAbsentMeansAbsentOfRoots: what cannot be a root, or leads nowhere, keeps
+// no pod from being deleted.
+func TestOnlyAbsentMeansAbsentOfRoots(t *testing.T) {
+	for name, make := range map[string]func(dir string) error{
+		"missing":           func(string) error { return nil },
+		"a file on the way": func(dir string) error { return unix.Mknod(filepath.Join(dir, "way"), unix.S_IFREG|0o600, 0) },
+		"a loop of links":   func(dir string) error { return unix.Symlink("way", filepath.Join(dir, "way")) },
+		"a link to nothing": func(dir string) error { return unix.Symlink("/nowhere/at/all", filepath.Join(dir, "way")) },
+		"a link to a file":  func(dir string) error { return unix.Symlink("/etc/passwd", filepath.Join(dir, "way")) },
+		"a link to a long one": func(dir string) error {
+			long := dir + strings.Repeat("/"+strings.Repeat("d", 250), 13)
+			return errors.Join(os.MkdirAll(long, 0o700), unix.Symlink(long, filepath.Join(dir, "way")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Dir(newRoot(t))
+			testns.Must(t, make(dir))
+			c := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: dir + "/way/bpf", maps: created}
+			for _, verb := range []string{"DEL", "GC"} {
+				c.as(verb).succeed(t)
+			}
+			before := node.Identities(t, dir)
+			if name == "missing" {
+				return
+			}
+			c.fail(t, 100, dir)
+			c.as("STATUS").fail(t, 50, dir)
+			if diff := cmp.Diff(before, node.Identities(t, dir)); diff != "" {
+				t.Errorf("ADD and STATUS changed something (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestOnlyAbsentMeansAbsentOfRecords: records that cannot be read may have the pod.
+func TestOnlyAbsentMeansAbsentOfRecords(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(records string) error
+		code   uint
+	}{
+		{"of another layout", func(records string) error { return os.Rename(records+"/layout-1", records+"/layout-2") }, 102},
+		{"in a root for everybody", func(records string) error { return os.Chmod(filepath.Dir(records), 0o777) }, 101},
+		{"in a root of a user", func(records string) error { return os.Chown(filepath.Dir(records), nobody, nobody) }, 101},
+		{"for everybody", func(records string) error { return os.Chmod(records, 0o777) }, 101},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := newRoot(t)
+			call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}.succeed(t)
+			testns.Must(t, tt.change(root+"/cni"))
+			for _, who := range []attachment{{"net", "c", "eth0"}, {"net", "another", "eth0"}, {"other", "c", "eth0"}} {
+				for _, verb := range []string{"DEL", "GC"} {
+					call{verb: verb, who: who, root: root}.fail(t, tt.code, root)
+				}
+			}
+		})
+	}
+}
