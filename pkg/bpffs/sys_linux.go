@@ -32,7 +32,7 @@ func newBPF() (fd int, err error) {
 		func() error { return unix.FsconfigCreate(fd) },
 	} {
 		if err := step(); err != nil {
-			unix.Close(fd)
+			unix.Close(fd) //nolint:errcheck // nothing was written to it
 			return -1, os.NewSyscallError("fsconfig", err)
 		}
 	}
@@ -57,13 +57,13 @@ func mountBPF(dir *os.File) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer unix.Close(fd) //nolint:errcheck // nothing was written to it
 	const attributes = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
 	mount, err := unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, attributes)
 	if err != nil {
 		return os.NewSyscallError("fsmount", err)
 	}
-	defer unix.Close(mount)
+	defer unix.Close(mount) //nolint:errcheck // it is only the descriptor of the mount
 	var st unix.Stat_t
 	if err := unix.Fstat(mount, &st); err != nil {
 		return os.NewSyscallError("fstat", err)
