@@ -34,7 +34,7 @@ func TestNobodyWaitsForThePolite(t *testing.T) {
 			group.Go(func() {
 				f := open(t, dir)
 				ready.Done()
-				unlock, err := File(context.Background(), f)
+				unlock, err := File(t.Context(), f)
 				if err != nil {
 					t.Error(err)
 					return

@@ -8,5 +8,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(testns.Main(m)) //nolint:forbidigo // the tests ran in another process, whose exit code this is
+	os.Exit(testns.Main(m))
 }

@@ -101,8 +101,8 @@ func TestWayToTheRoot(t *testing.T) {
 			if way.Path != in(row.want) || way.Missing != row.missing || way.Nowhere != in(row.nowhere) {
 				t.Errorf("Follow(%s): got %+v, want the path %s, missing %v, nowhere %q", row.way, way, in(row.want), row.missing, in(row.nowhere))
 			}
-			if real, err := filepath.EvalSymlinks(top + "/" + row.way); err == nil && real != way.Path {
-				t.Errorf("Follow(%s): got the path %s, want that of the kernel: %s", row.way, way.Path, real)
+			if leads, err := filepath.EvalSymlinks(top + "/" + row.way); err == nil && leads != way.Path {
+				t.Errorf("Follow(%s): got the path %s, want that of the kernel: %s", row.way, way.Path, leads)
 			}
 			if way.At != in(row.unsafe) || errors.Is(way.Unsafe, ErrUnsafe) != (row.unsafe != "") {
 				t.Errorf("Follow(%s): got unsafe at %q (%v), want %q", row.way, way.At, way.Unsafe, in(row.unsafe))

@@ -58,7 +58,6 @@ func roleInspect(stdout io.Writer) error {
 func work(tb testing.TB, role, root string) <-chan time.Duration {
 	tb.Helper()
 	cmd := testns.Command(role, envRoot+"="+root)
-	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	testns.Must(tb, err)
 	testns.Must(tb, cmd.Start())

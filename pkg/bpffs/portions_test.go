@@ -1,7 +1,6 @@
 package bpffs
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -26,7 +25,7 @@ func inBetween(tb testing.TB, e *Endpoints, do func(other *Endpoints) error) err
 		}
 		first = false
 		go func() {
-			other, err := CreateEndpoints(context.Background(), e.Root())
+			other, err := CreateEndpoints(tb.Context(), e.Root())
 			if err != nil {
 				done <- err
 				return

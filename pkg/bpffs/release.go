@@ -129,7 +129,7 @@ func (c *collector) containers(ctx context.Context, network string) (names []str
 	return names, errlist.Join(err, gaveBack)
 }
 
-func (c collector) container(network, container string) error {
+func (c *collector) container(network, container string) error {
 	all, err := c.index.attachments(network, container)
 	errs := []error{err}
 	for _, a := range all {
@@ -143,7 +143,7 @@ func (c collector) container(network, container string) error {
 
 // isYoung reports whether an ADD may have answered from the attachment's record since
 // the collector began. The clock of the file system is a little behind.
-func (c collector) isYoung(a Attachment) bool {
+func (c *collector) isYoung(a Attachment) bool {
 	const behind = 10 * time.Millisecond
 	if !c.paused {
 		return false

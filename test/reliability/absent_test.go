@@ -98,7 +98,7 @@ func TestOnlyAbsentMeansAbsentBelowAMount(t *testing.T) {
 // TestOnlyAbsentMeansAbsentOfRoots: what cannot be a root, or leads nowhere, keeps
 // no pod from being deleted.
 func TestOnlyAbsentMeansAbsentOfRoots(t *testing.T) {
-	for name, make := range map[string]func(dir string) error{
+	for name, prepare := range map[string]func(dir string) error{
 		"missing":           func(string) error { return nil },
 		"a file on the way": func(dir string) error { return unix.Mknod(filepath.Join(dir, "way"), unix.S_IFREG|0o600, 0) },
 		"a loop of links":   func(dir string) error { return unix.Symlink("way", filepath.Join(dir, "way")) },
@@ -111,7 +111,7 @@ func TestOnlyAbsentMeansAbsentOfRoots(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Dir(newRoot(t))
-			testns.Must(t, make(dir))
+			testns.Must(t, prepare(dir))
 			c := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: dir + "/way/bpf", maps: created}
 			for _, verb := range []string{"DEL", "GC"} {
 				c.as(verb).succeed(t)

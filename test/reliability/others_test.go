@@ -220,10 +220,10 @@ func TestOneResolver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, key := range []string{"bpfRoot", "bpfFallback"} {
-				real := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, maps: created}
+				known := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, maps: created}
 				node.Unmount(bpffs.DefaultRoot)
 				t.Cleanup(func() { node.Unmount(bpffs.DefaultRoot) })
-				real.succeed(t)
+				known.succeed(t)
 				wrong := plugintest.Conf(plugintest.Keys{key: root, "cni.dev/valid-attachments": []string{}})
 				before := node.Identities(t, "/run")
 				var code uint = 7
@@ -233,7 +233,7 @@ func TestOneResolver(t *testing.T) {
 				if code == 7 || key == "bpfRoot" {
 					for _, verb := range []string{"ADD", "CHECK"} {
 						if code == 7 || verb == "ADD" {
-							plugin().Fail(t, code, []string{root[:4]}, verb, wrong, real.env()...)
+							plugin().Fail(t, code, []string{root[:4]}, verb, wrong, known.env()...)
 						}
 					}
 				}
@@ -241,8 +241,8 @@ func TestOneResolver(t *testing.T) {
 					t.Errorf("a wrong %s changed something (-before +after):\n%s", key, diff)
 				}
 				for _, verb := range []string{"DEL", "GC"} {
-					real.succeed(t)
-					a := plugin().Succeed(t, verb, wrong, real.env()...)
+					known.succeed(t)
+					a := plugin().Succeed(t, verb, wrong, known.env()...)
 					if code == 7 && !plugintest.Contains(a.Stderr, "warning", key) {
 						t.Errorf("%s: got the warning %q, want one about %s", verb, a.Stderr, key)
 					}

@@ -270,7 +270,7 @@ func TestWayToTheRootChangesMeanwhile(t *testing.T) {
 	for name, replace := range map[string]func(root, victim string) error{
 		"a link":               func(root, victim string) error { return os.Symlink(victim, root) },
 		"another directory":    func(root, victim string) error { return os.Rename(victim, root) },
-		"a link to a link":     func(root, victim string) error { return os.Symlink("victim/../victim", root) },
+		"a link to a link":     func(root, _ string) error { return os.Symlink("victim/../victim", root) },
 		"nothing in its place": func(string, string) error { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
