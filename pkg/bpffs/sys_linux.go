@@ -140,7 +140,7 @@ func canMakeDir(path string) error {
 	if err != nil {
 		return err
 	}
-	for _, view := range kernelViews {
+	for _, view := range kernelViews() {
 		if uint32(st.Type) == view {
 			return &os.PathError{Op: "mkdir", Path: path, Err: unix.EPERM}
 		}
@@ -148,14 +148,16 @@ func canMakeDir(path string) error {
 	return nil
 }
 
-// kernelViews are the types of file systems that show parts of the kernel
+// kernelViews returns the types of file systems that show parts of the kernel
 // (include/uapi/linux/magic.h).
-var kernelViews = [...]uint32{
-	unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC,
-	unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.RDTGROUP_SUPER_MAGIC, unix.DEVPTS_SUPER_MAGIC,
-	unix.BINFMTFS_MAGIC, unix.EFIVARFS_MAGIC, unix.PSTOREFS_MAGIC, unix.SELINUX_MAGIC, unix.SMACK_MAGIC,
-	0x19800202, // mqueue
-	0x62656570, // configfs
+func kernelViews() []uint32 {
+	return []uint32{
+		unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC,
+		unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.RDTGROUP_SUPER_MAGIC, unix.DEVPTS_SUPER_MAGIC,
+		unix.BINFMTFS_MAGIC, unix.EFIVARFS_MAGIC, unix.PSTOREFS_MAGIC, unix.SELINUX_MAGIC, unix.SMACK_MAGIC,
+		0x19800202, // mqueue
+		0x62656570, // configfs
+	}
 }
 
 // hasCapability reports whether this process has the effective capability.
