@@ -61,9 +61,7 @@ func localMapDirs(raw json.RawMessage) (dirs []string) {
 	}
 	_ = netconf.EachElement(r.Interfaces, func(_ int, element json.RawMessage) error {
 		var i struct{ Name string }
-		if json.Unmarshal(element, &i) != nil {
-			return nil
-		}
+		_ = json.Unmarshal(element, &i) // what cannot be read names no map
 		m, ok := bpffs.ParseLocalMap(i.Name)
 		if dir := path.Dir(m.Path); ok && !slices.Contains(dirs, dir) && len(dirs) < maxDirs {
 			dirs = append(dirs, dir)
@@ -102,7 +100,7 @@ func (c call) withPod(r *types100.Result) *types100.Result {
 	for _, ip := range r.IPs {
 		ip = ip.Copy()
 		if ip.Interface != nil {
-			ip.Interface = types100.Int(1)
+			ip.Interface = new(1)
 		}
 		with.IPs = append(with.IPs, ip)
 	}
