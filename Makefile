@@ -55,7 +55,7 @@ test-race: ## run the unit tests with the race detector (needs a C compiler)
 
 test-kernels: tools ## run the tests on Debian's kernels 6.1 and 6.12, emulated (root, Debian 12)
 	test/kernels/install.sh
-	BPFFS_KERNELS=$(BIN)/kernels CGO_ENABLED=0 go test -C test/kernels $(TESTFLAGS) -timeout 10m -run '^TestKernels$$'
+	BPFFS_KERNELS=$(BIN)/kernels CGO_ENABLED=0 go test -C test/kernels $(TESTFLAGS) -timeout 70m -run '^TestKernels$$'
 
 test-runtimes: tools ## run the plugin under container runtimes, which it installs (root, Debian 12)
 	test/runtimes/install.sh

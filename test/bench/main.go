@@ -3,7 +3,7 @@
 // containernetworking/plugins that do the least they exist for, and holds the
 // results against the bars of this project.
 //
-//	bench [-runs N] [-mounts N] [-endpoints N] [-full] [-svg FILE] [-source DIR]
+//	bench [-runs N] [-mounts N] [-endpoints N] [-source DIR]
 //
 // It needs root and the Go tool; a plugin that needs iptables or nft is measured
 // where they are. All mounts, network interfaces and records are in namespaces of
@@ -30,8 +30,6 @@ type options struct {
 	runs      int
 	mounts    int
 	endpoints int
-	full      bool
-	svg       string
 	source    string
 	node      string
 }
@@ -41,8 +39,6 @@ func parseOptions() (options, error) {
 	flag.IntVar(&o.runs, "runs", 200, "start each program `N` times")
 	flag.IntVar(&o.mounts, "mounts", 50_000, "go up to `N` mounts")
 	flag.IntVar(&o.endpoints, "endpoints", 60_000, "go up to `N` endpoints")
-	flag.BoolVar(&o.full, "full", false, "1000 runs, and more points in the drawing")
-	flag.StringVar(&o.svg, "svg", "", "measure ADD at growing numbers of mounts and endpoints, too, and draw it into `FILE`")
 	flag.StringVar(&o.source, "source", ".", "the sources are in `DIR`")
 	flag.StringVar(&o.node, "node", "", "for its own use: measure what is built in `DIR`")
 	flag.Parse()
@@ -52,9 +48,6 @@ func parseOptions() (options, error) {
 	if o.runs < 1 || o.mounts < fewMounts || o.endpoints < slabEndpoints || o.endpoints > mostEndpoints {
 		return o, fmt.Errorf("wanted -runs of at least 1, -mounts of at least %d, -endpoints from %d to %d",
 			fewMounts, slabEndpoints, mostEndpoints)
-	}
-	if o.full {
-		o.runs = max(o.runs, 1000)
 	}
 	return o, nil
 }

@@ -14,22 +14,19 @@ const (
 	someAddresses = 1000
 	slabEndpoints = 20_000
 	mostEndpoints = 65_000 // some IDs must be free
-	mostAddresses = 10_000
 	atOnce        = 64
 )
 
 // A lab is a node with what was found out about it.
 type lab struct {
 	*node
-	opts        options
-	rows        []row
-	noise       []float64 // of the empty program, one for each measurement
-	fewest      int       // runs of the empty program in any of them
-	calls       []calls
-	byMounts    series
-	byEndpoints series
-	sparse      string // a bpffs without endpoints
-	crowded     string // a bpffs with many
+	opts    options
+	rows    []row
+	noise   []float64 // of the empty program, one for each measurement
+	fewest  int       // runs of the empty program in any of them
+	calls   []calls
+	sparse  string // a bpffs without endpoints
+	crowded string // a bpffs with many
 }
 
 // measureNode measures everything in this process's mount namespace.
@@ -68,10 +65,7 @@ func measureNode(o options) error {
 			return fmt.Errorf("measuring %s: %w", step.doing, err)
 		}
 	}
-	if err := l.print(os.Stdout); err != nil || o.svg == "" {
-		return err
-	}
-	return os.WriteFile(o.svg, l.plot(), 0o644)
+	return l.print(os.Stdout)
 }
 
 // interleave measures the subjects in turn with the empty program.
@@ -237,11 +231,6 @@ func (l *lab) measureCrowd() error {
 }
 
 func (l *lab) makeCrowd() error {
-	if l.opts.svg != "" {
-		if err := l.measureGrowth(); err != nil {
-			return err
-		}
-	}
 	if err := l.fill(l.crowded, l.opts.endpoints); err != nil {
 		return err
 	}

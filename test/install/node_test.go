@@ -14,9 +14,9 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	testnode "github.com/cni-bpffs/cni-bpffs/test/internal/node"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 // What is tested, relative to this directory.

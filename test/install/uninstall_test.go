@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 // A pod that runs when the plugin is uninstalled can be deleted: its plugin stays

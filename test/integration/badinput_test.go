@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 // A badRow is a call that must change nothing: what is wrong with it, the error

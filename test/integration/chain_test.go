@@ -7,9 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/record"
 )
 

@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 // pods adds the containers a.1, b and c with two interfaces to two networks.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 // hold locks the directory until release is called.

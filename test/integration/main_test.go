@@ -9,8 +9,8 @@ import (
 	"os"
 	"testing"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 func TestMain(m *testing.M) {

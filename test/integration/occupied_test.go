@@ -4,9 +4,9 @@ import (
 	"os"
 	"testing"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 func checkForeign(t *testing.T, path, after string) {

@@ -13,7 +13,7 @@ import (
 )
 
 // emulateTimeout is for the start of a machine and all its suites.
-const emulateTimeout = 400 * time.Second
+const emulateTimeout = 30 * time.Minute
 
 // emulate runs the suites on the kernel in dir, with root as the file system. All
 // that the machine says stays in dir.

@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 const bpfRoot = "/sys/fs/bpf"

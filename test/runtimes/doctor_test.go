@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 func TestDoctor(t *testing.T) {

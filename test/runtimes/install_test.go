@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 // bpffsctl installs and uninstalls while the runtime runs, and while a pod does.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/containernetworking/cni/libcni"
@@ -94,7 +95,22 @@ func (c chain) checkResult(t *testing.T, result []byte) map[string]any {
 	testns.Must(t, err)
 	rest = nil
 	testns.Must(t, json.Unmarshal([]byte(unvary(string(text))), &rest))
+	completeVersions(rest)
 	return rest
+}
+
+// completeVersions fills in the IP version of addresses, which loopback leaves out
+// and the CNI library knows.
+func completeVersions(result map[string]any) {
+	ips, _ := result["ips"].([]any)
+	for _, each := range ips {
+		ip, _ := each.(map[string]any)
+		if ip["version"] != "" {
+			continue
+		}
+		address, _ := ip["address"].(string)
+		ip["version"] = map[bool]string{true: "6", false: "4"}[strings.Contains(address, ":")]
+	}
 }
 
 // delOurs sends DEL to our plugin alone.

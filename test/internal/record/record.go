@@ -9,7 +9,7 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/plugintest"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 // A Call is what the plugin notes of a call, one line of JSON.
