@@ -34,8 +34,7 @@ func newBPF() (fd int, err error) {
 		func() error { return unix.FsconfigCreate(fd) },
 	} {
 		if err := step(); err != nil {
-			unix.Close(fd)
-			return -1, os.NewSyscallError("fsconfig", err)
+			return -1, errors.Join(os.NewSyscallError("fsconfig", err), unix.Close(fd))
 		}
 	}
 	return fd, nil
@@ -84,8 +83,7 @@ func detachedBPF() (mount int, err error) {
 		return -1, os.NewSyscallError("fsmount", err)
 	}
 	if err := setMode(mount); err != nil {
-		unix.Close(mount)
-		return -1, err
+		return -1, errors.Join(err, unix.Close(mount))
 	}
 	return mount, nil
 }

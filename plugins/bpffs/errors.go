@@ -61,7 +61,7 @@ var codes = []struct {
 }
 
 // codeOf returns the CNI error code of what a command answered. STATUS has one
-// code for whatever keeps an ADD from being served.
+// code for whatever keeps an ADD from being served, but an unsafe directory.
 func codeOf(err error, command string) uint {
 	code := types.ErrInternal
 	for _, c := range codes {
@@ -70,7 +70,7 @@ func codeOf(err error, command string) uint {
 			break
 		}
 	}
-	if command == "STATUS" && code >= types.ErrTryAgainLater {
+	if command == "STATUS" && code >= types.ErrTryAgainLater && code != codeUnsafe {
 		return types.ErrPluginNotAvailable
 	}
 	return code

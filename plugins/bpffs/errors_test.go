@@ -22,6 +22,7 @@ func TestCodes(t *testing.T) {
 		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrLocked), "STATUS", 50},
 		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrStacked), "ADD", 100},
 		{bpffs.ErrFull, "STATUS", 50},
+		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrUnsafe), "STATUS", 101},
 		{bpffs.ErrOccupied, "ADD", 104},
 		{fmt.Errorf("%w: %w", errCheck, bpffs.ErrMapShape), "CHECK", 105},
 		{bpffs.ErrMapShape, "ADD", 107},

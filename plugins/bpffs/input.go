@@ -17,11 +17,20 @@ const (
 	stdinTimeout = 10 * time.Second
 	stdinUsual   = 4096
 	stdinLarge   = 256 << 10
+	stdinHuge    = 1 << 20
 )
 
-// thrift is how much garbage there may be, in percent of what is used, where the
-// configuration is large.
-const thrift = 20
+// beThrifty keeps the memory that a large configuration takes in proportion to its
+// size, at the cost of processor time: garbage is at most a fifth of what is used,
+// and less where six times the size are in use, beside what any call takes.
+func beThrifty(size int) {
+	if size > stdinLarge {
+		debug.SetGCPercent(20)
+	}
+	if size > stdinHuge {
+		debug.SetMemoryLimit(6*int64(size) + 8<<20)
+	}
+}
 
 // readAll reads a configuration, but does not wait for ever, nor for more than
 // any runtime sends. It polls rather than reads beside a timer, because a second
@@ -41,9 +50,7 @@ func readAll(f *os.File) ([]byte, error) {
 		n, err := f.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if errors.Is(err, io.EOF) {
-			if len(data) > stdinLarge {
-				debug.SetGCPercent(thrift)
-			}
+			beThrifty(len(data))
 			return data, nil
 		}
 		if err != nil {

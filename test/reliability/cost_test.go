@@ -130,7 +130,7 @@ func typedMap(i int) string {
 // sixteen times, in every verb that meets them. Processor time counts, so that
 // others on the machine do not.
 func TestCostFollowsTheMaps(t *testing.T) {
-	const few, many, most = 10_000, 40_000, 7
+	const few, many, most = 10_000, 40_000, 10
 	for name, element := range map[string]func(int) string{"names": namedMap, "with a type": typedMap} {
 		t.Run(name, func(t *testing.T) {
 			short, long := life(t, few, element), life(t, many, element)

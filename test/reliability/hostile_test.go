@@ -150,7 +150,7 @@ func TestNeighbourWasFirst(t *testing.T) {
 			before := node.Identities(t, filepath.Dir(root))
 			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
 			add.fail(t, 101, "unsafe directory", root)
-			add.as("STATUS").fail(t, 50, root)
+			add.as("STATUS").fail(t, 101, root)
 			for _, verb := range []string{"DEL", "GC"} { // may succeed or not, but touch nothing
 				_, err := add.as(verb).try()
 				testns.Must(t, err)

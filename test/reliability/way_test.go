@@ -111,7 +111,7 @@ func TestWayToTheRootIsTheAttack(t *testing.T) {
 			if !tt.detaches {
 				add.succeed(t)
 			} else if !strings.HasSuffix(tt.name, "mount point") { // which is gone
-				add.fail(t, 50, "unsafe directory", filepath.Dir(root))
+				add.fail(t, 101, "unsafe directory", filepath.Dir(root))
 			}
 		})
 	}
@@ -215,7 +215,7 @@ func TestWayToTheRoot(t *testing.T) {
 			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
 			before := node.Identities(t, dir)
 			add.fail(t, 101, "unsafe directory: "+at+" ", at)
-			add.as("STATUS").fail(t, 50, "unsafe directory: "+at+" ")
+			add.as("STATUS").fail(t, 101, "unsafe directory: "+at+" ")
 			if diff := cmp.Diff(before, node.Identities(t, dir)); diff != "" {
 				t.Errorf("ADD and STATUS changed something (-before +after):\n%s", diff)
 			}
@@ -247,7 +247,7 @@ func TestWayToTheRootBecomesUnsafe(t *testing.T) {
 				testns.Must(t, tt.change(dir))
 				before := readTree(t, root)
 				add.fail(t, 101, "unsafe directory: "+dir)
-				add.as("STATUS").fail(t, 50, "unsafe directory: "+dir)
+				add.as("STATUS").fail(t, 101, "unsafe directory: "+dir)
 				conf := plugintest.Conf(plugintest.Keys{
 					"bpfRoot": root, "maps": json.RawMessage(created), "prevResult": json.RawMessage(result),
 				})
