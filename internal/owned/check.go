@@ -46,7 +46,9 @@ func (d *Dir) Check(name string) error {
 		return err
 	}
 	full := d.Path(name)
-	if d.isHidden(name, st) {
+	if hidden, err := d.isHidden(name, st); err != nil {
+		return err
+	} else if hidden {
 		return d.mounted(name)
 	}
 	if !st.Mode.IsDir() {
@@ -83,12 +85,12 @@ func (d *Dir) mounted(name string) error {
 
 // isHidden reports whether st, which is seen at name, is mounted over something
 // else: another file system, or another directory of this one.
-func (d *Dir) isHidden(name string, st Stat) bool {
+func (d *Dir) isHidden(name string, st Stat) (bool, error) {
 	if st.Device != d.id.device || !st.MountRoot {
-		return st.Device != d.id.device
+		return st.Device != d.id.device, nil
 	}
 	below, err := statCovered(d.fd, path.Dir(name), path.Base(name))
-	return err != nil || below.Inode != st.Inode
+	return err == nil && below.Inode != st.Inode, err
 }
 
 // Make makes sure that the directory name is there and ours.

@@ -13,7 +13,7 @@ import (
 // mounted there, which is somebody else's, stays.
 //
 // However deep the tree is, it has two directories open: what is below the second
-// level is moved up to the first.
+// level is moved up to the first, also what somebody has mounted in it.
 func (d *Dir) RemoveTree(name string) error {
 	err := d.Remove(name)
 	if !errors.Is(err, syscall.ENOTEMPTY) {

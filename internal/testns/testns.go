@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"testing"
 )
@@ -26,6 +27,7 @@ func Main(m *testing.M, setup ...func() error) int {
 	if !Inside() {
 		return runInside()
 	}
+	runtime.LockOSThread() // no test may change what /proc/1 shows: the first thread
 	setup = append([]func() error{mountProc, hideBPFFS}, setup...)
 	for _, step := range setup {
 		if err := step(); err != nil {

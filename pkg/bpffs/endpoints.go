@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/flock"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
@@ -95,7 +96,7 @@ func openEndpoints(ctx context.Context, top *rootDir, create bool) (*Endpoints, 
 			err = herr
 		}
 	}
-	return nil, errors.Join(e.in(err), e.Close())
+	return nil, errlist.Join(e.in(err), e.Close())
 }
 
 // Root returns the root of the bpffs, without symbolic links.
@@ -232,7 +233,11 @@ func (e *Endpoints) lock(ctx context.Context, take func(context.Context, *os.Fil
 	e.cni, e.index, e.unlock = cni, index{cni}, unlock
 	records := cni.Path(".")
 	ok, err := flock.IsAt(cni.File(), records)
-	if ok || err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if ok {
+		return nil
+	}
+	e.giveBack()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return fmt.Errorf("%s: %w: the bpffs was mounted anew in the meantime", records, ErrLocked)

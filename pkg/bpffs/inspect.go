@@ -45,9 +45,8 @@ type BadRecord struct {
 // is no error.
 //
 // It has the records to itself for a part of the time at once, so that no ADD waits
-// long: what changes meanwhile may look wrong. It waits if another process has
-// them: [ErrLocked]. Further errors: [ErrUnsafe], [ErrMounted], [ErrLayout],
-// [ErrStacked].
+// long: what changes meanwhile may look wrong. It waits if another process has them:
+// [ErrLocked]. Further errors: [ErrUnsafe], [ErrMounted], [ErrLayout], [ErrStacked].
 // Records is set in any case.
 func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 	seen := Inspection{Records: path.Join(root, recordsDir), FreeIDs: MaxEndpoints}
@@ -64,18 +63,22 @@ func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 	}
 	e := &Endpoints{root: top}
 	defer e.Close()
+	pins, errPins := listPins(top, maps) // first: whoever pins has recorded it
 	err = e.openAsIs(ctx)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return seen, e.in(err)
 	}
 	i := &inspector{e, ctx, &seen, time.Now()}
 	if err == nil {
-		err = errlist.Join(i.records(), i.indexBelow(attachmentsDir))
+		err = i.records()
+		if !i.lost() {
+			err = errlist.Join(err, i.indexBelow(attachmentsDir))
+		}
 	} else {
 		err = nil
 	}
-	e.giveBack() // a crowded map directory takes longer than a portion to list
-	return seen, e.in(errlist.Join(err, i.mapDir(maps)))
+	e.giveBack()
+	return seen, e.in(errlist.Join(err, errPins, i.foreign(pins)))
 }
 
 // openAsIs is open for whoever only looks.
@@ -118,6 +121,9 @@ func (i *inspector) letOthers() error {
 	i.since = time.Now()
 	return err
 }
+
+// lost reports whether the records could not be had again after others had them.
+func (i *inspector) lost() bool { return i.unlock == nil }
 
 // list returns the names in the directory name of the records, sorted.
 func (i *inspector) list(name string) (names []string, err error) {
@@ -191,6 +197,9 @@ func (i *inspector) indexBelow(name string) error {
 			errs = append(errs, err)
 		case st.Mode.IsDir():
 			errs = append(errs, i.indexBelow(entry))
+			if i.lost() {
+				return errlist.Join(errs...)
+			}
 		case !i.confirmed(entry):
 			i.seen.Unconfirmed = append(i.seen.Unconfirmed, i.cni.Path(entry))
 		}
@@ -212,31 +221,47 @@ func (i *inspector) confirmed(entry string) bool {
 	return err == nil && path.Join(attachmentsDir, owner) == entry
 }
 
-// mapDir compares the map directory with the records. With a record that cannot be
-// read it cannot be known whose a pin is with that ID.
-func (i *inspector) mapDir(maps MapDir) error {
-	err := owned.Walk(maps.Prefix(), i.root.Check)
+// listPins returns the paths of all that is in the map directory, below the root.
+func listPins(top *rootDir, maps MapDir) ([]string, error) {
+	err := owned.Walk(maps.Prefix(), top.Check)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnsafe) || errors.Is(err, ErrMounted) {
-		return nil // what is not ours is not looked into; UnsafeDirs tells of it
+		return nil, nil // what is not ours is not looked into; UnsafeDirs tells of it
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	names, err := i.root.List(maps.Prefix())
+	names, err := top.List(maps.Prefix())
 	if err != nil {
-		return fmt.Errorf("listing the map directory: %w", err)
+		return nil, fmt.Errorf("listing the map directory: %w", err)
 	}
+	slices.Sort(names)
+	for n, name := range names {
+		names[n] = path.Join(maps.Prefix(), name)
+	}
+	return names, nil
+}
+
+// foreign compares the pins with the records, which were read later: what is gone by
+// now may have been owned. With a record that cannot be read it cannot be known whose
+// a pin is with that ID.
+func (i *inspector) foreign(pins []string) error {
 	taken := make(map[string]bool)
 	for _, ep := range i.seen.Endpoints {
 		for _, pin := range ep.Pins {
 			taken[pin] = true
 		}
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		if pin := path.Join(i.Root(), maps.Prefix(), name); !taken[pin] {
-			i.seen.Foreign = append(i.seen.Foreign, pin)
+	var errs []error
+	for _, pin := range pins {
+		at := path.Join(i.Root(), pin)
+		if taken[at] {
+			continue
+		}
+		there, err := i.root.Exists(pin)
+		errs = append(errs, err)
+		if there {
+			i.seen.Foreign = append(i.seen.Foreign, at)
 		}
 	}
-	return nil
+	return errlist.Join(errs...)
 }

@@ -19,7 +19,7 @@ type Endpoint struct {
 	Details    Details
 	Created    time.Time
 	Pins       []string // absolute paths, whether there is something at them or not
-	Maps       []string // those of them that CreateMaps made, or was to make
+	Maps       []string // those of them that PinMaps made, or was to make
 }
 
 // All returns every endpoint in the order of their IDs. A record that cannot be

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 )
 
 // Errors about maps.
@@ -47,8 +48,9 @@ const (
 )
 
 // NewMaps creates declared maps that have a type: all of them, or where there are
-// more than 1,024, or half the files that this process can have open, the largest. A large one takes seconds: call it before the records
-// are opened, so that nobody waits for it.
+// more than 1,024, or half the files that this process can have open, the largest. A
+// large one takes seconds: call it before the records are opened, so that nobody waits
+// for it.
 //
 // [ErrMapRefused] with the reason of the kernel; then none is left. Needs CAP_BPF,
 // for some types also CAP_NET_ADMIN.
@@ -135,7 +137,7 @@ func (e *Endpoints) pinAll(id uint16, maps MapDir, decls []*MapDecl, made *Maps)
 	var pinned []string
 	for _, d := range decls {
 		if err := made.pin(d, maps.LocalMapPath(d.Name, id)); err != nil {
-			return errors.Join(err, e.unpin(maps.Prefix(), pinned))
+			return errlist.Join(err, e.unpin(maps.Prefix(), pinned))
 		}
 		pinned = append(pinned, LocalMapName(d.Name, id))
 	}

@@ -1,13 +1,13 @@
 package bpffs
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 )
 
 // A MapSpec is the shape of a map to create. Its zero value means that the map
@@ -69,7 +69,7 @@ func (s MapSpec) Check() error {
 	if !ok {
 		return specErrorf("type", "maps of %v cannot be created here", s.Type)
 	}
-	return errors.Join(
+	return errlist.Join(
 		checkSize("keySize", s.KeySize, r.keys, r.name),
 		checkSize("valueSize", s.ValueSize, r.values, r.name),
 		s.checkEntries(r), s.checkFlags(r), s.checkInner(r))

@@ -72,10 +72,15 @@ func (r *rootDir) unsafeDirs(prefix string) (found []UnsafeDir, err error) {
 	}
 	check := func(name string) error { return add(name, r.Check(name)) }
 	inRecords := func(name string) error { // where only we get, and somebody who mounts
-		if err := r.Check(path.Join(recordsDir, name)); errors.Is(err, ErrMounted) {
-			return add(path.Join(recordsDir, name), err)
+		name = path.Join(recordsDir, name)
+		err := r.CheckWhole(name)
+		if errors.Is(err, ErrMounted) {
+			return add(name, err)
 		}
-		return nil
+		if errors.Is(err, ErrUnsafe) {
+			return nil
+		}
+		return notAbsent(err)
 	}
 	for _, err := range []error{
 		add(".", r.CheckTop()), check(recordsDir), inRecords(endpointsDir), inRecords(attachmentsDir), owned.Walk(prefix, check),

@@ -18,7 +18,7 @@ import (
 const (
 	ownerLink = "owner" // <attachment>
 	pinsLink  = "pins"  // and a number: <directory below the root>//<name>/<name>...
-	mapsLink  = "maps"  // <name>/<name>...: those of the pins that CreateMaps makes
+	mapsLink  = "maps"  // <name>/<name>...: those of the pins that PinMaps makes
 	podLink   = "pod"   // <namespace>/<name>
 	netNSLink = "netns" // <path>, or noNetNS
 )
@@ -118,7 +118,7 @@ func (r record) pins() (all []pinGroup, err error) {
 	}
 }
 
-// setMaps records which pins are for CreateMaps to make, for people who look: as
+// setMaps records which pins are for PinMaps to make, for people who look: as
 // many names as fit into a link.
 func (r record) setMaps(names []string) error {
 	target := strings.Join(names, "/")
@@ -128,7 +128,7 @@ func (r record) setMaps(names []string) error {
 	return r.cni.SetLink(target, r.link(mapsLink))
 }
 
-// maps returns those of the paths of pins that CreateMaps made or was to make.
+// maps returns those of the paths of pins that PinMaps made or was to make.
 func (r record) maps(pins []string) (made []string, err error) {
 	target, err := r.cni.Readlink(r.link(mapsLink))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -95,7 +95,7 @@ func (e *Endpoints) Collect(ctx context.Context, network string, keep func(Attac
 	for _, container := range containers {
 		if time.Since(since) > portion {
 			if err := e.Pause(ctx); err != nil {
-				return errlist.Join(append(errs, err)...)
+				return e.in(errlist.Join(append(errs, err)...))
 			}
 			c.paused, since = true, time.Now()
 		}
@@ -133,26 +133,36 @@ func (c *collector) container(network, container string) error {
 	all, err := c.index.attachments(network, container)
 	errs := []error{err}
 	for _, a := range all {
-		if c.keep(a) || c.isYoung(a) {
+		if c.keep(a) {
 			continue
 		}
-		errs = append(errs, c.release(a))
+		young, err := c.isYoung(a)
+		if err == nil && !young {
+			err = c.release(a)
+		}
+		errs = append(errs, err)
 	}
 	return errlist.Join(append(errs, c.index.prune(network, container))...)
 }
 
 // isYoung reports whether an ADD may have answered from the attachment's record since
 // the collector began. The clock of the file system is a little behind.
-func (c *collector) isYoung(a Attachment) bool {
+func (c *collector) isYoung(a Attachment) (bool, error) {
 	const behind = 10 * time.Millisecond
 	if !c.paused {
-		return false
+		return false, nil
 	}
 	id, err := c.lookUp(a)
+	if errors.Is(err, ErrNoEndpoint) {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	s, err := c.record(id).stamp()
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	since := c.start.Add(-behind)
-	return err == nil && (s.made.Changed.After(since) || s.set.Changed.After(since))
+	return s.made.Changed.After(since) || s.set.Changed.After(since), err
 }

@@ -44,7 +44,7 @@ func LocalMaps(result *types100.Result) []LocalMap {
 func ParseLocalMap(p string) (m LocalMap, ok bool) {
 	file := path.Base(p)
 	at := len(file) - len(idDigits)
-	if !strings.HasPrefix(p, "/") || path.Clean(p) != p || at < 1 {
+	if !strings.HasPrefix(p, "/") || path.Clean(p) != p || strings.Contains(p, "\x00") || at < 1 {
 		return LocalMap{}, false
 	}
 	id, err := parseID(file[at:])

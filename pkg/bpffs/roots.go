@@ -108,10 +108,14 @@ func walk(roots []string, open func(*rootDir) (*Endpoints, error), visit Visitor
 // RootOf returns the root of the bpffs that the directory, a map directory, leads
 // into: it, or the one above it, that has another file system above itself. RootOf
 // does not read the mount table, and looks at nothing but devices. [ErrNotMounted]
-// if the directory is on no bpffs.
+// if the directory is missing or on no bpffs; after another error that is not known.
 func RootOf(dir string) (string, error) {
-	if ok, err := isBPF(dir); !ok {
-		return "", errors.Join(notMounted(dir, err), err)
+	ok, err := isBPF(dir)
+	if err != nil && !owned.IsAbsent(err) {
+		return "", err
+	}
+	if !ok {
+		return "", notMounted(dir, err)
 	}
 	for ; ; dir = filepath.Dir(dir) {
 		inside, err := deviceOf(dir)

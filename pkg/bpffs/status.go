@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
@@ -30,7 +31,7 @@ func checkRoot(root string) (MountPoint, error) {
 	if !way.Missing {
 		check = checkEmpty
 		if ok, err := isMounted(m.Path); err != nil || ok {
-			return m, errors.Join(err, way.Unsafe)
+			return m, errlist.Join(err, way.Unsafe)
 		}
 	}
 	m.New = true
@@ -114,7 +115,7 @@ func CheckEndpoints(ctx context.Context, root, prefix string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(top.checkDirs(prefix), top.CheckWritable(), top.Close()); err != nil {
+	if err := errlist.Join(top.checkDirs(prefix), top.CheckWritable(), top.Close()); err != nil {
 		return err
 	}
 	e, err := OpenEndpoints(ctx, root)

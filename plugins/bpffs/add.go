@@ -12,6 +12,7 @@ import (
 	"github.com/containernetworking/cni/pkg/ns"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -39,7 +40,7 @@ func (p *plugin) Add(c call) error {
 	if err == nil || !ep.isNew {
 		return err
 	}
-	return errors.Join(err, undo(ctx, c, root, ep))
+	return errlist.Join(err, undo(ctx, c, root, ep))
 }
 
 // checkNetNS refuses the network namespace of the plugin itself, which no
@@ -145,7 +146,7 @@ func record(ctx context.Context, c call, root string, made *bpffs.Maps) (ep endp
 		ep.stamp, err = e.Stamp(ep.id)
 	}
 	if err != nil && ep.isNew {
-		err = errors.Join(err, e.Release(c.attachment()))
+		err = errlist.Join(err, e.Release(c.attachment()))
 	}
 	return ep, err
 }

@@ -46,7 +46,11 @@ func checkEndpoint(c call, prev *types100.Result, e *bpffs.Endpoints, id uint16)
 		if !d.Typed() {
 			continue
 		}
-		if err := e.CheckMap(id, c.MapPrefix, d); err != nil {
+		err := e.CheckMap(id, c.MapPrefix, d)
+		if errors.Is(err, bpffs.ErrMapRefused) { // it is not known what is there
+			return err
+		}
+		if err != nil {
 			return fmt.Errorf("%w: %w", errCheck, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -8,12 +9,17 @@ import (
 // It succeeds where there is nothing. Of the configuration it uses only the name
 // of the network and the roots.
 func (p *plugin) Del(c call) error {
-	_, err := p.eachRecords(c, p.usableRoots(c), func(e *bpffs.Endpoints) (found bool, err error) {
+	roots, unseen := p.usableRoots(c)
+	found, err := p.eachRecords(c, roots, func(e *bpffs.Endpoints) (found bool, err error) {
 		p.warnOfWay(e)
 		_, err = e.ID(c.attachment())
 		return err == nil, e.Release(c.attachment())
 	})
-	return err
+	if found {
+		p.warnOfUnseen(unseen)
+		return err
+	}
+	return errlist.Join(err, unseen)
 }
 
 // warnOfWay warns of a root that others can move or detach. What is recorded there

@@ -5,6 +5,7 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -20,7 +21,8 @@ func (p *plugin) GC(c call) error {
 		return nil
 	}
 	ctx := context.Background()
-	return bpffs.Walk(ctx, p.usableRoots(c), func(root string, e *bpffs.Endpoints, err error) error {
+	roots, unseen := p.usableRoots(c)
+	err = bpffs.Walk(ctx, roots, func(root string, e *bpffs.Endpoints, err error) error {
 		if err != nil {
 			return p.tolerate(c, root, err)
 		}
@@ -29,4 +31,5 @@ func (p *plugin) GC(c call) error {
 			return keep[types.GCAttachment{ContainerID: a.ContainerID, IfName: a.IfName}]
 		})
 	})
+	return errlist.Join(err, unseen)
 }

@@ -85,7 +85,7 @@ func printable(text string) string {
 		return '\uFFFD'
 	}, text)
 	if len(text) > maxMessage {
-		return strings.ToValidUTF8(text[:maxMessage], "") + "…"
+		return strings.ToValidUTF8(text[:maxMessage-len("…")], "") + "…"
 	}
 	return text
 }
@@ -152,12 +152,17 @@ func (p *plugin) eachRecords(c call, roots []string, do func(*bpffs.Endpoints) (
 	if !found {
 		return false, errlist.Join(append(append(errs, unseen...), err)...)
 	}
-	for _, err := range unseen {
+	p.warnOfUnseen(unseen...)
+	return true, errlist.Join(append(errs, err)...)
+}
+
+// warnOfUnseen warns of places that could not be looked at, and need not be.
+func (p *plugin) warnOfUnseen(errs ...error) {
+	for _, err := range errs {
 		if err != nil {
 			p.warn("%v; the pod's endpoint is elsewhere", err)
 		}
 	}
-	return true, errlist.Join(append(errs, err)...)
 }
 
 // tolerate returns the error of a place whose records cannot be opened, nil where
@@ -183,16 +188,22 @@ func (p *plugin) tolerate(c call, root string, err error) error {
 // usableRoots returns where records may be, for verbs that must not fail because
 // the configuration has become wrong since ADD: a root that ADD would have refused
 // holds none. Some callers keep the plugin's own keys from it; then the paths in
-// prevResult tell where the maps were.
-func (p *plugin) usableRoots(c call) []string {
+// prevResult tell where the maps were. The error says which of these could not be
+// looked at.
+func (p *plugin) usableRoots(c call) (roots []string, err error) {
 	if err := c.ParseRoots(); err != nil {
 		p.warn("%v; looking in the default places only", err)
 	}
-	roots := c.Roots.All()
+	roots = c.Roots.All()
+	var errs []error
 	for _, dir := range localMapDirs(c.RawPrevResult) {
-		if root, err := bpffs.RootOf(dir); err == nil && !slices.Contains(roots, root) {
+		root, err := bpffs.RootOf(dir)
+		if err == nil && !slices.Contains(roots, root) {
 			roots = append(roots, root)
 		}
+		if err != nil && !errors.Is(err, bpffs.ErrNotMounted) {
+			errs = append(errs, fmt.Errorf("looking for the bpffs of a path in prevResult: %w", err))
+		}
 	}
-	return roots
+	return roots, errlist.Join(errs...)
 }
