@@ -19,7 +19,7 @@ const (
 	dirEnv = "BPFFS_KERNELS"
 )
 
-// leftOut returns the tests with callers that "make test" runs, but this does not.
+// leftOut returns the tests that "make test" runs, but this does not.
 func leftOut() []struct{ tests, why string } {
 	return []struct{ tests, why string }{
 		{"^TestBadInput$", "no kernel changes what they test, with many processes"},
