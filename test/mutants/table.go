@@ -143,7 +143,7 @@ func removalMutants() []mutant {
 			by(unit("TestRelease"), whole("TestRefused|TestMountsChange")), never("Endpoints.remove", "errlist.Join")),
 		inLibrary("the network of a GC", "GC removes the attachments of other networks", gc,
 			instead("collector.container", "attachments", `c.index.attachments("other", container)`)),
-		inPlugin("the list of a GC", "GC removes what is valid", gc, renamed("GC", "true", "false")),
+		inLeaf("netconf", "the list of a GC", "GC removes what is valid", gc, renamed("ParseValidAttachments", "true", "false")),
 	}
 }
 
@@ -170,21 +170,21 @@ func wayMutants() []mutant {
 	return []mutant{
 		inLeaf("owned", "the way: owners", "a user detaches the bpffs of the node", ways, never("distrust", "dir")),
 		inLeaf("owned", "the way: modes", "everybody detaches the bpffs of the node", ways, never("distrust", "sticky")),
-		inLeaf("owned", "the way: sticky directories", "a user leads the root elsewhere", ways, never("distrust", "st")),
+		inLeaf("owned", "the way: sticky directories", "a user leads the root elsewhere", ways, never("distrust", "ModeSymlink")),
 		inLibrary("the way before a mount", "bpffs is mounted where a user can detach it",
 			by(whole("TestWayToTheRoot")), instead("mountRoot", "followSafely", "follow(root)")),
 		inLibrary("the way before STATUS says yes", "STATUS promises what ADD refuses",
-			by(whole("TestWayToTheRoot")), instead("checkRoot", "followSafely", "follow(root)")),
+			by(whole("TestWayToTheRoot")), instead("checkRoot", "distrust", no)),
 		inPlugin("the warning of DEL and GC", "nobody learns that the root is unsafe",
 			by(whole("TestWayToTheRootBecomes")), instead("warnOfWay", "CheckWay", no)),
 		inLibrary("the mount on a descriptor", "a path that changed leads the mount elsewhere", by(whole("TestWayToTheRootChanges")),
-			instead("mountBPF", "MoveMount", `unix.MoveMount(mount, "", unix.AT_FDCWD, dir.Name(), unix.MOVE_MOUNT_F_EMPTY_PATH)`)),
+			instead("mountBPF", "moveMount", `unix.MoveMount(mount, "", unix.AT_FDCWD, dir.Name(), unix.MOVE_MOUNT_F_EMPTY_PATH)`)),
 	}
 }
 
 func hiddenMutants() []mutant {
 	return []mutant{
-		inLeaf("owned", "Check: a mount", "records are written into what hides them", by(whole("TestWhatAMountIs")), never("Check", "MountRoot")),
+		inLeaf("owned", "Check: a mount", "records are written into what hides them", by(whole("TestWhatAMountIs")), instead("Check", "isHidden", "false, "+no)),
 		inLibrary("what hides a record", "DEL takes a hidden record for none",
 			by(whole("TestWhatAMountIsInTheRecords")), instead("checkMounted", "Walk", no)),
 		inLibrary("what hides a network of the index", "GC removes directories of somebody else",
@@ -199,7 +199,7 @@ func waitMutants() []mutant {
 			by(leaf("flock", "TestNobodyWaits")), instead("Politely", "isAwaited", "false")),
 		inLibrary("the portions of a collector", "an ADD waits for a whole GC", between, never("Collect", "portion")),
 		inLibrary("clearing scratch between portions", "a killed ADD ends a GC", between, instead("Pause", "clearScratch", no)),
-		inLibrary("the young in between", "GC removes what was made meanwhile", between, instead("collector.container", "isYoung", "false")),
+		inLibrary("the young in between", "GC removes what was made meanwhile", between, instead("collector.container", "isYoung", "false, "+no)),
 		inLibrary("those who answered in between", "GC removes what an ADD has just answered from",
 			between, instead("isYoung", "s.set.Changed.After", "false")),
 		inPlugin("the hint before maps are made", "a pod that has its maps makes them again",
