@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		plugintest.RestrictRole: plugintest.Restrict,
 	})
 	flag.Bool(flagAll, false, "kill at every system call, also at those that cannot change anything")
-	flag.Duration(flagDuration, 15*time.Second, "how long to race, and how long to kill at random times")
+	flag.Duration(flagDuration, 8*time.Second, "how long to race, and how long to kill at random times")
 	os.Exit(testns.Main(m, func() error { return node.Mount("../..") }))
 }
 
