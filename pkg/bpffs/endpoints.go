@@ -113,12 +113,15 @@ func (e *Endpoints) CheckDirs(prefix string) error { return e.in(e.root.checkDir
 // again. Whoever has much to do calls it between portions, so that no ADD waits
 // long. [ErrLocked] if the records could not be had again in time, or are others by
 // then; only Close is left to be called after an error.
-func (e *Endpoints) Pause(ctx context.Context) error {
+func (e *Endpoints) Pause(ctx context.Context) error { return e.in(e.resume(ctx)) }
+
+// resume is Pause, without saying in which bpffs it failed.
+func (e *Endpoints) resume(ctx context.Context) error {
 	err := e.pause(ctx)
 	if err == nil {
 		err = e.clearScratch() // of whoever was killed in the meantime
 	}
-	return e.in(err)
+	return err
 }
 
 // pause is Pause for whoever changes nothing.

@@ -94,7 +94,7 @@ func (e *Endpoints) Collect(ctx context.Context, network string, keep func(Attac
 	since := time.Now()
 	for _, container := range containers {
 		if time.Since(since) > portion {
-			if err := e.Pause(ctx); err != nil {
+			if err := e.resume(ctx); err != nil {
 				return e.in(errlist.Join(append(errs, err)...))
 			}
 			c.paused, since = true, time.Now()

@@ -198,7 +198,7 @@ func waitMutants() []mutant {
 		inLeaf("flock", "the announcement of those who wait", "a collector gets in between them",
 			by(leaf("flock", "TestNobodyWaits")), instead("Politely", "isAwaited", "false")),
 		inLibrary("the portions of a collector", "an ADD waits for a whole GC", between, never("Collect", "portion")),
-		inLibrary("clearing scratch between portions", "a killed ADD ends a GC", between, instead("Pause", "clearScratch", no)),
+		inLibrary("clearing scratch between portions", "a killed ADD ends a GC", between, instead("resume", "clearScratch", no)),
 		inLibrary("the young in between", "GC removes what was made meanwhile", between, instead("collector.container", "isYoung", "false, "+no)),
 		inLibrary("those who answered in between", "GC removes what an ADD has just answered from",
 			between, instead("isYoung", "s.set.Changed.After", "false")),

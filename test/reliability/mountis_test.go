@@ -141,16 +141,7 @@ func TestWhatAMountIsBelowTheRoot(t *testing.T) {
 						t.Errorf("%s: got %+v (%v), want an error that names %s", verb, a, err, hidden)
 					}
 				}
-				if diff := cmp.Diff(over, node.Identities(t, hidden)); diff != "" {
-					t.Errorf("what is mounted changed (-before +after):\n%s", diff)
-				}
-				testns.Must(t, syscall.Unmount(hidden, syscall.MNT_DETACH))
-				if diff := cmp.Diff(before, readTree(t, add.root).without([]string{"part"})); diff != "" {
-					t.Errorf("what was hidden changed (-before +after):\n%s", diff)
-				}
-				testns.Must(t, os.RemoveAll(add.root+"/part"))
-				add.as("DEL").succeed(t)
-				node.NothingLeft(t, add.root)
+				add.uncover(t, hidden, over, before)
 			})
 		}
 	}
@@ -180,17 +171,24 @@ func TestWhatAMountIsInTheRecords(t *testing.T) {
 						t.Errorf("%s: got %+v (%v), want an error that names %s", verb, a, err, hidden)
 					}
 				}
-				if diff := cmp.Diff(over, node.Identities(t, hidden)); diff != "" {
-					t.Errorf("what is mounted changed (-before +after):\n%s", diff)
-				}
-				testns.Must(t, syscall.Unmount(hidden, syscall.MNT_DETACH))
-				if diff := cmp.Diff(before, readTree(t, add.root).without([]string{"part"})); diff != "" {
-					t.Errorf("what was hidden changed (-before +after):\n%s", diff)
-				}
-				testns.Must(t, os.RemoveAll(add.root+"/part"))
-				add.as("DEL").succeed(t)
-				node.NothingLeft(t, add.root)
+				add.uncover(t, hidden, over, before)
 			})
 		}
 	}
+}
+
+// uncover wants what is mounted over hidden, and what it hides, to be as before, and
+// takes it away: then a DEL leaves nothing.
+func (c call) uncover(t *testing.T, hidden string, over node.Tree, before tree) {
+	t.Helper()
+	if diff := cmp.Diff(over, node.Identities(t, hidden)); diff != "" {
+		t.Errorf("what is mounted changed (-before +after):\n%s", diff)
+	}
+	testns.Must(t, syscall.Unmount(hidden, syscall.MNT_DETACH))
+	if diff := cmp.Diff(before, readTree(t, c.root).without([]string{"part"})); diff != "" {
+		t.Errorf("what was hidden changed (-before +after):\n%s", diff)
+	}
+	testns.Must(t, os.RemoveAll(c.root+"/part"))
+	c.as("DEL").succeed(t)
+	node.NothingLeft(t, c.root)
 }
