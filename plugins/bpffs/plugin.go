@@ -135,10 +135,13 @@ func podOf(args string) string {
 }
 
 // eachRecords calls do with the records in every bpffs where this plugin may have
-// left some of the attachment; do reports whether they have it. It joins the errors.
-// Once the attachment was found, no other place can fail the call.
-func (p *plugin) eachRecords(c call, roots []string, do func(*bpffs.Endpoints) (found bool, err error)) (found bool, err error) {
-	var errs, unseen []error
+// left some of the attachment; do reports whether they have it. It joins the errors,
+// also those of places that are unseen from the start. Once the attachment was found,
+// no other place can fail the call.
+func (p *plugin) eachRecords(
+	c call, roots []string, unseen []error, do func(*bpffs.Endpoints) (found bool, err error),
+) (found bool, err error) {
+	var errs []error
 	err = bpffs.WalkTo(context.Background(), roots, c.attachment(), func(root string, e *bpffs.Endpoints, err error) error {
 		if err != nil {
 			unseen = append(unseen, p.tolerate(c, root, err))
@@ -152,17 +155,12 @@ func (p *plugin) eachRecords(c call, roots []string, do func(*bpffs.Endpoints) (
 	if !found {
 		return false, errlist.Join(append(append(errs, unseen...), err)...)
 	}
-	p.warnOfUnseen(unseen...)
-	return true, errlist.Join(append(errs, err)...)
-}
-
-// warnOfUnseen warns of places that could not be looked at, and need not be.
-func (p *plugin) warnOfUnseen(errs ...error) {
-	for _, err := range errs {
+	for _, err := range unseen {
 		if err != nil {
 			p.warn("%v; the pod's endpoint is elsewhere", err)
 		}
 	}
+	return true, errlist.Join(append(errs, err)...)
 }
 
 // tolerate returns the error of a place whose records cannot be opened, nil where
@@ -188,22 +186,21 @@ func (p *plugin) tolerate(c call, root string, err error) error {
 // usableRoots returns where records may be, for verbs that must not fail because
 // the configuration has become wrong since ADD: a root that ADD would have refused
 // holds none. Some callers keep the plugin's own keys from it; then the paths in
-// prevResult tell where the maps were. The error says which of these could not be
+// prevResult tell where the maps were. unseen says which of these could not be
 // looked at.
-func (p *plugin) usableRoots(c call) (roots []string, err error) {
+func (p *plugin) usableRoots(c call) (roots []string, unseen []error) {
 	if err := c.ParseRoots(); err != nil {
 		p.warn("%v; looking in the default places only", err)
 	}
 	roots = c.Roots.All()
-	var errs []error
 	for _, dir := range localMapDirs(c.RawPrevResult) {
 		root, err := bpffs.RootOf(dir)
 		if err == nil && !slices.Contains(roots, root) {
 			roots = append(roots, root)
 		}
 		if err != nil && !errors.Is(err, bpffs.ErrNotMounted) {
-			errs = append(errs, fmt.Errorf("looking for the bpffs of a path in prevResult: %w", err))
+			unseen = append(unseen, fmt.Errorf("looking for the bpffs of a path in prevResult: %w", err))
 		}
 	}
-	return roots, errlist.Join(errs...)
+	return roots, unseen
 }

@@ -113,7 +113,7 @@ func orderMutants() []mutant {
 		inLibrary("the record in one step", "a killed DEL leaves half a record", del,
 			drop("Endpoints.remove", "Rename"), renamed("Endpoints.remove", scratch, "r.dir")),
 		inLibrary("the index after the record", "DEL cannot find what a killed DEL left", del,
-			instead("Endpoints.release", "e.remove", "errors.Join(e.index.remove(a), $0)")),
+			instead("Endpoints.forget", "e.remove", "errors.Join(e.index.remove(a), $0)")),
 		inPlugin("the undoing of an ADD that fails", "a refused map costs an ID",
 			by(whole("TestRefused|TestStandardOutput")), never("record", "isNew")),
 	}
@@ -193,12 +193,12 @@ func hiddenMutants() []mutant {
 }
 
 func waitMutants() []mutant {
-	between := by(unit("TestNobodyIsCollected"))
+	between := by(unit("TestNobodyIsCollected|TestYield"))
 	return []mutant{
 		inLeaf("flock", "the announcement of those who wait", "a collector gets in between them",
 			by(leaf("flock", "TestNobodyWaits")), instead("Politely", "isAwaited", "false")),
-		inLibrary("the portions of a collector", "an ADD waits for a whole GC", between, never("Collect", "portion")),
-		inLibrary("clearing scratch between portions", "a killed ADD ends a GC", between, instead("resume", "clearScratch", no)),
+		inLibrary("the portions of a collector", "an ADD waits for a whole GC", between, always("Endpoints.yield", "portion")),
+		inLibrary("clearing scratch between portions", "a killed ADD ends a GC", between, instead("Endpoints.pause", "clearScratch", no)),
 		inLibrary("the young in between", "GC removes what was made meanwhile", between, instead("collector.container", "isYoung", "false, "+no)),
 		inLibrary("those who answered in between", "GC removes what an ADD has just answered from",
 			between, instead("isYoung", "s.set.Changed.After", "false")),
