@@ -79,9 +79,14 @@ func NewMaps(decls []MapDecl) (*Maps, error) {
 func (d MapDecl) create() (*os.File, error) {
 	f, err := d.Spec.create(kernelName(d.Name))
 	if err != nil {
-		return nil, fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
+		return nil, d.refused(err)
 	}
 	return f, nil
+}
+
+// refused says which map the kernel has refused with err, and why.
+func (d MapDecl) refused(err error) error {
+	return fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
 }
 
 // Close closes the maps. Those that were pinned stay.

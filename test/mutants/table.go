@@ -209,6 +209,10 @@ func waitMutants() []mutant {
 
 func inputMutants() []mutant {
 	return []mutant{
+		inLibrary("the entries that a kernel refuses at once", "STATUS succeeds where no ADD can", by(unit("TestStatusIsAnADD")), never("MapSpec.probe", "most")),
+		inLibrary("the memory of the node", "STATUS succeeds where no ADD can", by(unit("TestStatusIsAnADD")), never("MapDecl.probe", "reserved")),
+		inLibrary("the size of what STATUS creates", "STATUS takes gigabytes every few seconds",
+			by(unit("TestStatusTakesNoMemory")), instead("MapSpec.probe", "min", "s.ValueSize")),
 		inLibrary("flags of a descriptor", "a pod whose ADD succeeded never passes CHECK", by(unit("TestWhatIsAccepted")), never("checkFlags", "lost")),
 		inLibrary("links where maps are", "a link is taken for a missing map", by(unit("TestWhatIsAcceptedIsNoLink")), never("checkPin", "ModeSymlink")),
 		inLeaf("fdinfo", "a missing /proc", "a pinned map is taken for missing", by(unit("TestWhatIsAcceptedNeedsProc")), never("Of", "ErrNotExist")),
