@@ -35,9 +35,9 @@ var (
 	// ErrUnsafe: another user could have prepared or could change a directory.
 	// Nothing below it is read, written or removed.
 	ErrUnsafe = owned.ErrUnsafe
-	// ErrNotOurs: somebody else made a directory, so that it can hold nothing of
-	// ours. It comes together with ErrUnsafe.
-	ErrNotOurs = owned.ErrNotOurs
+	// ErrNotOurs: nothing in a directory for the records shows that it is ours. It
+	// comes together with ErrUnsafe.
+	ErrNotOurs = errors.New("no record is to be seen there")
 )
 
 // The directories below the root that hold the records. docs/design.md says what
@@ -217,15 +217,16 @@ func (e *Endpoints) open(ctx context.Context, create bool) error {
 			return ErrNoRecords
 		}
 	}
-	if err := e.root.CheckTop(); err != nil {
-		return err
-	}
 	check := e.root.Check
 	if create {
 		check = e.root.Make
 	}
-	if err := check(recordsDir); err != nil {
-		return absentRecords(err)
+	err := e.root.CheckTop()
+	if err == nil {
+		err = check(recordsDir)
+	}
+	if err != nil {
+		return absentRecords(e.root.whose(err))
 	}
 	if err := e.lock(ctx, flock.File); err != nil {
 		return absentRecords(err)
@@ -247,6 +248,32 @@ func (e *Endpoints) checkParts() error {
 		}
 	}
 	return nil
+}
+
+// whose says of an error about the directory of the records whether they are in it
+// all the same: others can have got it since.
+func (r *rootDir) whose(err error) error {
+	if !errors.Is(err, ErrUnsafe) {
+		return err
+	}
+	cni, cerr := r.Open(recordsDir)
+	if owned.IsAbsent(cerr) {
+		return fmt.Errorf("%w (%w)", err, ErrNotOurs)
+	}
+	if cerr != nil {
+		return errlist.Join(err, cerr)
+	}
+	defer cni.Close()
+	for _, name := range []string{layoutDir, endpointsDir} {
+		found, lerr := cni.Exists(name)
+		if lerr != nil {
+			return errlist.Join(err, lerr)
+		}
+		if found {
+			return fmt.Errorf("%w (%s holds records of endpoints: find out who changed it, then chown root it)", err, cni.Path("."))
+		}
+	}
+	return fmt.Errorf("%w (%w)", err, ErrNotOurs)
 }
 
 // absentRecords is the error of a look at the directory of the records.

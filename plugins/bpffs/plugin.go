@@ -166,21 +166,26 @@ func (p *plugin) eachRecords(
 // tolerate returns the error of a place whose records cannot be opened, nil where
 // that is no fault of this call. What may be there nevertheless is a warning.
 func (p *plugin) tolerate(c call, root string, err error) error {
-	unusable := errors.Is(err, bpffs.ErrUnsafe) || errors.Is(err, bpffs.ErrLayout)
+	elsewhere := !c.isConfigured(root) && (errors.Is(err, bpffs.ErrNotOurs) || errors.Is(err, bpffs.ErrLayout))
 	switch {
 	case errors.Is(err, bpffs.ErrNoRecords), errors.Is(err, bpffs.ErrNotMounted), errors.Is(err, bpffs.ErrNoEndpoint):
 	case errors.Is(err, bpffs.ErrStacked):
 		p.warn("%v; what is recorded in a hidden bpffs stays", err)
-	case errors.Is(err, bpffs.ErrNotOurs):
-		p.warn("%v; it can hold no record", err)
-	case errors.Is(err, bpffs.ErrLayout) && !slices.Contains(c.Roots.All(), root):
-		p.warn("%v; prevResult has a path there", err)
-	case unusable && c.Roots.Root != "" && root != c.Roots.Root:
-		p.warn("%v; what may be recorded there from before bpfRoot was configured stays", err)
+	case elsewhere:
+		p.warn("%v; bpfRoot is elsewhere, so that it is left alone", err)
 	default:
 		return err
 	}
 	return nil
+}
+
+// isConfigured reports whether an ADD would use the root: bpfRoot, or without that
+// the default or the fallback.
+func (c call) isConfigured(root string) bool {
+	if c.Roots.Root != "" {
+		return root == c.Roots.Root
+	}
+	return slices.Contains(c.Roots.All(), root)
 }
 
 // usableRoots returns where records may be, for verbs that must not fail because

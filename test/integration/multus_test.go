@@ -124,9 +124,9 @@ func TestDelWithoutOurKeysTrustsNoPath(t *testing.T) {
 			t.Helper()
 			mkdir(t, customRoot+"/cni/other")
 		}),
-		"with records of another user": foreign(func(t *testing.T) {
+		"with a directory of another user": foreign(func(t *testing.T) {
 			t.Helper()
-			mkdir(t, customRoot+"/cni/layout-1")
+			mkdir(t, customRoot+"/cni")
 			testns.Chown(t, customRoot+"/cni", nobody)
 		}),
 		"with something at its records": foreign(func(t *testing.T) {
