@@ -198,7 +198,7 @@ func (p *plugin) usableRoots(c call) (roots []string, unseen []error) {
 		p.warn("%v; looking in the default places only", err)
 	}
 	roots = c.Roots.All()
-	for _, dir := range localMapDirs(c.RawPrevResult) {
+	eachLocalMapDir(c.RawPrevResult, func(dir string) {
 		root, err := bpffs.RootOf(dir)
 		if err == nil && !slices.Contains(roots, root) {
 			roots = append(roots, root)
@@ -206,6 +206,6 @@ func (p *plugin) usableRoots(c call) (roots []string, unseen []error) {
 		if err != nil && !errors.Is(err, bpffs.ErrNotMounted) {
 			unseen = append(unseen, fmt.Errorf("looking for the bpffs of a path in prevResult: %w", err))
 		}
-	}
+	})
 	return roots, unseen
 }
