@@ -68,6 +68,7 @@ func situations() []situation {
 		}, root: customDir + "/fs/a/b", says: "read-only file system"},
 		{name: "below /proc", prepare: none, root: "/proc/bpf", says: "/proc/bpf"},
 		{name: "below a directory of /proc", prepare: none, root: "/proc/sys/bpf/x", says: "/proc/sys/bpf"},
+		{name: "a directory of /proc", prepare: none, root: "/proc/driver", says: "/proc/driver"},
 		{name: "below /sys", prepare: none, root: "/sys/fs/other", says: "/sys/fs/other"},
 		{name: "below a cgroup", prepare: cgroup, root: customDir + "/fs/bpf", says: customDir + "/fs/bpf"},
 		{name: "below a file", prepare: func(t *testing.T) { t.Helper(); file(t, customDir+"/file") }, root: customDir + "/file/bpf", says: "not a directory"},

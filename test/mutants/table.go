@@ -164,8 +164,12 @@ func lookMutants() []mutant {
 		inLibrary("one bpffs once", "CHECK fails where two roots show one bpffs", by(whole("TestOnePlaceOnce")), never("walk", "seen")),
 		inLibrary("the hint before the lock", "DEL waits for a lock where the pod is not",
 			by(whole("TestOnePlaceOnce")), never("WalkTo", "mayHave")),
-		inLibrary("CheckRoot: dots", "the verbs disagree on what a root is", by(whole("TestOneResolver")), never("CheckRoot", "slices")),
-		inLibrary("CheckRoot: the length", "what cannot be a root is mounted", by(whole("TestOneResolver")), never("CheckRoot", "maxRoot")),
+		inLibrary("CheckRoot: dots", "the verbs disagree on what a root is", by(whole("TestOneResolver")), never("checkRootPath", "slices")),
+		inLibrary("CheckRoot: control characters", "a root is accepted that no terminal can show",
+			by(whole("TestOneResolverTakes")), never("CheckRoot", "isPlain")),
+		inLeaf("owned", "links of processes", "each process finds another root",
+			by(whole("TestOneResolverFollows")), instead("follower.follow", "isProc", "false, "+no)),
+		inLibrary("CheckRoot: the length", "what cannot be a root is mounted", by(whole("TestOneResolver")), never("checkRootPath", "maxRoot")),
 	}
 }
 
