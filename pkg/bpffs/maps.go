@@ -271,7 +271,7 @@ func ReadMap(path string) (MapInfo, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return MapInfo{}, err
 	}
-	if errors.Is(err, syscall.EACCES) { // neither a map nor another object of BPF
+	if st, serr := os.Stat(path); err != nil && serr == nil && !st.Mode().IsRegular() { // no object of BPF
 		return MapInfo{}, fmt.Errorf("%w: it is no map: %w", ErrMapShape, err)
 	}
 	if err != nil {
