@@ -38,7 +38,8 @@ func createMaps(e *Endpoints, id uint16, decls []MapDecl) error {
 		return err
 	}
 	defer made.Close()
-	return e.PinMaps(id, "", decls, made)
+	_, err = e.PinMaps(id, "", decls, made)
+	return err
 }
 
 // elemAttr is the part of union bpf_attr for single elements.

@@ -114,6 +114,8 @@ func orderMutants() []mutant {
 			drop("Endpoints.remove", "Rename"), renamed("Endpoints.remove", scratch, "r.dir")),
 		inLibrary("the index after the record", "DEL cannot find what a killed DEL left", del,
 			instead("Endpoints.forget", "e.remove", "errors.Join(e.index.remove(a), $0)")),
+		inPlugin("the undoing of the pins of an ADD that fails", "maps stay that no ADD has answered with",
+			by(whole("TestUndoOnlyOwnPins")), instead("record", "UnpinMaps", no)),
 		inPlugin("the undoing of an ADD that fails", "a refused map costs an ID",
 			by(whole("TestRefused|TestStandardOutput")), never("record", "isNew")),
 	}
