@@ -157,7 +157,7 @@ func lookMutants() []mutant {
 		inLibrary("the look at what is hidden", "DEL says nothing of a hidden bpffs that it cannot see",
 			by(whole("TestOnlyAbsentMeansAbsentBelowAMount")), always("checkHidden", "IsAbsent")),
 		inLibrary("who refuses a look at a map", "CHECK says that a map differs which it has not seen",
-			by(whole("TestOnlyAbsentMeansAbsentOfPins")), instead("ReadMap", "IsRegular", "st == nil")),
+			by(whole("TestOnlyAbsentMeansAbsentOfPins")), instead("ReadMap", "IsRegular", "(st == nil)")),
 		inPlugin("errors of roots where the pod may be", "DEL succeeds where it saw nothing", looks, never("eachRecords", "found")),
 		inLibrary("the look for records that are another's", "DEL succeeds with everything left",
 			by(whole("TestOnlyAbsentMeansAbsentOfLost")), never("whose", "found")),
