@@ -2,32 +2,38 @@ package doctor
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func checkDropIns(_ context.Context, n *node) []Finding {
-	return decideDropIns(n.networks(), n.runtime().Version, output.Command(append(n.install(), "--mode", "conflist")...))
+	return decideDropIns(n.networks(), n.runtime().Version, n.install)
 }
 
 // decideDropIns says whether the runtime reads the drop-in files.
-func decideDropIns(n networks, r cri.Version, inline string) []Finding {
+func decideDropIns(n networks, r cri.Version, install command) []Finding {
 	var found []Finding
-	for _, path := range n.strayed {
-		found = append(found, fail(path, "there is no network "+filepath.Base(filepath.Dir(path))+", so that nobody reads this file",
-			"move it into the directory that is called like the network, or: "+output.Command("rm", path)+" && "+inline)...)
-	}
-	for _, one := range n.all {
-		called, forbidden := one.uses()
-		for _, u := range forbidden {
-			found = append(found, fail(u.path, one.Path+" says loadOnlyInlinedPlugins, so that nobody reads this file", inline)...)
+	for _, other := range n.Others {
+		for _, u := range usesOf(other) {
+			found = append(found, fail(u.path, "there is no network "+u.network+", so that nobody reads this file",
+				"move it into the directory that is called like the network, or: "+install("--mode", "conflist", "--plugin-conf", u.path)+" && "+output.Command("rm", u.path))...)
 		}
-		for _, u := range called {
+	}
+	for _, one := range n.Networks {
+		inline := n.forNetwork(one, install, "--mode", "conflist")
+		for _, u := range usesOf(one) {
 			if u.dropIn {
 				found = append(found, decideDropIn(u, r, inline)...)
 			}
+		}
+	}
+	for _, chain := range n.Chains {
+		for _, f := range chain.Broken() {
+			found = append(found, decideBroken(f, chain, true, cri.Version{})...)
+		}
+		for _, u := range usesOf(chain) {
+			found = append(found, pass(u.path, "Multus reads it, as a part of its chain "+u.network)...)
 		}
 	}
 	if found == nil {
@@ -37,12 +43,16 @@ func decideDropIns(n networks, r cri.Version, inline string) []Finding {
 }
 
 func decideDropIn(u use, r cri.Version, inline string) []Finding {
+	does := r.DropIns()
 	switch {
-	case !r.Libcni().Known:
-		return warn(u.path, "it is not known whether the runtime reads drop-in files: "+r.String(),
-			"if pods run without bpffs: "+inline)
-	case !r.Libcni().DropIns:
+	case u.forbidden():
+		return fail(u.path, "the list of the network "+u.network+" says loadOnlyInlinedPlugins, so that nobody reads this file", inline)
+	case does == cri.DropInsRead:
+		return pass(u.path, r.String()+" reads it")
+	case does == cri.DropInsIgnored:
 		return fail(u.path, r.String()+" ignores drop-in files: pods run without bpffs", inline)
+	case does == cri.DropInsWithoutDEL:
+		return fail(u.path, r.String()+" calls the plugin of a drop-in file for ADD, but not for DEL: the maps of deleted pods stay", inline)
 	}
-	return pass(u.path, r.String()+" reads it")
+	return warn(u.path, "it is not known whether the runtime reads drop-in files: "+r.String(), "if pods run without bpffs: "+inline)
 }
