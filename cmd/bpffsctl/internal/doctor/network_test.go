@@ -138,13 +138,12 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 		},
 		{
 			name: "a cniVersion that the plugin does not support", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion "0.2.0"`,
-			fix:  `sed -i '/"cniVersion"/s/"0.2.0"/"1.0.0"/' NETS/10-net.conflist`,
+			fix:  "bpffsctl install --bin-dir BIN --conf-dir NETS --network net --cni-version 1.1.0",
 			make: func(r *rig) { r.write(r.t, list, listOf("0.2.0", "net", ours)) },
 		},
 		{
-			name: "no cniVersion", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`, fix: "${EDITOR:-vi} NETS/10-net.conflist",
-			make:   func(r *rig) { r.write(r.t, list, `{"name": "net", "plugins": [`+bridge+`, `+ours+`]}`) },
-			repair: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
+			name: "no cniVersion", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`, fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --network net --cni-version 1.1.0",
+			make: func(r *rig) { r.write(r.t, list, `{"name": "net", "plugins": [`+bridge+`, `+ours+`]}`) },
 		},
 		{
 			name: "a drop-in file that the list forbids", check: "drop-ins", status: Failure, says: "loadOnlyInlinedPlugins", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",

@@ -26,6 +26,7 @@ type aRuntime struct {
 	name, version, whyNot string
 	silent                bool
 	live                  []string // containers
+	info                  map[string]string
 }
 
 func (r *aRuntime) ListPodSandbox(context.Context, *cri.ListPodSandboxRequest) (*cri.ListPodSandboxResponse, error) {
@@ -44,7 +45,7 @@ func (r *aRuntime) Version(ctx context.Context, _ *cri.VersionRequest) (*cri.Ver
 }
 
 func (r *aRuntime) Status(context.Context, *cri.StatusRequest) (*cri.StatusResponse, error) {
-	return &cri.StatusResponse{Status: &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
+	return &cri.StatusResponse{Info: r.info, Status: &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
 		{Type: cri.RuntimeReady, Status: true},
 		{Type: cri.NetworkReady, Status: r.whyNot == "", Message: r.whyNot},
 	}}}, nil
@@ -113,7 +114,7 @@ func (r *rig) elsewhere(other string) {
 
 func TestFaultsOfTheRuntime(t *testing.T) {
 	const list = "10-net.conflist"
-	tooNew := `sed -i '/"cniVersion"/s/"1.1.0"/"1.0.0"/' NETS/10-net.conflist`
+	tooNew := `bpffsctl install --bin-dir BIN --conf-dir NETS --network net --cni-version 1.0.0`
 	for _, f := range []fault{
 		{
 			name: "does not run", check: "runtime", status: Failure, says: "no container runtime listens there", fix: "journalctl",
@@ -158,7 +159,16 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			},
 		},
 		{
-			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: cri-o 1.33.0",
+			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: other 1.33.0",
+			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
+			make: func(r *rig) {
+				r.cri.name, r.cri.version = "other", "1.33.0"
+				r.write(r.t, list, listOf("1.0.0", "net"))
+				r.write(r.t, "net/bpffs.conf", ours)
+			},
+		},
+		{
+			name: "loses the DEL of drop-in files", check: "drop-ins", status: Failure, says: "cri-o 1.33.0 calls it for ADD, but never for DEL",
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
 				r.cri.name, r.cri.version = "cri-o", "1.33.0"
