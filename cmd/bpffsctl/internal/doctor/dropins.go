@@ -2,17 +2,20 @@ package doctor
 
 import (
 	"context"
+	"path/filepath"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func checkDropIns(_ context.Context, n *node) []Finding {
-	return decideDropIns(n.networks(), n.runtime().Version, n.install)
+	return decideDropIns(n.networks(), n.runtime().Runtime, n.install)
 }
 
 // decideDropIns says whether the runtime reads the drop-in files.
-func decideDropIns(n networks, r cri.Version, install command) []Finding {
+func decideDropIns(n networks, r cnidirs.Runtime, install command) []Finding {
 	var found []Finding
 	for _, other := range n.Others {
 		for _, u := range usesOf(other) {
@@ -42,17 +45,19 @@ func decideDropIns(n networks, r cri.Version, install command) []Finding {
 	return found
 }
 
-func decideDropIn(u use, r cri.Version, inline string) []Finding {
-	does := r.DropIns()
-	switch {
+func decideDropIn(u use, r cnidirs.Runtime, inline string) []Finding {
+	loaded, asked := r.Status.Network(u.network)
+	switch does := r.DropIns(); {
 	case u.forbidden():
 		return fail(u.path, "the list of the network "+u.network+" says loadOnlyInlinedPlugins, so that nobody reads this file", inline)
-	case does == cri.DropInsRead:
+	case does == cri.DropInsWithoutDEL:
+		return fail(u.path, r.String()+" calls it for ADD, but never for DEL: the maps of every pod stay", inline)
+	case loaded.Has(conflist.PluginType), !asked && does == cri.DropInsRead:
 		return pass(u.path, r.String()+" reads it")
 	case does == cri.DropInsIgnored:
 		return fail(u.path, r.String()+" ignores drop-in files: pods run without bpffs", inline)
-	case does == cri.DropInsWithoutDEL:
-		return fail(u.path, r.String()+" calls the plugin of a drop-in file for ADD, but not for DEL: the maps of deleted pods stay", inline)
+	case asked:
+		return fail(u.path, r.String()+" has not read it yet: pods run without bpffs", lookAgain(filepath.Dir(filepath.Dir(u.path))))
 	}
 	return warn(u.path, "it is not known whether the runtime reads drop-in files: "+r.String(), "if pods run without bpffs: "+inline)
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
@@ -117,12 +118,5 @@ func (n networks) forNetwork(one conflist.Network, install command, more ...stri
 
 // install returns what puts the plugin where the runtime finds it.
 func (n *node) install(more ...string) string {
-	words := []string{"bpffsctl", "install"}
-	if n.BinDir != "/opt/cni/bin" {
-		words = append(words, "--bin-dir", n.BinDir)
-	}
-	if n.ConfDir != "/etc/cni/net.d" {
-		words = append(words, "--conf-dir", n.ConfDir)
-	}
-	return output.Command(append(words, more...)...)
+	return output.Command(slices.Concat([]string{"bpffsctl", "install"}, n.dirs().Flags(), more)...)
 }

@@ -26,6 +26,7 @@ type aRuntime struct {
 	name, version, whyNot string
 	silent                bool
 	live                  []string // containers
+	info                  map[string]string
 }
 
 func (r *aRuntime) ListPodSandbox(context.Context, *cri.ListPodSandboxRequest) (*cri.ListPodSandboxResponse, error) {
@@ -44,7 +45,7 @@ func (r *aRuntime) Version(ctx context.Context, _ *cri.VersionRequest) (*cri.Ver
 }
 
 func (r *aRuntime) Status(context.Context, *cri.StatusRequest) (*cri.StatusResponse, error) {
-	return &cri.StatusResponse{Status: &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
+	return &cri.StatusResponse{Info: r.info, Status: &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
 		{Type: cri.RuntimeReady, Status: true},
 		{Type: cri.NetworkReady, Status: r.whyNot == "", Message: r.whyNot},
 	}}}, nil
@@ -174,7 +175,7 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			},
 		},
 		{
-			name: "never calls DEL of drop-in files", check: "drop-ins", status: Failure, says: "cri-o 1.33.0 calls the plugin of a drop-in file for ADD, but not for DEL",
+			name: "loses the DEL of drop-in files", check: "drop-ins", status: Failure, says: "cri-o 1.33.0 calls it for ADD, but never for DEL",
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
 				r.cri.name, r.cri.version = "cri-o", "1.33.0"

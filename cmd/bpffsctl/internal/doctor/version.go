@@ -9,20 +9,21 @@ import (
 
 	"github.com/containernetworking/cni/pkg/version"
 
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 )
 
 func checkCNIVersion(_ context.Context, n *node) []Finding {
-	return decideCNIVersion(n.networks(), n.runtime().Version, n.plugin().supports, n.install)
+	return decideCNIVersion(n.networks(), n.runtime().Runtime, n.plugin().supports, n.install)
 }
 
 // decideCNIVersion says whether the runtime and the plugin know the versions of
 // the networks that have our plugin. What the plugin supports may be unknown.
-func decideCNIVersion(n networks, r cri.Version, supports []string, install command) []Finding {
+func decideCNIVersion(n networks, r cnidirs.Runtime, supports []string, install command) []Finding {
 	var found []Finding
 	lib := r.Libcni()
 	for _, one := range n.Networks {
-		its := one.List.Version(cmp.Or(lib.Newest, version.Current()))
+		its := effective(one.List, r)
 		set := n.forNetwork(one, install, "--cni-version", "1.0.0")
 		switch {
 		case len(callsOf(one)) == 0:
@@ -42,6 +43,15 @@ func decideCNIVersion(n networks, r cri.Version, supports []string, install comm
 		found = pass(n.dir, "no network has bpffs")
 	}
 	return found
+}
+
+// effective returns the cniVersion that the runtime gives to the plugins of a
+// network: what it says of one that it has loaded, else what its libcni would take.
+func effective(list conflist.List, r cnidirs.Runtime) string {
+	if loaded, ok := r.Status.Network(list.Name); ok {
+		return loaded.CNIVersion
+	}
+	return list.Version(cmp.Or(r.Libcni().Newest, version.Current()))
 }
 
 // newer compares two versions of CNI. What is none is not newer.
