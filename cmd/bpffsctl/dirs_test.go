@@ -55,12 +55,18 @@ func TestInstallWhereTheRuntimeLooks(t *testing.T) {
 		says       []string
 		not        string
 	}{
-		{"programs elsewhere", "--bin-dir " + top + "/other --conf-dir " + top + "/net.d --cri-socket " + said,
-			[]string{top + "/other: the runtime does not look there: containerd 2.4.2 reads " + top + "/bin", "say --bin-dir " + top + "/bin"}, "created"},
+		{
+			"programs elsewhere", "--bin-dir " + top + "/other --conf-dir " + top + "/net.d --cri-socket " + said,
+			[]string{top + "/other: the runtime does not look there: containerd 2.4.2 reads " + top + "/bin", "say --bin-dir " + top + "/bin"},
+			"created",
+		},
 		{"networks elsewhere", "--conf-dir " + top + "/other --cri-socket " + said, []string{"leave out --conf-dir, or say --conf-dir " + top + "/net.d"}, "created"},
 		{"both elsewhere", "--watch --bin-dir " + top + "/other --conf-dir " + top + "/other --cri-socket " + said, []string{"leave out --bin-dir", "leave out --conf-dir"}, "created"},
-		{"a runtime that does not answer", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket " + silent,
-			[]string{"warning: ", silent, "no container runtime listens there", "/none is not the plugin"}, "assumed"},
+		{
+			"a runtime that does not answer", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket " + silent,
+			[]string{"warning: ", silent, "no container runtime listens there", "/none is not the plugin"},
+			"assumed",
+		},
 		{"a file for a socket", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket /dev/null", []string{"warning: ", "/dev/null", "refused"}, "assumed"},
 		{"no runtime, and no directory", "--bin-dir " + top + "/other --conf-dir " + top + " --cri-socket " + silent, []string{"there is no directory " + top + "/other", "mkdir -p " + top + "/other"}, "created"},
 		{"a runtime that does not say it", "--bin-dir " + top + " --cri-socket " + nothing, []string{"assumed /etc/cni/net.d for networks: containerd 2.4.2 does not say where it looks"}, "warning"},

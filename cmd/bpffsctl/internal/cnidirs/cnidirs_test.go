@@ -243,8 +243,11 @@ func TestMake(t *testing.T) {
 		{"given, and the runtime says the same", func(top string) Request { return Request{BinDir: top + "/b"} }, func(top string) Runtime {
 			return containerd(os.Getpid(), cri.Dirs{Bin: []string{top + "/a", top + "/b"}, Conf: []string{top}})
 		}, []string{"b"}, "", "created "},
-		{"assumed, and a runtime answers", func(string) Request { return Request{} }, func(string) Runtime { return containerd(os.Getpid(), cri.Dirs{}) },
-			[]string{"opt/cni/bin", "etc/cni/net.d"}, "", "created /etc/cni/net.d"},
+		{
+			"assumed, and a runtime answers", func(string) Request { return Request{} }, func(string) Runtime { return containerd(os.Getpid(), cri.Dirs{}) },
+			[]string{"opt/cni/bin", "etc/cni/net.d"},
+			"", "created /etc/cni/net.d",
+		},
 		{"assumed, and no runtime answers", func(string) Request { return Request{} }, func(string) Runtime { return Runtime{} }, nil, "mkdir -p /opt/cni/bin", ""},
 		{"given, and no runtime answers", func(top string) Request { return Request{BinDir: top + "/x", ConfDir: top} }, func(string) Runtime { return Runtime{} }, nil, "/x, or say with --bin-dir", ""},
 		{"networks given, and no runtime answers", func(top string) Request { return Request{BinDir: top, ConfDir: top + "/x"} }, func(string) Runtime { return Runtime{} }, nil, "", "/x, or say with --conf-dir"},
@@ -278,7 +281,7 @@ func TestMake(t *testing.T) {
 // node's own.
 func leaves(t *testing.T, top string) (paths []string) {
 	t.Helper()
-	testns.Must(t, filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
+	testns.Must(t, filepath.WalkDir(top, func(path string, _ os.DirEntry, err error) error {
 		if entries, _ := os.ReadDir(path); len(entries) == 0 && !slices.Contains([]string{top + "/opt", top + "/etc"}, path) {
 			paths = append(paths, strings.TrimPrefix(path, top+"/"))
 		}

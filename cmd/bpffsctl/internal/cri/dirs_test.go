@@ -22,16 +22,26 @@ func TestConfigured(t *testing.T) {
 		name, info string
 		want       Dirs
 	}{
-		{"1.6 of Debian", `{"cni": {"binDir": "/usr/lib/cni", "confDir": "/etc/cni/net.d", "maxConfNum": 1}, "containerd": {"runtimes": {"runc": {"cniConfDir": ""}}}}`,
-			Dirs{[]string{"/usr/lib/cni"}, []string{"/etc/cni/net.d"}}},
-		{"2.4", `{"cni": {"binDirs": ["/opt/cni/bin", "/usr/lib/cni"], "confDir": "/etc/cni/net.d"}}`,
-			Dirs{[]string{"/opt/cni/bin", "/usr/lib/cni"}, []string{"/etc/cni/net.d"}}},
-		{"2.x with the old key, empty", `{"cni": {"binDir": "", "binDirs": ["/opt/cni/bin/"], "confDir": "/etc/cni/net.d"}}`,
-			Dirs{[]string{"/opt/cni/bin"}, []string{"/etc/cni/net.d"}}},
-		{"2.x with the old key", `{"cni": {"binDir": "/opt/cni/bin", "binDirs": ["/usr/lib/cni", "/opt/cni/bin"]}}`,
-			Dirs{[]string{"/usr/lib/cni", "/opt/cni/bin"}, nil}},
-		{"directories of handlers", `{"cni": {"confDir": "/a"}, "containerd": {"runtimes": {"kata": {"cniConfDir": "/k"}, "gvisor": {"cniConfDir": "/g"}, "runc": {"cniConfDir": "/a"}}}}`,
-			Dirs{nil, []string{"/a", "/g", "/k"}}},
+		{
+			"1.6 of Debian", `{"cni": {"binDir": "/usr/lib/cni", "confDir": "/etc/cni/net.d", "maxConfNum": 1}, "containerd": {"runtimes": {"runc": {"cniConfDir": ""}}}}`,
+			Dirs{[]string{"/usr/lib/cni"}, []string{"/etc/cni/net.d"}},
+		},
+		{
+			"2.4", `{"cni": {"binDirs": ["/opt/cni/bin", "/usr/lib/cni"], "confDir": "/etc/cni/net.d"}}`,
+			Dirs{[]string{"/opt/cni/bin", "/usr/lib/cni"}, []string{"/etc/cni/net.d"}},
+		},
+		{
+			"2.x with the old key, empty", `{"cni": {"binDir": "", "binDirs": ["/opt/cni/bin/"], "confDir": "/etc/cni/net.d"}}`,
+			Dirs{[]string{"/opt/cni/bin"}, []string{"/etc/cni/net.d"}},
+		},
+		{
+			"2.x with the old key", `{"cni": {"binDir": "/opt/cni/bin", "binDirs": ["/usr/lib/cni", "/opt/cni/bin"]}}`,
+			Dirs{[]string{"/usr/lib/cni", "/opt/cni/bin"}, nil},
+		},
+		{
+			"directories of handlers", `{"cni": {"confDir": "/a"}, "containerd": {"runtimes": {"kata": {"cniConfDir": "/k"}, "gvisor": {"cniConfDir": "/g"}, "runc": {"cniConfDir": "/a"}}}}`,
+			Dirs{nil, []string{"/a", "/g", "/k"}},
+		},
 		{"relative ones", `{"cni": {"binDirs": ["bin", "/b"], "confDir": "net.d"}}`, Dirs{[]string{"/b"}, nil}},
 		{"CRI-O", `{"sandboxImage": "registry.k8s.io/pause:3.10"}`, Dirs{}},
 		{"nothing", ``, Dirs{}},
@@ -123,8 +133,10 @@ func TestCRIODirs(t *testing.T) {
 	}{
 		{"as CRI-O prints it", says(before + network + "  [crio.metrics]\n    enable_metrics = false\n"), both},
 		{"in other words", says("# a comment\n[crio.network]\nplugin_dirs = [\n  '/opt/cni/bin', # first\n  \"/usr/libexec/cni\",\n]\nnetwork_dir = '/etc/cni/net.d'"), both},
-		{"OpenShift's", says("[crio.network]\nnetwork_dir = \"/etc/kubernetes/cni/net.d/\"\nplugin_dirs = [\"/var/lib/cni/bin\", \"/usr/libexec/cni\"]\n"),
-			Dirs{[]string{"/var/lib/cni/bin", "/usr/libexec/cni"}, []string{"/etc/kubernetes/cni/net.d"}}},
+		{
+			"OpenShift's", says("[crio.network]\nnetwork_dir = \"/etc/kubernetes/cni/net.d/\"\nplugin_dirs = [\"/var/lib/cni/bin\", \"/usr/libexec/cni\"]\n"),
+			Dirs{[]string{"/var/lib/cni/bin", "/usr/libexec/cni"}, []string{"/etc/kubernetes/cni/net.d"}},
+		},
 		{"no network", says(before), Dirs{}},
 		{"another table", says("[crio.image]\nnetwork_dir = \"/a\"\n"), Dirs{}},
 		{"not TOML", says("<html>"), Dirs{}},
