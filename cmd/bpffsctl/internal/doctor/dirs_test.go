@@ -75,7 +75,7 @@ func TestFaultsOfTheDirectories(t *testing.T) {
 		},
 		{
 			name: "a list of versions for another runtime", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`,
-			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --network net --cni-version 1.0.0",
+			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --cni-version 1.0.0",
 			make: func(r *rig) {
 				r.cri.version = "1.6.20~ds1"
 				r.write(r.t, list, versions(`"cniVersions": ["0.4.0", "1.0.0", "1.1.0"]`))
@@ -83,7 +83,7 @@ func TestFaultsOfTheDirectories(t *testing.T) {
 		},
 		{
 			name: "a version that the runtime took", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion "0.2.0"`,
-			fix:    "--network net --cni-version 1.1.0",
+			fix:    "--cni-version 1.0.0",
 			make:   func(r *rig) { r.loaded("net", "0.2.0", "bridge", "bpffs") },
 			repair: func(r *rig) { r.loaded("net", "1.1.0", "bridge", "bpffs") },
 		},

@@ -31,15 +31,14 @@ func decideLoaded(n networks, r cnidirs.Runtime) (found []Finding) {
 
 func decideOneLoaded(loaded cri.Network, n networks, r cnidirs.Runtime) []Finding {
 	is := fmt.Sprintf("%v has loaded the network %s, cniVersion %s, with %s", r, loaded.Name, loaded.CNIVersion, strings.Join(loaded.Plugins, ", "))
-	i := slices.IndexFunc(n.all, func(one network) bool { return one.List.Name == loaded.Name })
+	i := slices.IndexFunc(n.Networks, func(one conflist.Network) bool { return one.List.Name == loaded.Name })
 	if i < 0 {
 		return warn(r.Socket, is+", and no file in "+n.dir+" says so", lookAgain(n.dir)+"; or say with --conf-dir where it looks")
 	}
-	one := n.all[i]
-	called, _ := one.uses()
+	one := n.Networks[i]
 	_, inList := one.List.Ours()
 	switch has := loaded.Has(conflist.PluginType); {
-	case has && len(called) == 0:
+	case has && len(callsOf(one)) == 0:
 		return fail(one.Path, is+", and has not read that bpffs was taken out", lookAgain(n.dir))
 	case !has && inList: // a drop-in file is another check's
 		return fail(one.Path, is+", and has not read that it has bpffs: pods run without", lookAgain(n.dir))

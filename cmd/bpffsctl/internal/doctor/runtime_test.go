@@ -114,7 +114,7 @@ func (r *rig) elsewhere(other string) {
 
 func TestFaultsOfTheRuntime(t *testing.T) {
 	const list = "10-net.conflist"
-	tooNew := `bpffsctl install --bin-dir BIN --conf-dir NETS --network net --cni-version 1.0.0`
+	const tooNew = "bpffsctl install --bin-dir BIN --conf-dir NETS --cni-version 1.0.0"
 	for _, f := range []fault{
 		{
 			name: "does not run", check: "runtime", status: Failure, says: "no container runtime listens there", fix: "journalctl",
@@ -150,6 +150,13 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			make: func(r *rig) { r.cri.version = "1.6.20~ds1"; r.write(r.t, list, listOf("1.1.0", "net", ours)) },
 		},
 		{
+			name: "only newer libcni reads the list of versions", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`, fix: tooNew,
+			make: func(r *rig) {
+				r.cri.version = "1.6.20~ds1"
+				r.write(r.t, list, strings.Replace(listOf("", "net", ours), `"cniVersion": ""`, `"cniVersions": ["0.4.0", "1.0.0", "1.1.0", "1.2.0"]`, 1))
+			},
+		},
+		{
 			name: "ignores drop-in files", check: "drop-ins", status: Failure, says: "containerd 1.7.27 ignores drop-in files",
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
@@ -159,10 +166,10 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			},
 		},
 		{
-			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: other 1.33.0",
+			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: another 1.33.0",
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
-				r.cri.name, r.cri.version = "other", "1.33.0"
+				r.cri.name, r.cri.version = "another", "1.33.0"
 				r.write(r.t, list, listOf("1.0.0", "net"))
 				r.write(r.t, "net/bpffs.conf", ours)
 			},
@@ -207,6 +214,9 @@ func TestHealthyRuntimes(t *testing.T) {
 			r.cri.name, r.cri.version = "cri-o", "1.33.0"
 			r.write(r.t, "10-net.conflist", listOf("1.1.0", "net", ours))
 		}, "needs a runtime with libcni 1.2"},
+		{"a list of versions, of which some are too new", func(r *rig) {
+			r.write(r.t, "10-net.conflist", strings.Replace(listOf("", "net", ours), `"cniVersion": ""`, `"cniVersions": ["0.4.0", "1.0.0", "1.1.0", "1.2.0"]`, 1))
+		}, "cniVersion 1.1.0"},
 		{"nothing mounted yet", func(r *rig) {
 			dir := r.t.TempDir()
 			testns.Bind(r.t, dir, dir)
