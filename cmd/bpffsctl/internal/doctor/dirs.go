@@ -16,7 +16,7 @@ func checkDirs(_ context.Context, n *node) []Finding {
 // where it was told to look.
 func decideDirs(d cnidirs.Dirs, reinstall string) (found []Finding) {
 	for _, u := range d.Unread() {
-		found = append(found, fail(u.Dir, cnidirs.ErrUnread.Error()+": "+u.Detail, reinstall+"; "+u.Fix)...)
+		found = append(found, fail(u.Dir, u.Detail, reinstall+"; "+u.Fix)...)
 	}
 	looked := strings.Join(append(d.Bin, d.Conf), ", ")
 	switch assumed := d.Assumption(); {
