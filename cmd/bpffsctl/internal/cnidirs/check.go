@@ -15,6 +15,7 @@ import (
 // command was told so, or though it has the name that the runtime says.
 type UnreadError struct {
 	Dir    string
+	From   Source // Given or Said
 	Detail string // that it is so, and where the runtime looks
 	Fix    string // what to type instead
 }
@@ -48,12 +49,12 @@ func (d Dirs) unread(dir string, from Source, said []string, flag string) []Unre
 		return nil
 	case from == Given:
 		return []UnreadError{{
-			dir, fmt.Sprintf("the runtime does not look there: %v reads %s", d.Runtime, strings.Join(said, ", ")),
+			dir, from, fmt.Sprintf("the runtime does not look there: %v reads %s", d.Runtime, strings.Join(said, ", ")),
 			"leave out " + flag + ", or say " + output.Command(flag, said[0]),
 		}}
 	}
 	return []UnreadError{{
-		dir, fmt.Sprintf("for %v another directory has this name than for this process", d.Runtime),
+		dir, from, fmt.Sprintf("for %v another directory has this name than for this process", d.Runtime),
 		"run it where the runtime runs: " + output.Command("nsenter", "--target", strconv.Itoa(d.Runtime.PID), "--mount", "bpffsctl") +
 			" …; or mount the runtime's directory here and say with " + flag + " where",
 	}}
