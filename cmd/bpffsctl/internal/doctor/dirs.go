@@ -22,7 +22,7 @@ func decideDirs(d cnidirs.Dirs, reinstall string) (found []Finding) {
 		}
 		found = append(found, fail(u.Dir, u.Detail, fix)...)
 	}
-	looked := strings.Join(append(d.Bin, d.Conf), ", ")
+	looked := strings.Join(d.Bin, ", ") + ", " + d.Conf
 	switch assumed := d.Assumption(); {
 	case found != nil:
 		return found
