@@ -55,8 +55,15 @@ func decideBroken(f conflist.File, one conflist.Network, isFirst bool, r cri.Ver
 	case isFirst:
 		say, what = fail, "runtimes take the first file of the directory, and cannot use this one"
 	}
-	return say(f.Path, what+": "+strings.TrimPrefix(f.Err.Error(), f.Path+": "),
-		"fix it: ${EDITOR:-vi} "+output.Quote(f.Path)+", or: "+output.Command("mv", f.Path, f.Path+".bad"))
+	return say(f.Path, what+": "+reason(f), fixFile(f))
+}
+
+// reason returns why the file cannot be used, without its path.
+func reason(f conflist.File) string { return strings.TrimPrefix(f.Err.Error(), f.Path+": ") }
+
+// fixFile returns what to do about a file that cannot be used; nothing in it is lost.
+func fixFile(f conflist.File) string {
+	return "fix it: ${EDITOR:-vi} " + output.Quote(f.Path) + ", or: " + output.Command("mv", f.Path, f.Path+".bad")
 }
 
 // decideFirst says whether the network that the runtime uses has our plugin.
