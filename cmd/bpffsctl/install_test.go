@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,38 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc"
-	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
-
-// aRuntime says what it is, and nothing else.
-type aRuntime struct {
-	cri.UnimplementedRuntimeServiceServer
-	name, version string
-}
-
-func (r aRuntime) Version(context.Context, *cri.VersionRequest) (*cri.VersionResponse, error) {
-	return &cri.VersionResponse{RuntimeName: r.name, RuntimeVersion: r.version}, nil
-}
-
-func (aRuntime) Status(context.Context, *cri.StatusRequest) (*cri.StatusResponse, error) {
-	return &cri.StatusResponse{}, nil
-}
-
-// serve lets the runtime answer at a socket until the test ends.
-func (r aRuntime) serve(t *testing.T) (socket string) {
-	t.Helper()
-	socket = filepath.Join(t.TempDir(), "cri.sock")
-	l, err := net.Listen("unix", socket)
-	testns.Must(t, err)
-	server := grpc.NewServer()
-	cri.RegisterRuntimeServiceServer(server, r)
-	go func() { _ = server.Serve(l) }()
-	t.Cleanup(server.Stop)
-	return socket
-}
 
 // builtPlugin returns the plugin.
 func builtPlugin(t *testing.T) string {
@@ -66,12 +35,12 @@ func TestInstallOnRuntimes(t *testing.T) {
 		dropIn  = "{\n  \"type\": \"bpffs\"\n}\n"
 		old     = `{"cniVersions":["0.4.0","1.0.0"],"name":"net","plugins":[{"type":"bridge"}]}`
 	)
-	newest, ignores, crio := aRuntime{name: "containerd", version: "v2.4.2"}, aRuntime{name: "containerd", version: "v1.7.27"}, aRuntime{name: "cri-o", version: "1.37.0"}
+	newest, ignores, crio := runtimeOf{}, runtimeOf{version: "v1.7.27"}, runtimeOf{name: "cri-o", version: "1.37.0"}
 	type files map[string]string
 	from := builtPlugin(t)
 	for _, tt := range []struct {
 		name    string
-		runtime aRuntime
+		runtime runtimeOf
 		have    files
 		more    string
 		code    int
@@ -101,7 +70,7 @@ func TestInstallOnRuntimes(t *testing.T) {
 				testns.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(conf, name)), 0o755))
 				testns.Must(t, os.WriteFile(filepath.Join(conf, name), []byte(content), 0o644))
 			}
-			args := append([]string{"install", "--from", from, "--bin-dir", bin, "--conf-dir", conf, "--cri-socket", tt.runtime.serve(t)}, strings.Fields(tt.more)...)
+			args := append([]string{"install", "--from", from, "--bin-dir", bin, "--conf-dir", conf, "--cri-socket", tt.runtime.listen(t)}, strings.Fields(tt.more)...)
 			var said bytes.Buffer
 			if code := run(t.Context(), args, &said, &said); code != tt.code || !strings.Contains(said.String(), tt.says) {
 				t.Errorf("%v: got exit code %d, %q, want %d, %q", args, code, &said, tt.code, tt.says)
