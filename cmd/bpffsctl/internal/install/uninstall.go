@@ -61,57 +61,57 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 }
 
 // takeOut takes the plugin out of the configurations and returns those that still
-// name it. It adds the places that they say.
+// name it. It adds the places that they say. What cannot be read might name it.
 func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error) {
 	if d == nil {
 		return nil, nil
 	}
-	files, err := conflist.ReadDir(d.path)
-	if err != nil {
-		return nil, err
-	}
+	all, err := conflist.Read(d.path)
+	errs := []error{err}
 	in := Installer{Log: un.Log}
-	var errs []error
-	for _, f := range files {
-		ours, ok := f.List.Ours()
-		_, hasMain := f.List.Main()
+	for _, n := range all.All() {
+		takes := un.Network == "" || n.List.Name == un.Network
+		ours, ok := n.List.Ours()
 		switch {
-		case f.Err != nil:
+		case n.Err != nil:
+			errs = append(errs, n.Err)
+		case !ok:
+		case !takes || !n.List.HasOthers():
+			named = append(named, n.Path)
+		default:
+			*where = where.with(ours.Raw)
+			errs = append(errs, in.edit(d, n.File, conflist.Remove))
+		}
+		still, err := un.takeOutDropIns(in, d, network{n}, takes, where)
+		named, errs = append(named, still...), append(errs, err)
+	}
+	return named, errors.Join(errs...)
+}
+
+// takeOutDropIns does the same with the drop-in files of a network, unless they stay.
+func (un Uninstaller) takeOutDropIns(in Installer, d *dir, n network, takes bool, where *places) (named []string, err error) {
+	errs := []error{n.DropInsErr}
+	var remove []conflist.File
+	for _, f := range n.DropIns {
+		ours, ok := f.List.Ours()
+		switch {
+		case f.Unclear():
 			errs = append(errs, f.Err)
 		case !ok:
-		case !hasMain || un.Network != "" && f.List.Name != un.Network:
+		case !takes:
 			named = append(named, f.Path)
 		default:
 			*where = where.with(ours.Raw)
-			errs = append(errs, in.edit(d, f, conflist.Remove))
-		}
-	}
-	dropIns, err := un.takeOutDropIns(in, d, where)
-	return append(named, dropIns...), errors.Join(append(errs, err)...)
-}
-
-// takeOutDropIns does the same with the directories of networks.
-func (un Uninstaller) takeOutDropIns(in Installer, d *dir, where *places) (named []string, err error) {
-	entries, err := os.ReadDir(d.path)
-	if err != nil {
-		return nil, err
-	}
-	var errs []error
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		files, _ := conflist.DropIns(d.path, e.Name()) // a directory of another name does not belong to a network
-		for _, f := range files {
-			if ours, ok := f.List.Ours(); ok && un.Network != "" && e.Name() != un.Network {
-				named = append(named, f.Path)
-			} else if ok {
-				*where = where.with(ours.Raw)
+			if err := changeable(f.Path); err != nil {
+				errs = append(errs, err)
+				continue
 			}
+			remove = append(remove, f)
 		}
-		if un.Network == "" || e.Name() == un.Network {
-			errs = append(errs, in.removeDropIns(d, e.Name()))
-		}
+	}
+	errs = append(errs, in.removeFiles(d, remove))
+	if takes {
+		errs = append(errs, d.removeNetworkDir(n.List.Name))
 	}
 	return named, errors.Join(errs...)
 }
