@@ -8,10 +8,11 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 type listFlags struct {
-	root            string
+	where           places.Where
 	format          output.Format
 	sortBy          string
 	filter          inventory.Filter
@@ -37,7 +38,7 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	addRootFlag(cmd, &f.root)
+	addPlaceFlags(cmd, &f.where)
 	output.Flag(cmd, &f.format)
 	flags.BoolVarP(&f.wide, "wide", "w", false, "whole container IDs, and the path of each map")
 	flags.BoolVar(&f.noHeaders, "no-headers", false, "print neither headers nor the sum")
@@ -51,9 +52,15 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 	return cmd
 }
 
-// addRootFlag adds the flag of the commands that look at what is recorded.
+// addPlaceFlags adds the flags of the commands that look at what is recorded.
+func addPlaceFlags(cmd *cobra.Command, where *places.Where) {
+	addRootFlag(cmd, &where.Root)
+	cmd.Flags().StringVar(&where.ConfDir, "conf-dir", defaultConfDir, "where the runtime finds networks, which may name other roots")
+	_ = cmd.MarkFlagDirname("conf-dir")
+}
+
 func addRootFlag(cmd *cobra.Command, root *string) {
-	cmd.Flags().StringVar(root, "root", "", "where the bpffs is mounted (default: wherever the plugin would, with endpoints)")
+	cmd.Flags().StringVar(root, "root", "", "look only at the bpffs that is mounted there (default: every bpffs of this node with endpoints)")
 	_ = cmd.MarkFlagDirname("root")
 }
 
@@ -65,7 +72,7 @@ func (f *listFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	all, err := inventory.Choose(cmd.Context(), f.root, f.filter.Apply)
+	all, err := inventory.Choose(cmd.Context(), f.where, f.filter.Apply)
 	all = f.filter.ApplyStates(all)
 	order.Sort(all)
 	if werr := output.Write(cmd.OutOrStdout(), f.format, inventory.NewList(all), func(w io.Writer) error {

@@ -272,3 +272,57 @@ func TestGCSparesWhatStartsMeanwhile(t *testing.T) {
 		t.Errorf("left: got\n%s\nwant lost-later, too", out)
 	}
 }
+
+// What is hidden is not taken for absent, and is there again after umount.
+func TestHiddenEndpoints(t *testing.T) {
+	for _, row := range []struct{ name, fsType, says string }{
+		{"a second bpffs", "bpf", "umount"},
+		{"a tmpfs", "tmpfs", "umount"},
+		{"a ramfs", "ramfs", "umount"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			n := newNode(t, "a")
+			conf := t.TempDir()
+			live := liveFile(t, "x")
+			commands := [][]string{
+				{"list"}, {"show", "a"}, {"gc", "--live-from", live}, {"uninstall", "--bin-dir", t.TempDir(), "--conf-dir", conf},
+			}
+			testns.Must(t, syscall.Mount(row.fsType, n.root, row.fsType, 0, ""))
+			for _, c := range commands {
+				_, errs := n.run(t, exitFailed, c...) // with --root
+				wantWords(t, errs, n.root, row.says)
+				var all strings.Builder
+				if code := run(t.Context(), c, &all, &all); code != exitFailed || !strings.Contains(all.String(), n.root) {
+					t.Errorf("%q: got exit code %d and %q, want %d and the path", c, code, all.String(), exitFailed)
+				}
+			}
+			testns.Must(t, syscall.Unmount(n.root, 0))
+			n.run(t, exitFound, commands[3]...)
+			n.wantContainers(t, "a")
+		})
+	}
+}
+
+// Endpoints are found whatever root the configuration names, or named once.
+func TestEveryRoot(t *testing.T) {
+	n := newNode(t, "a")
+	conf := t.TempDir()
+	configured := fmt.Sprintf(`{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"bridge"},{"type":"bpffs","bpfRoot":%q}]}`, n.root)
+	live := liveFile(t, "live")
+	for _, content := range []string{configured, "", "{"} {
+		testns.Must(t, os.WriteFile(filepath.Join(conf, "10.conflist"), []byte(content), 0o600))
+		for _, c := range []struct {
+			words []string
+			code  int
+		}{
+			{[]string{"list"}, exitDone},
+			{[]string{"show", "a"}, exitDone},
+			{[]string{"gc", "--live-from", live, "--older-than", "0s", "--force", "--network", "pods"}, exitFound},
+		} {
+			var out strings.Builder
+			if code := run(t.Context(), append(c.words, "--conf-dir", conf), &out, &out); code != c.code || !strings.Contains(out.String(), n.ids["a"]) {
+				t.Errorf("%q with the configuration %q: got exit code %d and\n%s", c.words, content, code, out.String())
+			}
+		}
+	}
+}

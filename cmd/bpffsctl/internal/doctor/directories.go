@@ -11,9 +11,9 @@ import (
 func decideDirectories(s site) []Finding {
 	switch {
 	case s.rootErr != nil:
-		return notLooked(s.path, "root")
+		return notLooked(s.Path, "root")
 	case s.unsafeErr != nil:
-		return fail(s.path, s.unsafeErr.Error(), output.Command("ls", "-la", s.path))
+		return fail(s.Path, s.unsafeErr.Error(), output.Command("ls", "-la", s.Path))
 	case len(s.unsafe) == 0:
 		return pass(s.maps, "nobody else can write to it, to the records or to what is above them")
 	}

@@ -67,5 +67,5 @@ func decideForeign(s site) []Finding {
 // configuration says which names it declares, it may be any.
 func (s site) occupies(pin string) bool {
 	m, ok := bpffs.ParseLocalMap(pin)
-	return ok && (!s.known || slices.Contains(s.names, m.Name))
+	return ok && (!s.Known || slices.Contains(s.Names, m.Name))
 }

@@ -28,11 +28,11 @@ func decideRecords(s site) []Finding {
 	switch because := s.hindered(); {
 	case errors.Is(s.seenErr, bpffs.ErrLayout):
 		return fail(s.seen.Records, s.seenErr.Error(),
-			"install the version of bpffs that made them; or drain the node and "+output.Command("umount", s.path))
+			"install the version of bpffs that made them; or drain the node and "+output.Command("umount", s.Path))
 	case because == "records":
 		return fail(s.seen.Records, s.seenErr.Error(), output.Command("ls", "-laR", s.seen.Records))
 	case because != "":
-		return notLooked(s.path, because)
+		return notLooked(s.Path, because)
 	}
 	var found []Finding
 	for _, bad := range s.seen.Unreadable[:min(len(s.seen.Unreadable), maxListed)] {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -43,8 +45,11 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 		return fmt.Errorf("%w in %s: networks may name it elsewhere, for there is no directory %s; "+
 			"say with --conf-dir where they are, or --force", ErrKept, un.BinDir, un.ConfDir)
 	}
-	where := places{un.Roots}
-	named, err := un.takeOut(n.conf, &where)
+	where := places.Find(places.Where{Roots: un.Roots, ConfDir: un.ConfDir}) // before the configurations forget them
+	if _, err := places.Roots(where); err != nil && !un.KeepBinary && !un.Force {
+		return unknown(err)
+	}
+	named, err := un.takeOut(n.conf)
 	if un.KeepBinary {
 		return err
 	}
@@ -54,15 +59,19 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w; therefore the plugin's binary stays in %s, unless with --force", err, un.BinDir)
 	}
-	if err := needed(ctx, named, where); err != nil {
+	found, err := look(ctx, where)
+	if err != nil {
+		return unknown(err)
+	}
+	if err := found.needs(named); err != nil {
 		return fmt.Errorf("%w in %s: %w", ErrKept, un.BinDir, err)
 	}
 	return un.removeBinary(n.bin)
 }
 
 // takeOut takes the plugin out of the configurations and returns those that still
-// name it. It adds the places that they say.
-func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error) {
+// name it.
+func (un Uninstaller) takeOut(d *dir) (named []string, err error) {
 	if d == nil {
 		return nil, nil
 	}
@@ -73,7 +82,7 @@ func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error)
 	in := Installer{Log: un.Log}
 	var errs []error
 	for _, f := range files {
-		ours, ok := f.List.Ours()
+		_, ok := f.List.Ours()
 		_, hasMain := f.List.Main()
 		switch {
 		case f.Err != nil:
@@ -82,16 +91,15 @@ func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error)
 		case !hasMain || un.Network != "" && f.List.Name != un.Network:
 			named = append(named, f.Path)
 		default:
-			*where = where.with(ours.Raw)
 			errs = append(errs, in.edit(d, f, conflist.Remove))
 		}
 	}
-	dropIns, err := un.takeOutDropIns(in, d, where)
+	dropIns, err := un.takeOutDropIns(in, d)
 	return append(named, dropIns...), errors.Join(append(errs, err)...)
 }
 
 // takeOutDropIns does the same with the directories of networks.
-func (un Uninstaller) takeOutDropIns(in Installer, d *dir, where *places) (named []string, err error) {
+func (un Uninstaller) takeOutDropIns(in Installer, d *dir) (named []string, err error) {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return nil, err
@@ -103,10 +111,8 @@ func (un Uninstaller) takeOutDropIns(in Installer, d *dir, where *places) (named
 		}
 		files, _ := conflist.DropIns(d.path, e.Name()) // a directory of another name does not belong to a network
 		for _, f := range files {
-			if ours, ok := f.List.Ours(); ok && un.Network != "" && e.Name() != un.Network {
+			if _, ok := f.List.Ours(); ok && un.Network != "" && e.Name() != un.Network {
 				named = append(named, f.Path)
-			} else if ok {
-				*where = where.with(ours.Raw)
 			}
 		}
 		if un.Network == "" || e.Name() == un.Network {
@@ -116,29 +122,26 @@ func (un Uninstaller) takeOutDropIns(in Installer, d *dir, where *places) (named
 	return named, errors.Join(errs...)
 }
 
-// needed says why somebody may still need the binary.
-func needed(ctx context.Context, named []string, where places) error {
+// needs says why somebody may still need the binary, also if configurations name it.
+func (found recorded) needs(named []string) error {
 	if len(named) > 0 {
 		return fmt.Errorf("%v still name it", named)
 	}
-	found, err := where.look(ctx)
-	if err != nil {
-		return fmt.Errorf("it is not known whether pods need it: %w", err)
-	}
-	if !found.seen {
-		return fmt.Errorf("no bpffs can be seen at any of %v, so that it is not known whether pods need it; "+
-			"in a container mount the node's there; if there are no such pods: bpffsctl uninstall --force", where.all())
+	if !found.mounted {
+		return errors.New("no bpffs can be seen, neither at "+bpffs.DefaultRoot+" nor elsewhere, so that it is not known whether pods need it; " +
+			"in a container mount the node's; if there are no such pods: bpffsctl uninstall --force")
 	}
 	if found.endpoints == 0 {
 		return nil
 	}
-	var at string
-	if found.root != bpffs.DefaultRoot && found.root != bpffs.DefaultFallback { // nothing tells it any more when the configuration is gone
-		at = " " + output.Command("--root", found.root)
-	}
 	return fmt.Errorf("%s at %s: the runtime needs the plugin to delete the pods; delete them, remove what is left "+
-		"of them with bpffsctl gc%s, then run bpffsctl uninstall%s again; or give up the maps of these pods: bpffsctl uninstall --force",
-		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), found.root, at, at)
+		"of them with %s, then run this command again; or give up the maps of these pods: bpffsctl uninstall --force",
+		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), strings.Join(found.roots, ", "), found.collect())
+}
+
+// unknown is err as the reason not to remove the binary.
+func unknown(err error) error {
+	return fmt.Errorf("it is not known whether pods need the plugin, and its binary stays, unless with --force: %w", err)
 }
 
 func (un Uninstaller) removeBinary(d *dir) error {

@@ -10,14 +10,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // Choose returns endpoints of [Records] with what the kernel says of them. choose
 // gets all as they are recorded, and returns those that the kernel is to be asked
 // about. That happens after the records were closed, so that no ADD waits for it.
-func Choose(ctx context.Context, root string, choose func([]Endpoint) []Endpoint) ([]Endpoint, error) {
-	records, err := Records(ctx, root)
+func Choose(ctx context.Context, where places.Where, choose func([]Endpoint) []Endpoint) ([]Endpoint, error) {
+	records, err := Records(ctx, where)
 	all := choose(recorded(records))
 	if lookAll(ctx, all); ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -180,7 +180,7 @@ func TestReleasedMeanwhile(t *testing.T) {
 	root := testns.BPFFS(t)
 	as := pods(3)
 	ids := add(t, root, bpffs.Details{NetNS: liveNetNS}, as...)
-	all, err := Choose(t.Context(), root, func(all []Endpoint) []Endpoint {
+	all, err := Choose(t.Context(), at(root), func(all []Endpoint) []Endpoint {
 		release(t, root, as[0])
 		for _, id := range ids[1:] {
 			remove(t, mapDir(t, root).LocalMapPath("stats_", id))
@@ -200,11 +200,11 @@ func TestGatherCancelled(t *testing.T) {
 	root := testns.BPFFS(t)
 	add(t, root, bpffs.Details{NetNS: liveNetNS}, pods(2)...)
 	ctx, cancel := context.WithCancel(t.Context())
-	all, err := Choose(ctx, root, func(all []Endpoint) []Endpoint { cancel(); return all })
+	all, err := Choose(ctx, at(root), func(all []Endpoint) []Endpoint { cancel(); return all })
 	if !errors.Is(err, context.Canceled) || len(all) > 0 {
 		t.Errorf("Choose: got %+v, %v, want %v", all, err, context.Canceled)
 	}
-	if _, err := Records(ctx, root); !errors.Is(err, context.Canceled) {
+	if _, err := Records(ctx, at(root)); !errors.Is(err, context.Canceled) {
 		t.Errorf("Records: got %v, want %v", err, context.Canceled)
 	}
 }

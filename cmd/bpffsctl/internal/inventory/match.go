@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 // Why a word does not say which endpoints are meant.
@@ -84,9 +85,9 @@ func only(groups map[string][]Endpoint, word string) ([]Endpoint, error) {
 
 // Words returns what Match takes, for completion: none if the records cannot be
 // read.
-func Words(ctx context.Context, root string) []string {
+func Words(ctx context.Context, where places.Where) []string {
 	var words []string
-	records, err := Records(ctx, root)
+	records, err := Records(ctx, where)
 	if err != nil {
 		records = nil
 	}
