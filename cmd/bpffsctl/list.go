@@ -47,6 +47,8 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 	flags.StringVar(&f.filter.Container, "container", "", "only those of containers whose ID begins so")
 	flags.StringVar(&f.filter.Network, "network", "", "only those of the network")
 	flags.StringSliceVar(&f.filter.States, "state", nil, "only those in one of the states")
+	flags.BoolVar(&f.filter.Problems, "problems", false, "only those that are not ok")
+	cmd.MarkFlagsMutuallyExclusive("problems", "state")
 	output.Complete(cmd, "sort-by", inventory.Orders())
 	output.Complete(cmd, "state", inventory.States())
 	return cmd
@@ -80,9 +82,17 @@ func (f *listFlags) run(cmd *cobra.Command) error {
 	}); werr != nil {
 		return werr
 	}
-	isTable := f.format == "" || f.format == output.Table
-	if isTable && !f.noHeaders && (err == nil || len(all) > 0) {
-		fmt.Fprint(cmd.ErrOrStderr(), inventory.Sum(all))
-	}
+	f.sum(cmd.ErrOrStderr(), all, err)
 	return err
+}
+
+// sum says below a table how many there are.
+func (f *listFlags) sum(stderr io.Writer, all []inventory.Endpoint, err error) {
+	switch isTable := f.format == "" || f.format == output.Table; {
+	case !isTable || f.noHeaders || err != nil && len(all) == 0:
+	case f.filter.Problems && len(all) == 0:
+		fmt.Fprintln(stderr, "no endpoint with a problem")
+	default:
+		fmt.Fprint(stderr, inventory.Sum(all))
+	}
 }

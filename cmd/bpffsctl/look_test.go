@@ -326,3 +326,45 @@ func TestEveryRoot(t *testing.T) {
 		}
 	}
 }
+
+// The table has only what is not ok, which may be nothing.
+func TestProblems(t *testing.T) {
+	n := newNode(t, "a", "b", "lost1", "lost2")
+	testns.Must(t, os.Remove(n.root+"/tc/globals/policy_"+n.ids["b"]))
+	out, errs := n.run(t, exitDone, "list", "--problems", "--sort-by", "container")
+	if strings.Count(out, "\n") != 4 || strings.Contains(out, "pod-a") {
+		t.Errorf("list --problems: got\n%s\nwant all but a", out)
+	}
+	wantWords(t, errs, "endpoints: 3", "not ok: 3")
+	out, errs = n.run(t, exitDone, "list", "--problems", "--pod", "pod-a")
+	if out != "" || errs != "no endpoint with a problem\n" {
+		t.Errorf("list --problems without any: got %q, %q", out, errs)
+	}
+	n.run(t, exitFailed, "list", "--problems", "--state", "ok")
+}
+
+// Whatever a command is called with, what it answers is bounded.
+func TestBoundedErrors(t *testing.T) {
+	n := newNode(t, "a")
+	long := strings.Repeat("x\x1b", 50_000)
+	for _, c := range [][]string{
+		{"show", long}, {"list", "--state", long}, {"list", "--sort-by", long}, {"list", "-o", long}, {"list", "--" + long},
+		{"gc", "--live-from", "/" + long}, {long},
+	} {
+		if _, errs := n.run(t, exitFailed, c...); len(errs) > 8192 || strings.Contains(errs, "\x1b") {
+			t.Errorf("%.20q: got %d bytes", c, len(errs))
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var command, flag strings.Builder
+	for args, out := range map[string]*strings.Builder{"version": &command, "--version": &flag} {
+		if code := run(t.Context(), []string{args}, out, out); code != exitDone {
+			t.Errorf("bpffsctl %s: got exit code %d", args, code)
+		}
+	}
+	if command.String() != flag.String() || command.String() != "bpffsctl version "+buildVersion+"\n" {
+		t.Errorf("got %q and %q, want the version", command.String(), flag.String())
+	}
+}

@@ -55,7 +55,7 @@ func runShow(cmd *cobra.Command, where places.Where, word string, format output.
 		return which
 	}
 	if len(all) == 0 { // it was released while it was looked at
-		return fmt.Errorf("%w any more: %q", inventory.ErrUnknown, word)
+		return fmt.Errorf("%w any more: %.100q", inventory.ErrUnknown, word)
 	}
 	var bad bool
 	for i := range all {

@@ -55,7 +55,7 @@ const nearlyFull = 90
 
 func decideFree(s site) []Finding {
 	used := bpffs.MaxEndpoints - s.seen.FreeIDs
-	detail := fmt.Sprintf("%d of %d endpoint IDs are in use", used, bpffs.MaxEndpoints)
+	detail := fmt.Sprintf("in use: %d of %d endpoint IDs", used, bpffs.MaxEndpoints)
 	switch {
 	case s.seen.FreeIDs <= 0:
 		return fail(s.where(), detail+": no pod can start", s.collect())

@@ -128,7 +128,7 @@ func (found recorded) needs(named []string) error {
 		return fmt.Errorf("%v still name it", named)
 	}
 	if !found.mounted {
-		return errors.New("no bpffs can be seen, neither at "+bpffs.DefaultRoot+" nor elsewhere, so that it is not known whether pods need it; " +
+		return errors.New("no bpffs can be seen, neither at " + bpffs.DefaultRoot + " nor elsewhere, so that it is not known whether pods need it; " +
 			"in a container mount the node's; if there are no such pods: bpffsctl uninstall --force")
 	}
 	if found.endpoints == 0 {
