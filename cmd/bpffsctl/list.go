@@ -30,7 +30,8 @@ func newList() *cobra.Command {
 
 One line each. Under MAPS are the types and how many entries they can have. The
 states are ok, pin-missing (a map that the plugin made is not there any more),
-netns-gone (nor is the container's network namespace) and unreadable.
+pin-replaced (something else is there), netns-gone (the container's network
+namespace is not there any more) and unreadable.
 
 Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.`,
 		Args:              cobra.NoArgs,

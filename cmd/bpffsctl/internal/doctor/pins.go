@@ -11,20 +11,31 @@ import (
 )
 
 func decidePins(s site) []Finding {
-	owners := s.lostAs(inventory.PinMissing)
+	missing := s.decideLost(inventory.PinMissing, "missing", "; somebody removed what was there",
+		func(p inventory.Pin) bool { return p.Kind == inventory.Missing })
+	replaced := s.decideLost(inventory.PinReplaced, "replaced", "; what is there is not the map that the plugin made",
+		func(p inventory.Pin) bool { return p.Replaced })
+	if found := append(missing, replaced...); len(found) > 0 {
+		return found
+	}
+	return pass(s.maps, "all maps that the plugin made are there")
+}
+
+// decideLost warns of the pins of the endpoints in the state.
+func (s site) decideLost(state inventory.State, what, why string, is func(inventory.Pin) bool) []Finding {
+	owners := s.lostAs(state)
 	var paths []string
 	for _, e := range owners {
 		for _, p := range e.Pins {
-			if p.Kind == inventory.Missing {
+			if is(p) {
 				paths = append(paths, p.Path)
 			}
 		}
 	}
 	if len(paths) == 0 {
-		return pass(s.maps, "all maps that the plugin made are there")
+		return nil
 	}
-	return about(owners, warn(s.maps, output.Count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
-		"; somebody removed what was there", deletePods(owners)))
+	return about(owners, warn(s.maps, output.Count(len(paths), "recorded pin", "recorded pins")+" "+what+": "+list(paths)+why, deletePods(owners)))
 }
 
 // deletePods says how to have the pods made anew.

@@ -40,13 +40,13 @@ func (r *Record) Identity() Identity {
 	}
 }
 
-// recorded returns the endpoints as they are recorded.
+// recorded returns the endpoints as they are recorded, also which map the plugin made.
 func recorded(records []Record) []Endpoint {
 	all := make([]Endpoint, len(records))
 	for i, r := range records {
 		all[i] = Endpoint{Identity: r.Identity(), Pins: make([]Pin, len(r.Pins))}
 		for j, path := range r.Pins {
-			all[i].Pins[j].Path = path
+			all[i].Pins[j].Path, all[i].Pins[j].MapID = path, r.MapIDs[path]
 			if !slices.Contains(r.Maps, path) {
 				all[i].Pins[j].Kind = Reserved
 			}
@@ -128,7 +128,7 @@ func dropReleased(ctx context.Context, all []Endpoint) ([]Endpoint, error) {
 
 // isSuspect reports whether something is missing that a DEL takes away, or what
 // the runtime takes away after it.
-func (e *Endpoint) isSuspect() bool { return e.Is(PinMissing) || e.Is(NetNSGone) }
+func (e *Endpoint) isSuspect() bool { return e.Is(PinMissing) || e.Is(PinReplaced) || e.Is(NetNSGone) }
 
 // isReleased reports whether the open records have the endpoint no more. One that
 // cannot be read is still there.
