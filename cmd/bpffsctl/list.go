@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -13,6 +14,7 @@ import (
 
 type listFlags struct {
 	where           places.Where
+	socket          string
 	format          output.Format
 	sortBy          string
 	filter          inventory.Filter
@@ -31,7 +33,8 @@ func newList() *cobra.Command {
 One line each. Under MAPS are the types and how many entries they can have. The
 states are ok, pin-missing (a map that the plugin made is not there any more),
 pin-replaced (something else is there), netns-gone (the container's network
-namespace is not there any more) and unreadable.
+namespace is not there any more), no-endpoint (a pod of the runtime, asked if its
+network has the plugin, that has none) and unreadable.
 
 Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.`,
 		Args:              cobra.NoArgs,
@@ -40,6 +43,7 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 	}
 	flags := cmd.Flags()
 	addPlaceFlags(cmd, &f.where)
+	flags.StringVar(&f.socket, "cri-socket", "", "the runtime's CRI socket, to find pods without an endpoint (default: the usual places)")
 	output.Flag(cmd, &f.format)
 	flags.BoolVarP(&f.wide, "wide", "w", false, "whole container IDs, and the path of each map")
 	flags.BoolVar(&f.noHeaders, "no-headers", false, "print neither headers nor the sum")
@@ -75,7 +79,7 @@ func (f *listFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	all, err := inventory.Choose(cmd.Context(), f.where, f.filter.Apply)
+	all, err := f.look(cmd.Context(), cmd.ErrOrStderr())
 	all = f.filter.ApplyStates(all)
 	order.Sort(all)
 	if werr := output.Write(cmd.OutOrStdout(), f.format, inventory.NewList(all), func(w io.Writer) error {
@@ -85,6 +89,22 @@ func (f *listFlags) run(cmd *cobra.Command) error {
 	}
 	f.sum(cmd.ErrOrStderr(), all, err)
 	return err
+}
+
+// look returns the wanted endpoints, and the pods that have none.
+func (f *listFlags) look(ctx context.Context, stderr io.Writer) ([]inventory.Endpoint, error) {
+	pods := askPods(ctx, f.where, f.socket, stderr)
+	var lacking []inventory.Endpoint
+	var unasked error
+	all, err := inventory.Choose(ctx, f.where, func(all []inventory.Endpoint) []inventory.Endpoint {
+		lacking, unasked = pods.Without(ctx, inventory.Containers(all), askTime)
+		return f.filter.Apply(all)
+	})
+	if err != nil { // they may be in what could not be read
+		return all, err
+	}
+	noteUnasked(stderr, unasked)
+	return append(all, f.filter.Apply(lacking)...), nil
 }
 
 // sum says below a table how many there are.

@@ -77,7 +77,7 @@ func TestCommandPrints(t *testing.T) {
 	if strings.Contains(table, "\x1b") {
 		t.Errorf("a name reaches the terminal as a command: %q", table)
 	}
-	line := "warning  leftovers             " + r.records() + ": 1 empty directory in the index"
+	line := "warning  leftovers              " + r.records() + ": 1 empty directory in the index"
 	if !strings.Contains(table, line) {
 		t.Errorf("no line begins with %q:\n%s", line, table)
 	}

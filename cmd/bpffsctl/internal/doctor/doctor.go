@@ -51,6 +51,7 @@ func checks() []check {
 		{"network-namespaces", eachSeen(decideNetNS)},
 		{"leftovers", eachSeen(decideLeftovers)},
 		{"foreign-pins", eachSeen(decideForeign)},
+		{"pods-without-endpoint", checkPods},
 		{"endpoint-ids", eachSeen(decideFree)},
 		{"plugin", checkPlugin},
 		{"networks", checkNetworks},

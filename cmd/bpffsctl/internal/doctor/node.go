@@ -30,7 +30,7 @@ func newNode(ctx context.Context, o Options) *node {
 	n.plugin = sync.OnceValue(func() binary { return lookAtPlugin(ctx, o.BinDir, o.Patience) })
 	n.runtime = sync.OnceValue(func() criRuntime { return lookAtRuntime(ctx, o.CRISocket, o.Patience) })
 	n.sites = sync.OnceValue(func() (all []site) {
-		for _, p := range places.Find(places.Where{Roots: bpffs.Roots{Root: o.Root}, ConfDir: o.ConfDir}) {
+		for _, p := range places.Find(n.where()) {
 			if s := n.lookAt(ctx, p); !s.isEmpty() {
 				all = append(all, s)
 			}
@@ -38,6 +38,11 @@ func newNode(ctx context.Context, o Options) *node {
 		return all
 	})
 	return n
+}
+
+// where returns where to look for endpoints.
+func (n *node) where() places.Where {
+	return places.Where{Roots: bpffs.Roots{Root: n.Root}, ConfDir: n.ConfDir}
 }
 
 // eachSite returns a check that decides on every place by itself.

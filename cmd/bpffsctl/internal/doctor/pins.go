@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -46,7 +45,7 @@ func deletePods(endpoints []inventory.Endpoint) string {
 			lines = append(lines, output.Command("kubectl", "-n", e.PodNamespace, "delete", "pod", e.PodName))
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("delete and make anew: container %s (bpffsctl show %d)", e.Container, e.ID))
+		lines = append(lines, "delete and make anew: container "+output.Quote(e.Container))
 	}
 	return strings.Join(lines, "; ") + again(len(endpoints))
 }

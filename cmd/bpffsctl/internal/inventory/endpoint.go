@@ -18,19 +18,20 @@ const (
 	PinMissing  State = "pin-missing"  // a map that the plugin made is not there any more
 	PinReplaced State = "pin-replaced" // something else is where the plugin made a map
 	NetNSGone   State = "netns-gone"   // there is no network namespace at the recorded path
+	NoEndpoint  State = "no-endpoint"  // a pod of the runtime that has none
 	Unreadable  State = "unreadable"   // the record, or what is at one of its paths, cannot be read
 )
 
 // States returns all states, for completion.
 func States() []string {
-	return []string{string(OK), string(PinMissing), string(PinReplaced), string(NetNSGone), string(Unreadable)}
+	return []string{string(OK), string(PinMissing), string(PinReplaced), string(NetNSGone), string(NoEndpoint), string(Unreadable)}
 }
 
 // An Identity says which endpoint is meant: whose it is, and where it is recorded.
 // All that bpffsctl prints for machines names endpoints by it. The names of its JSON
 // fields are documented in docs/operations.md and stay.
 type Identity struct {
-	ID           uint16    `json:"id"` // 0 if the record stands under no ID
+	ID           uint16    `json:"id"` // 0 if the record stands under no ID, or the pod has none
 	Network      string    `json:"network"`
 	PodNamespace string    `json:"podNamespace"`
 	PodName      string    `json:"podName"`
