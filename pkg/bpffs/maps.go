@@ -79,7 +79,7 @@ func NewMaps(decls []MapDecl) (*Maps, error) {
 func (d MapDecl) create() (*os.File, error) {
 	f, err := d.Spec.create(kernelName(d.Name))
 	if err != nil {
-		return nil, fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
+		return nil, d.refused(err)
 	}
 	return f, nil
 }
@@ -95,6 +95,11 @@ func (m *Maps) ids() map[string]uint32 {
 		ids[name], _ = bpf.ID(f) //nolint:errcheck // see above
 	}
 	return ids
+}
+
+// refused says which map the kernel has refused with err, and why.
+func (d MapDecl) refused(err error) error {
+	return fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
 }
 
 // Close closes the maps. Those that were pinned stay.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -69,7 +68,10 @@ func recordsAt(ctx context.Context, root string) (all []Record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ids, err := e.IDs()
+	ids, err := e.IDs(ctx)
+	if errors.Is(err, bpffs.ErrLocked) || ctx.Err() != nil {
+		return nil, err
+	}
 	if err != nil {
 		all = append(all, Record{Root: root, Err: err})
 	}
@@ -86,15 +88,11 @@ func recordsAt(ctx context.Context, root string) (all []Record, err error) {
 	return all, nil
 }
 
-// portion is how long the records are kept before others can have them.
-const portion = 10 * time.Millisecond
-
 // Opened keeps the records of one bpffs open for whoever has much to do with them.
 // Its zero value has none open.
 type Opened struct {
 	root    string
 	records *bpffs.Endpoints
-	since   time.Time // others could not have them
 }
 
 // At returns the open records in the bpffs at root, until the next call. It lets
@@ -102,11 +100,7 @@ type Opened struct {
 // does: what was read before may be out of date.
 func (o *Opened) At(ctx context.Context, root string) (*bpffs.Endpoints, error) {
 	if o.records != nil && o.root == root {
-		if time.Since(o.since) < portion {
-			return o.records, nil
-		}
-		err := errors.Join(ctx.Err(), o.records.Pause(ctx))
-		o.since = time.Now()
+		_, err := o.records.Yield(ctx)
 		if err != nil {
 			o.Close()
 		}
@@ -115,7 +109,7 @@ func (o *Opened) At(ctx context.Context, root string) (*bpffs.Endpoints, error) 
 	o.Close()
 	e, err := Open(ctx, root)
 	if err == nil {
-		o.root, o.records, o.since = root, e, time.Now()
+		o.root, o.records = root, e
 	}
 	return e, err
 }
