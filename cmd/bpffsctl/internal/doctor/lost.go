@@ -35,8 +35,8 @@ func (s site) lostAs(state inventory.State) (some []inventory.Endpoint) {
 // collect returns what removes the endpoints of containers that are gone.
 func (s site) collect() string {
 	words := []string{"bpffsctl", "gc"}
-	if s.Path != bpffs.DefaultRoot {
-		words = append(words, "--root", s.Path)
+	if s.only != "" {
+		words = append(words, "--root", s.only)
 	}
 	if s.socket != "" {
 		words = append(words, "--cri-socket", s.socket)

@@ -36,15 +36,14 @@ func decideMountNamespace(same bool, err error) []Finding {
 func decideRoot(s site) []Finding {
 	switch {
 	case errors.Is(s.rootErr, bpffs.ErrStacked):
-		return fail(s.Path, s.rootErr.Error(), output.Command("umount", s.Path)+
-			", which takes the upper one away with all that is pinned in it; what is where: "+output.Command("findmnt", s.Path))
+		return fail(s.Path, s.rootErr.Error(), look("findmnt", s.Path)+"take the upper one away, "+removeIfUnused("umount", s.Path))
 	case errors.Is(s.rootErr, places.ErrHidden):
-		return fail(s.Path, s.rootErr.Error(), "see what is mounted on the way to it: "+output.Command("findmnt", "--all")+
-			"; unmount that only if nobody uses it, or give another root: bpffsctl doctor --root PATH")
+		return fail(s.Path, s.rootErr.Error(), look("findmnt", "--all")+
+			"unmount what is over it or over a directory above it, only if nobody uses that")
 	case errors.Is(s.rootErr, bpffs.ErrOtherFileSystem):
-		return fail(s.Path, s.rootErr.Error(), output.Command("umount", s.Path)+", or configure another bpfRoot")
+		return fail(s.Path, s.rootErr.Error(), look("findmnt", s.Path)+"configure another bpfRoot; or "+removeIfUnused("umount", s.Path))
 	case errors.Is(s.rootErr, syscall.ENOTDIR):
-		return fail(s.Path, s.rootErr.Error(), output.Command("rm", s.Path)+", or configure another bpfRoot")
+		return fail(s.Path, s.rootErr.Error(), look("ls", "-l", s.Path)+"configure another bpfRoot; or "+removeIfUnused("rm", s.Path))
 	case s.rootErr != nil:
 		return fail(s.Path, s.rootErr.Error(), "as this says; what is there: "+output.Command("ls", "-A", s.Path))
 	case s.mountErr != nil:
@@ -55,7 +54,7 @@ func decideRoot(s site) []Finding {
 	case s.Fallback:
 		return warn(s.Path, "the fallback is used, because another file system is mounted at "+bpffs.DefaultRoot+
 			": programs that look there do not find the maps",
-			output.Command("umount", bpffs.DefaultRoot)+" and restart the pods, or configure bpfRoot")
+			look("findmnt", bpffs.DefaultRoot)+"configure bpfRoot; or "+removeIfUnused("umount", bpffs.DefaultRoot)+", and restart the pods")
 	case !s.mounted:
 		return pass(s.Path, "nothing is mounted there yet; the first ADD mounts a bpffs")
 	}

@@ -64,8 +64,8 @@ func decideForeign(s site) []Finding {
 	if len(occupying) > 0 {
 		return warn(s.maps, output.Count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
 			"; no pod can get an ID that a pin occupies",
-			"see what it is: "+output.Command("bpftool", "map", "show", "pinned", occupying[0])+"; remove it only if nobody uses it: "+
-				output.Command(append([]string{"rm", "-r"}, some(occupying)...)...)+again(len(occupying)))
+			look("bpftool", "map", "show", "pinned", occupying[0])+removeIfUnused("rm", append([]string{"-r"}, some(occupying)...)...)+
+				again(len(occupying)))
 	}
 	if others > 0 {
 		return pass(s.maps, output.Count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))

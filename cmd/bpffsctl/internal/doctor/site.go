@@ -21,6 +21,7 @@ type site struct {
 	places.Place
 
 	socket   string // which was given for the runtime
+	only     string // the root that was given
 	rootErr  error  // why the root cannot be used
 	mounted  bool
 	mount    mountinfo.Info // the mount that holds the path
@@ -39,7 +40,7 @@ type site struct {
 
 // lookAt looks at one place.
 func (n *node) lookAt(ctx context.Context, p places.Place) site {
-	s := site{Place: p, socket: n.CRISocket}
+	s := site{Place: p, socket: n.CRISocket, only: n.Root}
 	if s.rootErr = notUnsafe(p.Err); s.rootErr != nil {
 		return s
 	}
