@@ -348,8 +348,13 @@ func TestBoundedErrors(t *testing.T) {
 	n := newNode(t, "a")
 	long := strings.Repeat("x\x1b", 50_000)
 	for _, c := range [][]string{
-		{"show", long}, {"list", "--state", long}, {"list", "--sort-by", long}, {"list", "-o", long}, {"list", "--" + long},
-		{"gc", "--live-from", "/" + long}, {long},
+		{"show", long},
+		{"list", "--state", long},
+		{"list", "--sort-by", long},
+		{"list", "-o", long},
+		{"list", "--" + long},
+		{"gc", "--live-from", "/" + long},
+		{long},
 	} {
 		if _, errs := n.run(t, exitFailed, c...); len(errs) > 8192 || strings.Contains(errs, "\x1b") {
 			t.Errorf("%.20q: got %d bytes", c, len(errs))

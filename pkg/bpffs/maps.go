@@ -92,7 +92,7 @@ func (m *Maps) ids() map[string]uint32 {
 		return ids
 	}
 	for name, f := range m.files {
-		ids[name], _ = bpf.ID(f) //nolint:errcheck // see above
+		ids[name], _ = bpf.ID(f)
 	}
 	return ids
 }
