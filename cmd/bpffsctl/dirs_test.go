@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,15 +19,16 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// A runtimeOf says that it is containerd, and what containerd says of directories.
+// A runtimeOf says what it is, at first containerd 2.4, and what containerd says of
+// directories.
 type runtimeOf struct {
 	runtime.UnimplementedRuntimeServiceServer
 
-	config string
+	name, version, config string
 }
 
-func (runtimeOf) Version(context.Context, *runtime.VersionRequest) (*runtime.VersionResponse, error) {
-	return &runtime.VersionResponse{RuntimeName: "containerd", RuntimeVersion: "v2.4.2"}, nil
+func (r runtimeOf) Version(context.Context, *runtime.VersionRequest) (*runtime.VersionResponse, error) {
+	return &runtime.VersionResponse{RuntimeName: cmp.Or(r.name, "containerd"), RuntimeVersion: cmp.Or(r.version, "v2.4.2")}, nil
 }
 
 func (r runtimeOf) Status(context.Context, *runtime.StatusRequest) (*runtime.StatusResponse, error) {

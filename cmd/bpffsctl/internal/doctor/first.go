@@ -94,15 +94,12 @@ func decideFirst(n networks, first *conflist.Network, install command) []Finding
 	return fail(first.Path, uses+", and it does not have bpffs: pods run without", n.addTo(*first, delegates, install))
 }
 
-// addTo returns what adds our plugin to the network, or to one that it calls. A single
-// plugin's file takes no other.
+// addTo returns what adds our plugin to the network, or to one that Multus calls for it.
+// A single plugin's file takes no other.
 func (n networks) addTo(one conflist.Network, delegates bool, install command) string {
-	if !one.Single && !delegates {
-		return install()
-	}
 	for _, other := range n.Networks {
-		if _, makes := other.List.Main(); makes && !other.Single && delegates && other.Path != one.Path {
-			return install("--network", other.List.Name)
+		if _, makes := other.List.Main(); makes && !other.Single && delegates == (other.Path != one.Path) {
+			return n.forNetwork(other, install)
 		}
 	}
 	if !one.Single {
