@@ -12,6 +12,7 @@ require (
 )
 
 require (
+	github.com/BurntSushi/toml v1.6.0
 	github.com/moby/sys/mountinfo v0.7.3
 	google.golang.org/grpc v1.85.0
 	k8s.io/cri-api v0.37.2

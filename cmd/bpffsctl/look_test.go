@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testns.Act(map[string]func(io.Writer) error{"list as nobody": listAsNobody, "gc or add": gcOrAdd})
+	testns.Act(map[string]func(io.Writer) error{"list as nobody": listAsNobody, "gc or add": gcOrAdd, "runtime": beRuntime})
 	os.Exit(testns.Main(m))
 }
 

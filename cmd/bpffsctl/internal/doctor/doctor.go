@@ -11,15 +11,16 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 )
 
 // Options say where to look.
 type Options struct {
-	Root      string // of the bpffs; empty: what the network configurations say, else the default
-	BinDir    string // where the plugin is
-	ConfDir   string // where the network configurations are
-	CRISocket string // of the runtime; empty: where runtimes have it
-	Version   string // which the plugin should have
+	cnidirs.Request
+
+	Root    string // of the bpffs; empty: what the network configurations say, else the default
+	Version string // which the plugin should have
 
 	// Patience is how long to wait for a lock, for the plugin, and for the
 	// runtime. The zero value means three seconds.
@@ -53,6 +54,7 @@ func checks() []check {
 		{"foreign-pins", eachSeen(decideForeign)},
 		{"pods-without-endpoint", checkPods},
 		{"endpoint-ids", eachSeen(decideFree)},
+		{"runtime-directories", checkDirs},
 		{"plugin", checkPlugin},
 		{"networks", checkNetworks},
 		{"chain", checkChain},
@@ -60,6 +62,7 @@ func checks() []check {
 		{"drop-ins", checkDropIns},
 		{"plugin-configuration", checkPluginConfig},
 		{"runtime", checkRuntime},
+		{"runtime-networks", checkLoaded},
 		{"runtime-namespace", checkRuntimeNamespace},
 	}
 }

@@ -12,14 +12,14 @@ import (
 // checkPods looks for pods that run without an endpoint although the network that the
 // runtime uses has the plugin.
 func checkPods(ctx context.Context, n *node) []Finding {
-	network, calls := places.Used(n.ConfDir)
+	network, calls := places.Used(n.dirs().Conf)
 	r := n.runtime()
 	switch {
 	case !calls:
-		return pass(n.ConfDir, "no pod needs an endpoint, as far as is known: the network that the runtime uses does not have bpffs")
+		return pass(n.dirs().Conf, "no pod needs an endpoint, as far as is known: the network that the runtime uses does not have bpffs")
 	case r.Socket == "":
 		return pass("the usual places", "no CRI socket: it is not known which pods run")
-	case r.err != nil:
+	case r.Err != nil:
 		return notLooked(r.Socket, "runtime")
 	}
 	var records []inventory.Record
@@ -29,7 +29,7 @@ func checkPods(ctx context.Context, n *node) []Finding {
 		}
 		records = append(records, s.records()...)
 	}
-	lacking, err := inventory.Lacking(ctx, r.Runtime, network, records, n.Patience, func() (all []inventory.Record, err error) {
+	lacking, err := inventory.Lacking(ctx, r.Runtime.Runtime, network, records, n.Patience, func() (all []inventory.Record, err error) {
 		for _, s := range n.sites() {
 			err = errors.Join(err, s.read(ctx, n.Patience))
 			all = append(all, s.records()...)

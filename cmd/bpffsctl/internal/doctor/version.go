@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,31 +9,31 @@ import (
 
 	"github.com/containernetworking/cni/pkg/version"
 
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 )
 
 func checkCNIVersion(_ context.Context, n *node) []Finding {
-	return decideCNIVersion(n.networks(), n.runtime().Version, n.plugin().supports)
+	return decideCNIVersion(n.networks(), n.runtime().Runtime, n.plugin().supports, n.install)
 }
 
 // decideCNIVersion says whether the runtime and the plugin know the versions of
 // the networks that have our plugin. What the plugin supports may be unknown.
-func decideCNIVersion(n networks, r cri.Version, supports []string) []Finding {
+func decideCNIVersion(n networks, r cnidirs.Runtime, supports []string, install command) []Finding {
 	var found []Finding
 	lib := r.Libcni()
-	for _, one := range n.all {
-		called, _ := one.uses()
-		its := one.List.CNIVersion
+	for _, one := range n.Networks {
+		its := effective(one.List, r)
+		set := n.forNetwork(one, install, "--cni-version", "1.0.0")
 		switch {
-		case len(called) == 0:
+		case len(callsOf(one)) == 0:
 		case len(supports) > 0 && !slices.Contains(supports, its):
 			found = append(found, fail(one.Path, fmt.Sprintf("bpffs does not support cniVersion %q: every ADD fails; it supports %s",
-				its, strings.Join(supports, ", ")), setVersion(one.Path, its))...)
-		case lib.Known && newer(its, lib.Newest):
+				its, strings.Join(supports, ", ")), set)...)
+		case lib.Known && conflist.Newer(its, lib.Newest):
 			found = append(found, fail(one.Path, fmt.Sprintf("cniVersion %s is too new for %v, which knows %s: it calls the network ready, and every pod fails",
-				its, r, lib.Newest), setVersion(one.Path, its))...)
-		case !lib.Known && newer(its, "1.0.0"):
+				its, r, lib.Newest), set)...)
+		case !lib.Known && conflist.Newer(its, "1.0.0"):
 			found = append(found, pass(one.Path, fmt.Sprintf("cniVersion %s needs a runtime with libcni 1.2 or newer; %v", its, r))...)
 		default:
 			found = append(found, pass(one.Path, "cniVersion "+its)...)
@@ -44,17 +45,11 @@ func decideCNIVersion(n networks, r cri.Version, supports []string) []Finding {
 	return found
 }
 
-// setVersion returns a command that gives a network the version that every
-// runtime knows.
-func setVersion(path, version string) string {
-	if version == "" {
-		return `add "cniVersion": "1.0.0": ${EDITOR:-vi} ` + output.Quote(path)
+// effective returns the cniVersion that the runtime gives to the plugins of a
+// network: what it says of one that it has loaded, else what its libcni would take.
+func effective(list conflist.List, r cnidirs.Runtime) string {
+	if loaded, ok := r.Status.Network(list.Name); ok {
+		return loaded.CNIVersion
 	}
-	return output.Command("sed", "-i", `/"cniVersion"/s/"`+version+`"/"1.0.0"/`, path) + ", then restart the runtime"
-}
-
-// newer compares two versions of CNI. What is none is not newer.
-func newer(a, b string) bool {
-	is, err := version.GreaterThan(a, b)
-	return is && err == nil
+	return list.Version(cmp.Or(r.Libcni().Newest, version.Current()))
 }

@@ -70,54 +70,55 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 }
 
 // takeOut takes the plugin out of the configurations and returns those that still
-// name it.
+// name it. What cannot be read might name it.
 func (un Uninstaller) takeOut(d *dir) (named []string, err error) {
 	if d == nil {
 		return nil, nil
 	}
-	files, err := conflist.ReadDir(d.path)
-	if err != nil {
-		return nil, err
-	}
+	all, err := conflist.Read(d.path)
+	errs := []error{err}
 	in := Installer{Log: un.Log}
-	var errs []error
-	for _, f := range files {
-		_, ok := f.List.Ours()
-		_, hasMain := f.List.Main()
+	for _, n := range all.All() {
+		takes := un.Network == "" || n.List.Name == un.Network
+		_, ok := n.List.Ours()
 		switch {
-		case f.Err != nil:
-			errs = append(errs, f.Err)
+		case n.Err != nil:
+			errs = append(errs, n.Err)
 		case !ok:
-		case !hasMain || un.Network != "" && f.List.Name != un.Network:
-			named = append(named, f.Path)
+		case !takes || !n.List.HasOthers():
+			named = append(named, n.Path)
 		default:
-			errs = append(errs, in.edit(d, f, conflist.Remove))
+			errs = append(errs, in.edit(d, n.File, conflist.Remove))
 		}
+		still, err := un.takeOutDropIns(in, d, network{n}, takes)
+		named, errs = append(named, still...), append(errs, err)
 	}
-	dropIns, err := un.takeOutDropIns(in, d)
-	return append(named, dropIns...), errors.Join(append(errs, err)...)
+	return named, errors.Join(errs...)
 }
 
-// takeOutDropIns does the same with the directories of networks.
-func (un Uninstaller) takeOutDropIns(in Installer, d *dir) (named []string, err error) {
-	entries, err := os.ReadDir(d.path)
-	if err != nil {
-		return nil, err
-	}
-	var errs []error
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		files, _ := conflist.DropIns(d.path, e.Name()) // a directory of another name does not belong to a network
-		for _, f := range files {
-			if _, ok := f.List.Ours(); ok && un.Network != "" && e.Name() != un.Network {
-				named = append(named, f.Path)
+// takeOutDropIns does the same with the drop-in files of a network, unless they stay.
+func (un Uninstaller) takeOutDropIns(in Installer, d *dir, n network, takes bool) (named []string, err error) {
+	errs := []error{n.DropInsErr}
+	var remove []conflist.File
+	for _, f := range n.DropIns {
+		_, ok := f.List.Ours()
+		switch {
+		case f.Unclear():
+			errs = append(errs, f.Err)
+		case !ok:
+		case !takes:
+			named = append(named, f.Path)
+		default:
+			if err := changeable(f.Path); err != nil {
+				errs = append(errs, err)
+				continue
 			}
+			remove = append(remove, f)
 		}
-		if un.Network == "" || e.Name() == un.Network {
-			errs = append(errs, in.removeDropIns(d, e.Name()))
-		}
+	}
+	errs = append(errs, in.removeFiles(d, remove))
+	if takes {
+		errs = append(errs, d.removeNetworkDir(n.List.Name))
 	}
 	return named, errors.Join(errs...)
 }

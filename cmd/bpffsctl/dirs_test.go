@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"google.golang.org/grpc"
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+// A runtimeOf says what it is, at first containerd 2.4, and what containerd says of
+// directories.
+type runtimeOf struct {
+	runtime.UnimplementedRuntimeServiceServer
+
+	name, version, config string
+}
+
+func (r runtimeOf) Version(context.Context, *runtime.VersionRequest) (*runtime.VersionResponse, error) {
+	return &runtime.VersionResponse{RuntimeName: cmp.Or(r.name, "containerd"), RuntimeVersion: cmp.Or(r.version, "v2.4.2")}, nil
+}
+
+func (r runtimeOf) Status(context.Context, *runtime.StatusRequest) (*runtime.StatusResponse, error) {
+	return &runtime.StatusResponse{Info: map[string]string{"config": r.config}}, nil
+}
+
+// listen returns the socket at which it answers until the test ends.
+func (r runtimeOf) listen(t *testing.T) (socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "s")
+	stop, err := r.serve(socket)
+	testns.Must(t, err)
+	t.Cleanup(stop)
+	return socket
+}
+
+func (r runtimeOf) serve(socket string) (stop func(), err error) {
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	server := grpc.NewServer()
+	runtime.RegisterRuntimeServiceServer(server, r)
+	go func() { _ = server.Serve(l) }()
+	return server.Stop, nil
+}
+
+// says returns what containerd says of its directories.
+func says(binDir, confDir string) runtimeOf {
+	return runtimeOf{config: fmt.Sprintf(`{"cni": {"binDirs": [%q], "confDir": %q}}`, binDir, confDir)}
+}
+
+// beRuntime is a runtime for which another file system is at the directory of
+// plugins; it has a mount namespace of its own.
+func beRuntime(stdout io.Writer) error {
+	dir := os.Getenv("DIR")
+	if err := syscall.Mount("tmpfs", filepath.Join(dir, "bin"), "tmpfs", 0, ""); err != nil {
+		return err
+	}
+	if _, err := says(filepath.Join(dir, "bin"), dir).serve(filepath.Join(dir, "s")); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "listens")
+	testns.Await()
+	return nil
+}
+
+// A directory that has the name of the runtime's is not taken for it.
+func TestRuntimeElsewhere(t *testing.T) {
+	testns.Need(t)
+	dir := t.TempDir()
+	testns.Must(t, os.Mkdir(dir+"/bin", 0o755))
+	cmd := testns.Command("runtime", "DIR="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	testns.Must(t, err)
+	stdout, err := cmd.StdoutPipe()
+	testns.Must(t, err)
+	testns.Must(t, cmd.Start())
+	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() })
+	_, err = bufio.NewReader(stdout).ReadString('\n')
+	testns.Must(t, err)
+	const refused = "/bin: for containerd 2.4.2 another directory has this name than for this process: run it where the runtime runs: nsenter --target "
+	for _, tt := range []struct {
+		args string
+		want int
+		says string
+	}{
+		{"install --from /none", exitFailed, refused},
+		{"uninstall", exitFailed, refused},
+		{"doctor", exitFound, "/bin: for containerd 2.4.2 another directory has this name than for this process\n"},
+		{"install --from /none --bin-dir " + dir + "/bin", exitFailed, "the runtime does not look there"},
+		{"uninstall --force --bin-dir " + dir + "/bin", exitDone, ""},
+	} {
+		var out strings.Builder
+		code := run(t.Context(), append(strings.Fields(tt.args), "--cri-socket", dir+"/s"), &out, &out)
+		if code != tt.want || !strings.Contains(out.String(), tt.says) {
+			t.Errorf("%s: got exit code %d, want %d, and %q in %s", tt.args, code, tt.want, tt.says, out.String())
+		}
+	}
+}
+
+// Where the runtime does not look, nothing is installed.
+func TestInstallWhereTheRuntimeLooks(t *testing.T) {
+	testns.Need(t)
+	top := t.TempDir()
+	silent := filepath.Join(top, "none.sock")
+	said := says(top+"/bin", top+"/net.d").listen(t)
+	nothing := runtimeOf{}.listen(t)
+	for _, tt := range []struct {
+		name, args string
+		says       []string
+		not        string
+	}{
+		{
+			"programs elsewhere", "--bin-dir " + top + "/other --conf-dir " + top + "/net.d --cri-socket " + said,
+			[]string{top + "/other: the runtime does not look there: containerd 2.4.2 reads " + top + "/bin", "say --bin-dir " + top + "/bin"},
+			"created",
+		},
+		{"networks elsewhere", "--conf-dir " + top + "/other --cri-socket " + said, []string{"leave out --conf-dir, or say --conf-dir " + top + "/net.d"}, "created"},
+		{"both elsewhere", "--watch --bin-dir " + top + "/other --conf-dir " + top + "/other --cri-socket " + said, []string{"leave out --bin-dir", "leave out --conf-dir"}, "created"},
+		{
+			"a runtime that does not answer", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket " + silent,
+			[]string{"warning: ", silent, "no container runtime listens there", "/none is not the plugin"},
+			"assumed",
+		},
+		{"a file for a socket", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket /dev/null", []string{"warning: ", "/dev/null", "refused"}, "assumed"},
+		{"no runtime, and no directory", "--bin-dir " + top + "/other --conf-dir " + top + " --cri-socket " + silent, []string{"there is no directory " + top + "/other", "mkdir -p " + top + "/other"}, "created"},
+		{"a runtime that does not say it", "--bin-dir " + top + " --cri-socket " + nothing, []string{"assumed /etc/cni/net.d for networks: containerd 2.4.2 does not say where it looks"}, "warning"},
+		{"where it says", "--cri-socket " + said, []string{"created " + top + "/bin", "created " + top + "/net.d"}, "assumed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			testns.Mount(t, "tmpfs", "/etc", "") // the node's own
+			var out strings.Builder
+			args := append([]string{"install", "--from", "/none"}, strings.Fields(tt.args)...)
+			if code := run(t.Context(), args, &out, &out); code != exitFailed {
+				t.Errorf("%v: got exit code %d, want %d: %s", args, code, exitFailed, out.String())
+			}
+			for _, word := range tt.says {
+				if !strings.Contains(out.String(), word) {
+					t.Errorf("%v: got %q, want %q in it", args, out.String(), word)
+				}
+			}
+			if strings.Contains(out.String(), tt.not) {
+				t.Errorf("%v: got %q, want no %q in it", args, out.String(), tt.not)
+			}
+			if _, err := os.Stat(top + "/other"); err == nil {
+				t.Errorf("%v: got %s/other, want none", args, top)
+			}
+		})
+	}
+}
