@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 // Where runtimes look unless told otherwise.
@@ -52,7 +54,7 @@ Exit codes: 0 done, 2 not done.`,
 	addDirFlags(cmd, &f.binDir, &f.confDir, &f.network, "the one that runtimes take, the first in the order of file names")
 	flags.StringVar(&f.mode, "mode", string(install.Auto), "auto, drop-in or conflist; auto is drop-in where the runtime, asked over its CRI socket, reads such files")
 	flags.StringVar(&f.from, "from", "", "the plugin's binary (default: bpffs beside bpffsctl)")
-	flags.StringVar(&f.pluginConf, "plugin-conf", "", `file with the plugin's configuration, a JSON object (default: the one that the network has, else {"type":"bpffs"})`)
+	flags.StringVar(&f.pluginConf, "plugin-conf", "", `file with the plugin's configuration, a JSON object, - for standard input (default: the one that the network has, else {"type":"bpffs"})`)
 	flags.StringVar(&f.criSocket, "cri-socket", "", "the runtime's CRI socket (default: the usual places)")
 	flags.BoolVar(&f.wait, "wait", true, "wait for the main plugin's configuration")
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait (default: 1m)")
@@ -74,7 +76,7 @@ func addDirFlags(cmd *cobra.Command, binDir, confDir, network *string, noNetwork
 }
 
 func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
-	in, err := f.installer(stderr)
+	in, err := f.installer(ctx, stderr)
 	if err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 }
 
 // installer returns what the flags ask for.
-func (f *installFlags) installer(stderr io.Writer) (install.Installer, error) {
+func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install.Installer, error) {
 	in := install.Installer{
 		BinDir: f.binDir, ConfDir: f.confDir, Network: f.network, Mode: install.Mode(f.mode), From: f.from,
 		ReadsDropIns: (&install.Runtime{Socket: f.criSocket}).ReadsDropIns,
@@ -114,7 +116,7 @@ func (f *installFlags) installer(stderr io.Writer) (install.Installer, error) {
 	}
 	if f.pluginConf != "" {
 		var err error
-		if in.Plugin, err = os.ReadFile(f.pluginConf); err != nil {
+		if in.Plugin, err = input.Read(ctx, f.pluginConf, os.Stdin); err != nil {
 			return in, err
 		}
 	}
@@ -124,6 +126,6 @@ func (f *installFlags) installer(stderr io.Writer) (install.Installer, error) {
 // logTo writes one line for each message.
 func logTo(w io.Writer) func(format string, args ...any) {
 	return func(format string, args ...any) {
-		fmt.Fprintf(w, "bpffsctl: "+format+"\n", args...)
+		fmt.Fprintln(w, "bpffsctl:", output.Sprintf(format, args...))
 	}
 }

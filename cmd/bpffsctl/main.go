@@ -48,6 +48,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errFound):
 		return exitFound
 	}
-	fmt.Fprintln(stderr, "bpffsctl:", output.CleanLines(err.Error()))
+	fmt.Fprintln(stderr, "bpffsctl:", output.Error(err))
 	return exitFailed
 }

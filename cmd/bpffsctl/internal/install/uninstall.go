@@ -149,8 +149,8 @@ func (un Uninstaller) removeBinary(d *dir) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if !isPlugin(path) {
-		return fmt.Errorf("%s is not the plugin bpffs, and stays", path)
+	if err := checkIsPlugin(path); err != nil {
+		return fmt.Errorf("%w, and stays", err)
 	}
 	if err := os.Remove(path); err != nil {
 		return err
