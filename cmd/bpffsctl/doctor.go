@@ -37,13 +37,9 @@ Exit codes: 0 there is no failure, 1 there is one, 2 called wrongly.`,
 	flags := cmd.Flags()
 	addRootFlag(cmd, &f.Root)
 	cmd.Flag("root").Usage = "where the bpffs is (default: where the networks say, else where the plugin would mount it)"
-	flags.StringVar(&f.BinDir, "bin-dir", defaultBinDir, "where the runtime finds plugins")
-	flags.StringVar(&f.ConfDir, "conf-dir", defaultConfDir, "where the runtime finds networks")
-	flags.StringVar(&f.CRISocket, "cri-socket", "", "the runtime's CRI socket (default: the usual places)")
+	addDirFlags(cmd, &f.Request)
 	output.Flag(cmd, &f.format)
 	flags.BoolVar(&f.json, "json", false, "the same as --output json")
-	_ = cmd.MarkFlagDirname("bin-dir")
-	_ = cmd.MarkFlagDirname("conf-dir")
 	return cmd
 }
 

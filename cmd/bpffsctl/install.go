@@ -10,25 +10,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
-)
-
-// Where runtimes look unless told otherwise.
-const (
-	defaultBinDir  = "/opt/cni/bin"
-	defaultConfDir = "/etc/cni/net.d"
 )
 
 // waitFor is how long install waits for the main plugin if nothing is said.
 const waitFor = time.Minute
 
 type installFlags struct {
-	binDir, confDir, network, mode, from, pluginConf, criSocket string
+	dirs                                        cnidirs.Request
+	network, mode, from, pluginConf, cniVersion string
 
-	wait, watch bool
-	timeout     time.Duration
+	losePaths, wait, watch bool
+	timeout                time.Duration
 }
 
 func newInstall() *cobra.Command {
@@ -39,9 +35,10 @@ func newInstall() *cobra.Command {
 		Long: `Put the plugin and its configuration onto this node.
 
 The binary is replaced in one step, also while it runs. The network's own list
-gets the plugin directly after the main plugin, every other byte of it stays; or,
-where the runtime reads such files, the network gets a drop-in file. What is
-there already is not touched. While the main plugin has written no configuration
+gets the plugin directly after the one that makes the interface, every other byte
+of it stays; or, where the runtime reads such files, the network gets a drop-in
+file. What is there already is not touched. What cannot work is refused before
+anything is changed. While the main plugin has written no configuration
 yet, nothing is configured.
 
 Exit codes: 0 done, 2 not done.`,
@@ -51,11 +48,13 @@ Exit codes: 0 done, 2 not done.`,
 		},
 	}
 	flags := cmd.Flags()
-	addDirFlags(cmd, &f.binDir, &f.confDir, &f.network, "the one that runtimes take, the first in the order of file names")
-	flags.StringVar(&f.mode, "mode", string(install.Auto), "auto, drop-in or conflist; auto is drop-in where the runtime, asked over its CRI socket, reads such files")
+	addDirFlags(cmd, &f.dirs)
+	flags.StringVar(&f.network, "network", "", "name of the network (default: the one that runtimes take, the first in the order of file names)")
+	flags.StringVar(&f.mode, "mode", string(install.Auto), "auto, drop-in or conflist; auto is what the network has, at first drop-in where the runtime, asked over its CRI socket, reads such files")
 	flags.StringVar(&f.from, "from", "", "the plugin's binary (default: bpffs beside bpffsctl)")
 	flags.StringVar(&f.pluginConf, "plugin-conf", "", `file with the plugin's configuration, a JSON object, - for standard input (default: the one that the network has, else {"type":"bpffs"})`)
-	flags.StringVar(&f.criSocket, "cri-socket", "", "the runtime's CRI socket (default: the usual places)")
+	flags.StringVar(&f.cniVersion, "cni-version", "", "set the cniVersion of the network's own list; uninstall leaves it so (default: what the list says)")
+	flags.BoolVar(&f.losePaths, "lose-paths", false, "change to drop-in though the plugins that come after bpffs in the list do not get the maps' paths any more")
 	flags.BoolVar(&f.wait, "wait", true, "wait for the main plugin's configuration")
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait (default: 1m)")
 	flags.BoolVar(&f.watch, "watch", false, "stay, and put back whatever somebody takes away, until SIGTERM")
@@ -66,18 +65,12 @@ Exit codes: 0 done, 2 not done.`,
 	return cmd
 }
 
-// addDirFlags adds the flags that install and uninstall share.
-func addDirFlags(cmd *cobra.Command, binDir, confDir, network *string, noNetwork string) {
-	cmd.Flags().StringVar(binDir, "bin-dir", defaultBinDir, "where the runtime finds plugins")
-	cmd.Flags().StringVar(confDir, "conf-dir", defaultConfDir, "where the runtime finds networks")
-	cmd.Flags().StringVar(network, "network", "", "name of the network (default: "+noNetwork+")")
-	_ = cmd.MarkFlagDirname("bin-dir")
-	_ = cmd.MarkFlagDirname("conf-dir")
-}
-
 func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 	in, err := f.installer(ctx, stderr)
 	if err != nil {
+		return err
+	}
+	if in.BinDir, in.ConfDir, err = makeDirs(ctx, f.dirs, in.Log); err != nil {
 		return err
 	}
 	switch {
@@ -98,9 +91,10 @@ func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 // installer returns what the flags ask for.
 func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install.Installer, error) {
 	in := install.Installer{
-		BinDir: f.binDir, ConfDir: f.confDir, Network: f.network, Mode: install.Mode(f.mode), From: f.from,
-		ReadsDropIns: (&install.Runtime{Socket: f.criSocket}).ReadsDropIns,
-		Log:          logTo(stderr),
+		Network: f.network, Mode: install.Mode(f.mode), From: f.from,
+		CNIVersion: f.cniVersion, LosePaths: f.losePaths,
+		Runtime: (&install.Runtime{Socket: f.dirs.CRISocket}).Version,
+		Log:     logTo(stderr),
 	}
 	switch in.Mode {
 	case install.Auto, install.DropIn, install.Conflist:

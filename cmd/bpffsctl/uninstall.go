@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 )
 
 func newUninstall() *cobra.Command {
 	var un install.Uninstaller
+	var dirs cnidirs.Request
 	cmd := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Take the plugin's configuration and the plugin off this node",
@@ -23,7 +27,7 @@ Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			un.Log = logTo(cmd.ErrOrStderr())
-			err := un.Uninstall(cmd.Context())
+			err := uninstall(cmd.Context(), un, findDirs(cmd.Context(), dirs, un.Log))
 			if errors.Is(err, install.ErrKept) {
 				un.Log("%v", err)
 				return errFound
@@ -32,7 +36,8 @@ Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
 		},
 	}
 	flags := cmd.Flags()
-	addDirFlags(cmd, &un.BinDir, &un.ConfDir, &un.Network, "all that name the plugin")
+	addDirFlags(cmd, &dirs)
+	flags.StringVar(&un.Network, "network", "", "name of the network (default: all that name the plugin)")
 	addRootFlag(cmd, &un.Roots.Root)
 	cmd.Flag("root").Usage = "where endpoints are recorded (default: what the configuration says, /sys/fs/bpf)"
 	flags.StringVar(&un.Roots.Fallback, "fallback", "", "where else they are (default: what the configuration says, /run/cilium/bpffs)")
@@ -41,4 +46,15 @@ Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
 	flags.BoolVar(&un.Force, "force", false, "remove the binary though pods may need it")
 	cmd.MarkFlagsMutuallyExclusive("keep-binary", "force")
 	return cmd
+}
+
+// uninstall takes the plugin out of every directory that has it.
+func uninstall(ctx context.Context, un install.Uninstaller, dirs cnidirs.Dirs) error {
+	un.ConfDir = dirs.Conf
+	for _, un.BinDir = range dirs.Having(conflist.PluginType) {
+		if err := un.Uninstall(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -81,7 +81,7 @@ func TestSwitch(t *testing.T) {
 	for range 2 {
 		n.succeed("install", "--mode", "conflist")
 		n.calls("net", "bridge bpffs tuning")
-		n.succeed("install", "--mode", "drop-in")
+		n.succeed("install", "--mode", "drop-in", "--lose-paths")
 		n.calls("net", "bridge tuning bpffs")
 	}
 	n.succeed("install", "--mode", "conflist")

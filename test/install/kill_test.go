@@ -35,6 +35,7 @@ func scenarios() []scenario {
 	older := func(mode string) func(*node) {
 		return func(n *node) {
 			n.write("from", string(ours())+"older")
+			testns.Must(n, os.Chmod(n.dir+"/from", 0o755))
 			n.write("conf.json", `{"type": "bpffs", "maps": [{"name": "policy_"}]}`)
 			n.succeed("install", "--mode", mode, "--from", n.dir+"/from", "--plugin-conf", n.dir+"/conf.json")
 		}
@@ -44,7 +45,7 @@ func scenarios() []scenario {
 		{"install a drop-in", func(*node) {}, []string{"install", "--mode", "drop-in"}},
 		{"upgrade", older("conflist"), []string{"install", "--mode", "conflist", "--plugin-conf", pluginConf}},
 		{"upgrade a drop-in", older("drop-in"), []string{"install", "--mode", "drop-in", "--plugin-conf", pluginConf}},
-		{"change to drop-in", installed("conflist"), []string{"install", "--mode", "drop-in"}},
+		{"change to drop-in", installed("conflist"), []string{"install", "--mode", "drop-in", "--lose-paths"}},
 		{"change to conflist", installed("drop-in"), []string{"install", "--mode", "conflist"}},
 		{"uninstall", installed("conflist"), []string{"uninstall", "--force"}},
 		{"uninstall a drop-in", installed("drop-in"), []string{"uninstall", "--force"}},
@@ -205,7 +206,7 @@ func TestConcurrent(t *testing.T) {
 	before := n.tree()
 	commands := [][]string{
 		{"install", "--mode", "conflist"},
-		{"install", "--mode", "drop-in"},
+		{"install", "--mode", "drop-in", "--lose-paths"},
 		{"uninstall", "--force"},
 	}
 	n.crowd(commands[:1], 8)

@@ -11,17 +11,17 @@ var ErrSingle = errors.New("a single plugin's configuration, to which no plugin 
 
 // Choose returns the file, of those in a configuration directory, that configures
 // the network. Without a name that is the network that runtimes take: the first
-// file that has a plugin other than ours.
+// file that has a plugin which makes an interface. A runtime may pass by a file
+// that it cannot read, as CRI-O does; others use no network then.
 //
 // [ErrNoMain] if there is none yet. [ErrInvalid] if it may be one that cannot be
-// read: runtimes take the first or none, and so does Choose. [ErrSingle] if it is
-// a .conf or .json.
-func Choose(files []File, network string) (File, error) {
+// read, unless the runtime passes it by. [ErrSingle] if it is a .conf or .json.
+func Choose(files []File, network string, passesBroken bool) (File, error) {
 	if network != "" {
 		return named(files, network)
 	}
 	for _, f := range files {
-		if f.Err != nil {
+		if f.Err != nil && !passesBroken {
 			return File{}, f.Err
 		}
 		if _, ok := f.List.Main(); ok {

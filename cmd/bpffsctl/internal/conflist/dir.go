@@ -1,6 +1,7 @@
 package conflist
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/utils"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
 // A File is one file of a configuration directory.
@@ -21,33 +24,75 @@ type File struct {
 	Err    error // why it cannot be used: [ErrInvalid], or that it cannot be read
 }
 
+// Unclear reports whether it is not known which plugins the file names: it cannot be
+// read, or is not JSON. JSON that is no configuration names none.
+func (f File) Unclear() bool { return f.Err != nil && !json.Valid(f.Data) }
+
 // ReadDir returns the network configurations in dir in the order in which runtimes
 // consider them. A missing directory has none. Whatever is wrong with a file is in
 // its Err.
 func ReadDir(dir string) ([]File, error) {
-	return readFiles(dir, ".conf", ".conflist", ".json")
+	paths, err := libcni.ConfFiles(dir, []string{".conf", ".conflist", ".json"})
+	if owned.IsAbsent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the networks: %w", err)
+	}
+	slices.Sort(paths)
+	return readFiles(paths), nil
 }
 
 // DropIns returns the drop-in files of the network, which libcni from 1.3 on adds
-// to its list in this order. A list may forbid that: [List.OnlyInlined].
+// to its list in this order. A list may forbid that: [List.OnlyInlined]. Whatever is
+// called like one and cannot be read is among them, with its Err.
 func DropIns(dir, network string) ([]File, error) {
 	if err := utils.ValidateNetworkName(network); err != nil { // a valid one is a file name of this directory
 		return nil, fmt.Errorf("the network %q: %s", network, err.Msg)
 	}
-	return readFiles(filepath.Join(dir, network), ".conf")
+	dir = filepath.Join(dir, network)
+	entries, err := os.ReadDir(dir)
+	if owned.IsAbsent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the drop-in files of the network %s: %w", network, err)
+	}
+	var paths []string
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".conf" {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return readFiles(paths), nil
 }
 
-func readFiles(dir string, extensions ...string) ([]File, error) {
-	paths, err := libcni.ConfFiles(dir, extensions)
-	if err != nil {
-		return nil, err
+// Networks returns the names of the directories in dir that can hold drop-in files.
+// Links count as what they lead to. The error names what could not be looked at.
+func Networks(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if owned.IsAbsent(err) {
+		return nil, nil
 	}
-	slices.Sort(paths)
+	for _, e := range entries {
+		fi, looked := os.Stat(filepath.Join(dir, e.Name()))
+		switch {
+		case utils.ValidateNetworkName(e.Name()) != nil, owned.IsAbsent(looked):
+		case looked != nil:
+			err = errors.Join(err, fmt.Errorf("looking for drop-in files: %w", looked))
+		case fi.IsDir():
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+func readFiles(paths []string) []File {
 	files := make([]File, len(paths))
 	for i, path := range paths {
 		files[i] = readFile(path)
 	}
-	return files, nil
+	return files
 }
 
 // readFile reads one file. libcni's own functions that read would wait for a pipe,

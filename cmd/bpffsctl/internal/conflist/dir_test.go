@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/containernetworking/cni/libcni"
@@ -50,16 +51,39 @@ func TestChoose(t *testing.T) {
 		{"by name, a single plugin", "s", map[string]string{"10.json": single, "20.conflist": network("b")}, "", conflist.ErrSingle},
 		{"by name, not there", "c", map[string]string{"10.conflist": network("a")}, "", conflist.ErrNoMain},
 		{"by name, ours alone", "o", map[string]string{"10.conflist": ours}, "", conflist.ErrNoMain},
+		{"loopback alone", "", map[string]string{"10.conflist": `{"name":"lo","plugins":[{"type":"loopback"}]}`}, "", conflist.ErrNoMain},
+		{"loopback alone, in a single plugin's file", "", map[string]string{"10.conf": `{"name":"lo","type":"loopback"}`}, "", conflist.ErrNoMain},
+		{"loopback alone, and another", "", map[string]string{"10.conf": `{"name":"lo","type":"loopback"}`, "20.conflist": network("b")}, "20.conflist", nil},
+		{"loopback alone, by name", "lo", map[string]string{"10.conflist": `{"name":"lo","plugins":[{"type":"loopback"}]}`}, "", conflist.ErrNoMain},
 		{"plugins in drop-in files only", "", map[string]string{"10.conflist": `{"name":"n"}`}, "", conflist.ErrNoMain},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			files, err := conflist.ReadDir(dirWith(t, tt.files))
 			testns.Must(t, err)
-			got, err := conflist.Choose(files, tt.network)
+			got, err := conflist.Choose(files, tt.network, false)
 			if !errors.Is(err, tt.err) || err == nil && filepath.Base(got.Path) != tt.want {
 				t.Errorf("got %q, %v, want %q, %v", got.Path, err, tt.want, tt.err)
 			}
 		})
+	}
+}
+
+// A runtime that passes by what it cannot read takes the next file.
+func TestChoosePassesBroken(t *testing.T) {
+	const good = `{"name":"b","plugins":[{"type":"a"}]}`
+	for name, files := range map[string]map[string]string{
+		"half a file":         {"10.conflist": `{"name":"h","plu`, "20.conflist": good},
+		"a list without name": {"10.conflist": `{"plugins":[{"type":"a"}]}`, "20.conflist": good},
+		"two of them":         {"10.conf": "", "15.conflist": "[]", "20.conflist": good},
+	} {
+		files, err := conflist.ReadDir(dirWith(t, files))
+		testns.Must(t, err)
+		if got, err := conflist.Choose(files, "", true); err != nil || filepath.Base(got.Path) != "20.conflist" {
+			t.Errorf("%s: got %q, %v, want 20.conflist", name, got.Path, err)
+		}
+		if got, err := conflist.Choose(files, "", false); !errors.Is(err, conflist.ErrInvalid) {
+			t.Errorf("%s, with another runtime: got %q, %v, want %v", name, got.Path, err, conflist.ErrInvalid)
+		}
 	}
 }
 
@@ -73,7 +97,7 @@ func TestChooseAsLibcni(t *testing.T) {
 	})
 	files, err := conflist.ReadDir(dir)
 	testns.Must(t, err)
-	got, err := conflist.Choose(files, "b")
+	got, err := conflist.Choose(files, "b", false)
 	testns.Must(t, err)
 	want, err := libcni.LoadNetworkConf(dir, "b")
 	if err != nil || got.List.Plugins[0].Type != want.Plugins[0].Network.Type {
@@ -124,6 +148,70 @@ func TestOnlyInlined(t *testing.T) {
 		data := []byte(`{"name":"n","loadOnlyInlinedPlugins":` + value + `,"plugins":[{"type":"a"}]}`)
 		if _, err := conflist.Parse(data); !errors.Is(err, conflist.ErrInvalid) {
 			t.Errorf("%s: %v, want %v", value, err, conflist.ErrInvalid)
+		}
+	}
+}
+
+// What is called like a drop-in file and cannot be read is there, with what is wrong.
+func TestUnreadableDropIns(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		make    func(path string) error
+		unclear bool
+	}{
+		{"half a file", func(path string) error { return os.WriteFile(path, []byte(`{"type":"bpffs",`), 0o644) }, true},
+		{"empty", func(path string) error { return os.WriteFile(path, nil, 0o644) }, true},
+		{"a directory", func(path string) error { return os.Mkdir(path, 0o755) }, true},
+		{"a pipe", func(path string) error { return syscall.Mkfifo(path, 0o644) }, true},
+		{"a link to nothing", func(path string) error { return os.Symlink("none", path) }, true},
+		{"a loop of links", func(path string) error { return os.Symlink("bpffs.conf", path) }, true},
+		{"no plugin, but JSON", func(path string) error { return os.WriteFile(path, []byte(`{"log":"debug"}`), 0o644) }, false},
+	} {
+		dir := dirWith(t, map[string]string{"n/x": ""})
+		testns.Must(t, tt.make(filepath.Join(dir, "n/bpffs.conf")))
+		files, err := conflist.DropIns(dir, "n")
+		if err != nil || len(files) != 1 || files[0].Err == nil || files[0].Unclear() != tt.unclear {
+			t.Errorf("%s: got %+v, %v, want one file that cannot be used, unclear %v", tt.name, files, err, tt.unclear)
+		}
+	}
+	dir := dirWith(t, map[string]string{"file": ""})
+	testns.Must(t, os.Symlink("none", filepath.Join(dir, "dangling")))
+	for _, absent := range []string{"missing", "file", "dangling"} {
+		if files, err := conflist.DropIns(dir, absent); err != nil || len(files) > 0 {
+			t.Errorf("%s: got %+v, %v, want nothing", absent, files, err)
+		}
+	}
+}
+
+// The directories of networks are found through links, too.
+func TestNetworks(t *testing.T) {
+	dir := dirWith(t, map[string]string{"b/x": "", "10.conflist": "", ".hidden/x": ""})
+	testns.Must(t, os.Symlink(t.TempDir(), filepath.Join(dir, "a")))
+	testns.Must(t, os.Symlink("none", filepath.Join(dir, "c")))
+	got, err := conflist.Networks(dir)
+	if diff := cmp.Diff([]string{"a", "b"}, got); err != nil || diff != "" {
+		t.Errorf("%v, (-want +got):\n%s", err, diff)
+	}
+}
+
+// The auxiliary chain of OpenShift is known, and those that Multus is told of here.
+func TestChains(t *testing.T) {
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  []string
+	}{
+		"nothing":            {nil, []string{"vendor-cni-chain"}},
+		"Multus, one plugin": {map[string]string{"00.conf": `{"name":"m","type":"multus-shim","auxiliaryCNIChainName":"more"}`}, []string{"vendor-cni-chain", "more"}},
+		"Multus, in a list":  {map[string]string{"00.conflist": `{"name":"m","plugins":[{"type":"multus","auxiliaryCNIChainName":"more"}]}`}, []string{"vendor-cni-chain", "more"}},
+		"a network of that name": {map[string]string{
+			"00.conf":     `{"name":"m","type":"multus","auxiliaryCNIChainName":"more"}`,
+			"10.conflist": `{"name":"vendor-cni-chain","plugins":[{"type":"a"}]}`,
+		}, []string{"more"}},
+	} {
+		files, err := conflist.ReadDir(dirWith(t, tt.files))
+		testns.Must(t, err)
+		if diff := cmp.Diff(tt.want, conflist.Chains(files)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

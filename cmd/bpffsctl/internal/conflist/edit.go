@@ -11,43 +11,44 @@ import (
 	"github.com/containernetworking/cni/libcni"
 )
 
-// ErrNoMain says that there is no plugin but ours, or no configuration at all, so
-// that ours would be the only one.
+// ErrNoMain says that there is no plugin yet that makes an interface, or no
+// configuration at all, so that ours would have nothing to work on.
 var ErrNoMain = errors.New("no main plugin is configured")
 
 // Insert returns the list in data with the plugin, a JSON object of type bpffs,
-// directly after the first plugin, so that all later ones get its result. All
-// other bytes stay, and the layout of the object follows its neighbours.
+// directly after the plugin that makes the interface, so that all later ones get
+// its result. All other bytes stay, and the layout of the object follows its
+// neighbours.
 //
-// A list that has our plugin somewhere keeps it there; its object is replaced if
-// it means something else, and a second one is taken out. Where there is nothing
-// to do Insert returns data itself. [ErrNoMain] if there is no other plugin,
-// [ErrInvalid] if data is not a list.
+// A list that has our plugin behind that one keeps it where it is; its object is
+// replaced if it means something else, and a second one is taken out. In front of
+// it no ADD can work, so that it is moved. Where there is nothing to do Insert
+// returns data itself. [ErrNoMain] if no plugin makes an interface, [ErrInvalid] if
+// data is not a list.
 func Insert(data, plugin []byte) ([]byte, error) {
 	list, err := Parse(data)
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := list.Main(); !ok {
-		return nil, ErrNoMain
-	}
 	if err := CheckPlugin(plugin); err != nil {
 		return nil, err
 	}
-	gap := list.gap(data)
+	main := slices.IndexFunc(list.Plugins, Plugin.MakesInterface)
+	if main < 0 {
+		return nil, ErrNoMain
+	}
+	if list.OursFirst() {
+		return Insert(list.remove(data, 0), plugin)
+	}
+	gap, neighbour := list.gap(data), list.Plugins[main]
 	at := slices.IndexFunc(list.Plugins, Plugin.Ours)
 	if at < 0 {
-		first := list.Plugins[0]
-		return splice(data, first.end, first.end, slices.Concat([]byte(","), gap, layOut(plugin, gap, first.Raw))), nil
+		return splice(data, neighbour.end, neighbour.end, slices.Concat([]byte(","), gap, layOut(plugin, gap, neighbour.Raw))), nil
 	}
 	data = list.remove(data, at+1)
 	ours := list.Plugins[at]
 	if SameMeaning(ours.Raw, plugin) {
 		return data, nil
-	}
-	neighbour := list.Plugins[0]
-	if at == 0 {
-		neighbour = list.Plugins[1]
 	}
 	return splice(data, ours.start, ours.end, layOut(plugin, gap, neighbour.Raw)), nil
 }
@@ -60,7 +61,7 @@ func Remove(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := list.Main(); !ok && len(list.Plugins) > 0 {
+	if !list.HasOthers() && len(list.Plugins) > 0 {
 		return nil, ErrNoMain
 	}
 	return list.remove(data, 0), nil

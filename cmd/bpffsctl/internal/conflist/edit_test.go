@@ -101,10 +101,16 @@ func TestInsert(t *testing.T) {
 		{"indented", nl, plain, "{\"name\":\"n\",\"plugins\":[\n  {\n    \"type\": \"a\"\n  },\n  {\n    \"type\": \"bpffs\"\n  }\n]}"},
 		{"CRLF and tabs", crlf, plain, "{\"name\":\"n\",\"plugins\":[\r\n\t{\r\n\t\t\"type\": \"a\"\r\n\t},\r\n\t{\r\n\t\t\"type\": \"bpffs\"\r\n\t}]}"},
 		{"there, last", list(`{"type":"a"},{"type":"b"},{"type":"bpffs"}`), plain, list(`{"type":"a"},{"type":"b"},{"type":"bpffs"}`)},
-		{"there, first", list(`{"type":"bpffs"},{"type":"b"}`), plain, list(`{"type":"bpffs"},{"type":"b"}`)},
+		{"in front of the main plugin", list(`{"type":"bpffs"},{"type":"b"}`), plain, list(`{"type":"b"},{"type":"bpffs"}`)},
+		{"in front of it, after others", list(`{"type":"loopback"}, {"type":"bpffs"}, {"type":"tuning"}, {"type":"b"}, {"type":"c"}`), plain, list(`{"type":"loopback"}, {"type":"tuning"}, {"type":"b"}, {"type":"bpffs"}, {"type":"c"}`)},
+		{"in front of it and behind it", list(`{"type":"bpffs"},{"type":"b"},{"type":"bpffs"},{"type":"c"}`), plain, list(`{"type":"b"},{"type":"bpffs"},{"type":"c"}`)},
+		{"after loopback and bridge", list(`{"type":"loopback"},{"type":"bridge"},{"type":"portmap"}`), plain, list(`{"type":"loopback"},{"type":"bridge"},{"type":"bpffs"},{"type":"portmap"}`)},
+		{"after tuning, firewall and ptp", list(`{"type":"tuning"},{"type":"firewall"},{"type":"ptp"}`), plain, list(`{"type":"tuning"},{"type":"firewall"},{"type":"ptp"},{"type":"bpffs"}`)},
+		{"before a mesh", list(`{"type":"azure-vnet"},{"type":"portmap"},{"type":"v2-6-istio-cni"}`), plain, list(`{"type":"azure-vnet"},{"type":"bpffs"},{"type":"portmap"},{"type":"v2-6-istio-cni"}`)},
+		{"of two that make one the first", list(`{"type":"aws-cni"},{"type":"egress-cni"},{"type":"cilium-cni"}`), plain, list(`{"type":"aws-cni"},{"type":"bpffs"},{"type":"egress-cni"},{"type":"cilium-cni"}`)},
 		{"there, other layout", list(`{"type":"a"},{ "y": 1.0, "type" : "bpffs" }`), `{"type":"bpffs","y":1.0}`, list(`{"type":"a"},{ "y": 1.0, "type" : "bpffs" }`)},
 		{"there, differs", list(`{"type":"a"},{"type":"bpffs","x":1},{"type":"b"}`), plain, list(`{"type":"a"},{"type":"bpffs"},{"type":"b"}`)},
-		{"there, first, differs", list(`{"type":"bpffs","x":1},{"type":"b"}`), plain, list(`{"type":"bpffs"},{"type":"b"}`)},
+		{"in front of the main plugin, differs", list(`{"type":"bpffs","x":1},{"type":"b"}`), plain, list(`{"type":"b"},{"type":"bpffs"}`)},
 		{"there twice", list(`{"type":"a"},{"type":"bpffs"},{"type":"b"} , {"type":"bpffs"}`), plain, list(`{"type":"a"},{"type":"bpffs"},{"type":"b"}`)},
 		{"type in capitals", list(`{"type":"a"},{"TYPE":"bpffs"}`), `{"TYPE":"bpffs"}`, list(`{"type":"a"},{"TYPE":"bpffs"}`)},
 	} {
@@ -167,6 +173,20 @@ func TestRefused(t *testing.T) {
 	for _, plugin := range []string{``, `{}`, `{"type":"other"}`, `[]`, `{"type":"bpffs"} x`} {
 		if got, err := conflist.Insert([]byte(list(`{"type":"a"}`)), []byte(plugin)); err == nil {
 			t.Errorf("Insert of %s: %s, want an error", plugin, got)
+		}
+	}
+}
+
+// A list in which nothing makes an interface yet is waited for; ours can be taken
+// out of it.
+func TestNothingMakesAnInterface(t *testing.T) {
+	for _, types := range []string{`{"type":"loopback"}`, `{"type":"portmap"},{"type":"tuning"}`, `{"type":"istio-cni"}`, `{"type":"bpffs"},{"type":"loopback"}`} {
+		data := []byte(list(types))
+		if got, err := conflist.Insert(data, []byte(plain)); !errors.Is(err, conflist.ErrNoMain) {
+			t.Errorf("Insert into %s: %s, %v, want %v", types, got, err, conflist.ErrNoMain)
+		}
+		if got, err := conflist.Remove(data); err != nil || strings.Contains(string(got), "bpffs") {
+			t.Errorf("Remove from %s: %s, %v, want a list without ours", types, got, err)
 		}
 	}
 }

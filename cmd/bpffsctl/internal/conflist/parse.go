@@ -15,42 +15,14 @@ var ErrInvalid = errors.New("not a valid network configuration")
 
 // A List is a network configuration list.
 type List struct {
-	Name       string
-	CNIVersion string
+	Name        string
+	CNIVersion  string   // of the key cniVersion; which one counts says [List.Version]
+	CNIVersions []string // of the key cniVersions, which libcni knows from 1.2 on
 	// OnlyInlined says that the runtime must not read drop-in files for it.
 	OnlyInlined bool
 	Plugins     []Plugin
 
 	open int // the offset after the bracket that opens the plugins
-}
-
-// A Plugin is one element of a [List].
-type Plugin struct {
-	Type string
-	Raw  []byte // the object as it stands in the file
-
-	start, end int // where that is
-}
-
-// Ours reports whether it is the plugin bpffs.
-func (p Plugin) Ours() bool { return p.Type == PluginType }
-
-// Main returns the first plugin that is not ours: the one that makes the
-// interface.
-func (l List) Main() (Plugin, bool) {
-	return l.first(func(p Plugin) bool { return !p.Ours() })
-}
-
-// Ours returns the first element that is our plugin.
-func (l List) Ours() (Plugin, bool) { return l.first(Plugin.Ours) }
-
-func (l List) first(is func(Plugin) bool) (Plugin, bool) {
-	for _, p := range l.Plugins {
-		if is(p) {
-			return p, true
-		}
-	}
-	return Plugin{}, false
 }
 
 // Parse reads a configuration list as libcni does. What libcni would refuse, a
@@ -65,9 +37,9 @@ func Parse(data []byte) (List, error) {
 	if err != nil {
 		return List{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	list := List{Name: conf.Name, CNIVersion: conf.CNIVersion, OnlyInlined: conf.LoadOnlyInlinedPlugins}
-	list.open, list.Plugins, err = locate(data)
-	if err != nil {
+	list := List{Name: conf.Name, OnlyInlined: conf.LoadOnlyInlinedPlugins}
+	list.CNIVersion, list.CNIVersions = versions(data)
+	if err := list.locate(data); err != nil {
 		return List{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	for i, p := range conf.Plugins {
@@ -88,42 +60,47 @@ func parseOne(data []byte) (List, error) {
 	}, nil
 }
 
-// locate returns where the plugins stand in a list, which libcni does not tell.
-// That their key is there twice would be no error of libcni, which takes the last;
-// but then it is not clear which of them an edit means.
-func locate(data []byte) (open int, plugins []Plugin, err error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	_, err = dec.Token()
-	for seen := false; err == nil && dec.More(); {
-		var key json.Token
-		if key, err = dec.Token(); err != nil {
-			break
-		}
-		if key != "plugins" {
-			err = dec.Decode(new(json.RawMessage))
-			continue
-		}
-		if seen {
-			return 0, nil, errors.New(`it has the key "plugins" twice`)
-		}
-		seen = true
-		open, plugins, err = elements(dec)
+// locate finds where the plugins stand in a list, which libcni does not tell.
+func (l *List) locate(data []byte) error {
+	plugins, there, err := valueOf(data, "plugins")
+	if err != nil || !there {
+		return err
 	}
-	return open, plugins, err
-}
-
-// elements returns the elements of the array that comes next.
-func elements(dec *json.Decoder) (open int, plugins []Plugin, err error) {
+	dec := json.NewDecoder(bytes.NewReader(data[plugins.start:plugins.end]))
 	_, err = dec.Token()
-	open = int(dec.InputOffset())
+	l.open = plugins.start + int(dec.InputOffset())
 	for err == nil && dec.More() {
 		var raw json.RawMessage
 		err = dec.Decode(&raw)
+		end := plugins.start + int(dec.InputOffset())
+		l.Plugins = append(l.Plugins, Plugin{Raw: raw, start: end - len(raw), end: end})
+	}
+	return err
+}
+
+// A span is a part of the bytes of a file.
+type span struct{ start, end int }
+
+// valueOf returns where the value of a key stands in an object. A key that is there
+// twice is no error of libcni, which takes the last; but then it is not clear which
+// of them an edit means.
+func valueOf(data []byte, key string) (value span, there bool, err error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	_, err = dec.Token()
+	for err == nil && dec.More() {
+		var is json.Token
+		var raw json.RawMessage
+		if is, err = dec.Token(); err == nil {
+			err = dec.Decode(&raw)
+		}
+		if is != key {
+			continue
+		}
+		if there {
+			return value, there, fmt.Errorf("it has the key %q twice", key)
+		}
 		end := int(dec.InputOffset())
-		plugins = append(plugins, Plugin{Raw: raw, start: end - len(raw), end: end})
+		value, there = span{end - len(raw), end}, true
 	}
-	if err == nil {
-		_, err = dec.Token()
-	}
-	return open, plugins, err
+	return value, there, err
 }

@@ -49,6 +49,7 @@ type Runtime struct {
 	Version
 
 	Socket string // empty if there is none at the usual places
+	PID    int    // of the process that listens there; 0 if that is not known
 }
 
 // Find returns the runtime at the socket, or with an empty one the first that
@@ -71,6 +72,7 @@ func Find(ctx context.Context, socket string, patience time.Duration) (Runtime, 
 			return err
 		})
 		if err == nil {
+			r.PID, _ = peerOf(strings.TrimPrefix(s, "unix://"))
 			return r, nil
 		}
 		if first == nil {
@@ -80,13 +82,18 @@ func Find(ctx context.Context, socket string, patience time.Duration) (Runtime, 
 	return Runtime{Socket: sockets[0]}, first
 }
 
-// Network returns what the runtime says of its network, within the patience.
-func (r Runtime) Network(ctx context.Context, patience time.Duration) (n Network, err error) {
+// Status returns what the runtime says of its network, within the patience. Of
+// CRI-O, which says its directories elsewhere, it has those too, unless it does not
+// answer there.
+func (r Runtime) Status(ctx context.Context, patience time.Duration) (s Status, err error) {
 	err = with(ctx, r.Socket, patience, func(ctx context.Context, c *Client) (err error) {
-		n, err = c.Network(ctx)
+		s, err = c.Status(ctx)
+		if err == nil && r.Runtime == crio {
+			s.Dirs, _ = c.crioDirs(ctx)
+		}
 		return err
 	})
-	return n, err
+	return s, err
 }
 
 // with connects to the socket for as long as do takes.

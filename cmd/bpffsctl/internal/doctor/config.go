@@ -20,9 +20,9 @@ func checkPluginConfig(ctx context.Context, n *node) []Finding {
 	}
 	switch {
 	case len(uses) == 0:
-		return pass(n.ConfDir, "no configuration to check")
+		return pass(n.networks().dir, "no configuration to check")
 	case found == nil:
-		return pass(n.ConfDir, "the plugin accepts "+output.Count(len(uses), "configuration", "configurations"))
+		return pass(n.networks().dir, "the plugin accepts "+output.Count(len(uses), "configuration", "configurations"))
 	}
 	return found
 }

@@ -11,15 +11,16 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 )
 
 // Options say where to look.
 type Options struct {
-	Root      string // of the bpffs; empty: what the network configurations say, else the default
-	BinDir    string // where the plugin is
-	ConfDir   string // where the network configurations are
-	CRISocket string // of the runtime; empty: where runtimes have it
-	Version   string // which the plugin should have
+	cnidirs.Request
+
+	Root    string // of the bpffs; empty: what the network configurations say, else the default
+	Version string // which the plugin should have
 
 	// Patience is how long to wait for a lock, for the plugin, and for the
 	// runtime. The zero value means three seconds.
@@ -52,6 +53,7 @@ func checks() []check {
 		{"leftovers", eachSeen(decideLeftovers)},
 		{"foreign-pins", eachSeen(decideForeign)},
 		{"endpoint-ids", eachSeen(decideFree)},
+		{"runtime-directories", checkDirs},
 		{"plugin", checkPlugin},
 		{"networks", checkNetworks},
 		{"chain", checkChain},
@@ -59,6 +61,7 @@ func checks() []check {
 		{"drop-ins", checkDropIns},
 		{"plugin-configuration", checkPluginConfig},
 		{"runtime", checkRuntime},
+		{"runtime-networks", checkLoaded},
 		{"runtime-namespace", checkRuntimeNamespace},
 	}
 }

@@ -4,16 +4,18 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func checkDropIns(_ context.Context, n *node) []Finding {
-	return decideDropIns(n.networks(), n.runtime().Version, output.Command(append(n.install(), "--mode", "conflist")...))
+	return decideDropIns(n.networks(), n.runtime().Runtime, output.Command(append(n.install(), "--mode", "conflist")...))
 }
 
 // decideDropIns says whether the runtime reads the drop-in files.
-func decideDropIns(n networks, r cri.Version, inline string) []Finding {
+func decideDropIns(n networks, r cnidirs.Runtime, inline string) []Finding {
 	var found []Finding
 	for _, path := range n.strayed {
 		found = append(found, fail(path, "there is no network "+filepath.Base(filepath.Dir(path))+", so that nobody reads this file",
@@ -36,13 +38,18 @@ func decideDropIns(n networks, r cri.Version, inline string) []Finding {
 	return found
 }
 
-func decideDropIn(u use, r cri.Version, inline string) []Finding {
-	switch {
-	case !r.Libcni().Known:
-		return warn(u.path, "it is not known whether the runtime reads drop-in files: "+r.String(),
-			"if pods run without bpffs: "+inline)
-	case !r.Libcni().DropIns:
+func decideDropIn(u use, r cnidirs.Runtime, inline string) []Finding {
+	loaded, asked := r.Status.Network(u.network)
+	switch does := r.DropIns(); {
+	case does == cri.DropInsWithoutDEL:
+		return fail(u.path, r.String()+" calls it for ADD, but never for DEL: the maps of every pod stay", inline)
+	case loaded.Has(conflist.PluginType), !asked && does == cri.DropInsRead:
+		return pass(u.path, r.String()+" reads it")
+	case does == cri.DropInsIgnored:
 		return fail(u.path, r.String()+" ignores drop-in files: pods run without bpffs", inline)
+	case asked:
+		return fail(u.path, r.String()+" has not read it yet: pods run without bpffs", lookAgain(filepath.Dir(filepath.Dir(u.path))))
 	}
-	return pass(u.path, r.String()+" reads it")
+	return warn(u.path, "it is not known whether the runtime reads drop-in files: "+r.String(),
+		"if pods run without bpffs: "+inline)
 }

@@ -64,12 +64,5 @@ func (n *node) reinstall() string {
 }
 
 func (n *node) install() []string {
-	words := []string{"bpffsctl", "install"}
-	if n.BinDir != "/opt/cni/bin" {
-		words = append(words, "--bin-dir", n.BinDir)
-	}
-	if n.ConfDir != "/etc/cni/net.d" {
-		words = append(words, "--conf-dir", n.ConfDir)
-	}
-	return words
+	return append([]string{"bpffsctl", "install"}, n.dirs().Flags()...)
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -21,13 +23,15 @@ type node struct {
 	sites    func() []site
 	plugin   func() binary
 	runtime  func() criRuntime
+	dirs     func() cnidirs.Dirs
 }
 
 func newNode(ctx context.Context, o Options) *node {
 	n := &node{Options: o, limit: o.Patience + enough}
-	n.networks = sync.OnceValue(func() networks { return readNetworks(o.ConfDir) })
-	n.plugin = sync.OnceValue(func() binary { return lookAtPlugin(ctx, o.BinDir, o.Patience) })
 	n.runtime = sync.OnceValue(func() criRuntime { return lookAtRuntime(ctx, o.CRISocket, o.Patience) })
+	n.dirs = sync.OnceValue(func() cnidirs.Dirs { return cnidirs.Of(o.Request, n.runtime().Runtime) })
+	n.networks = sync.OnceValue(func() networks { return readNetworks(n.dirs().Conf) })
+	n.plugin = sync.OnceValue(func() binary { return lookAtPlugin(ctx, n.dirs().Having(conflist.PluginType)[0], o.Patience) })
 	n.sites = sync.OnceValue(func() []site {
 		var all []site
 		for _, p := range n.places() {

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
@@ -17,10 +15,8 @@ import (
 // A criRuntime is what the container runtime says over the CRI, and what was seen
 // of its process.
 type criRuntime struct {
-	cri.Runtime
+	cnidirs.Runtime
 
-	err     error
-	network cri.Network
 	process process
 }
 
@@ -31,39 +27,12 @@ type process struct {
 	ownNS bool // it has a mount namespace of its own
 }
 
-// lookAtRuntime asks the runtime at the socket, or the first that answers of those
-// at the usual places.
-func lookAtRuntime(ctx context.Context, socket string, patience time.Duration) (r criRuntime) {
-	if r.Runtime, r.err = cri.Find(ctx, socket, patience); r.err != nil {
-		return r
+func lookAtRuntime(ctx context.Context, socket string, patience time.Duration) criRuntime {
+	r := criRuntime{Runtime: cnidirs.Ask(ctx, socket, patience)}
+	if here, err := r.SameNamespace(); err == nil {
+		r.process = process{holder{r.PID, nameOfProcess(r.PID)}, !here}
 	}
-	r.process = processOf(strings.TrimPrefix(r.Socket, "unix://"))
-	r.network, r.err = r.Network(ctx, patience)
 	return r
-}
-
-// processOf returns the process that listens at a socket, if that can be known,
-// and in which mount namespace it is.
-func processOf(socket string) (p process) {
-	pid, err := peerOf(socket)
-	if err != nil || pid == 0 {
-		return p
-	}
-	here, err := same("/proc/self/ns/mnt", fmt.Sprintf("/proc/%d/ns/mnt", pid))
-	if err != nil {
-		return p
-	}
-	return process{holder{pid, nameOfProcess(pid)}, !here}
-}
-
-// same reports whether two paths lead to one file.
-func same(a, b string) (bool, error) {
-	is, err := os.Stat(a)
-	if err != nil {
-		return false, err
-	}
-	other, err := os.Stat(b)
-	return err == nil && os.SameFile(is, other), err
 }
 
 func checkRuntime(_ context.Context, n *node) []Finding {
@@ -74,32 +43,33 @@ func checkRuntime(_ context.Context, n *node) []Finding {
 func decideRuntime(r criRuntime) []Finding {
 	const logs = "journalctl -n 20 -u containerd, or of your runtime's unit"
 	switch {
-	case r.Socket == "" && errors.Is(r.err, cri.ErrNoRuntime):
+	case r.Socket == "" && errors.Is(r.Err, cri.ErrNoRuntime):
 		return warn("the usual places", "no CRI socket: nothing is known of the runtime", "if there is one: bpffsctl doctor --cri-socket PATH")
-	case r.err != nil:
-		return fail(cmp.Or(r.Socket, "the usual places"), r.err.Error(), "what says it: "+logs+"; sockets that there are: ls /run/*/*.sock")
-	case !r.network.Ready:
-		return fail(r.Socket, r.String()+": the network is not ready: "+r.network.Message, "what this says; and: "+logs)
+	case r.Err != nil:
+		return fail(cmp.Or(r.Socket, "the usual places"), r.Err.Error(), "what says it: "+logs+"; sockets that there are: ls /run/*/*.sock")
+	case !r.Status.Ready:
+		return fail(r.Socket, r.String()+": the network is not ready: "+r.Status.Message, "what this says; and: "+logs)
 	}
 	return pass(r.Socket, r.String()+": the network is ready")
 }
 
 func checkRuntimeNamespace(_ context.Context, n *node) []Finding {
-	p := n.runtime().process
+	r := n.runtime()
 	var found []Finding
 	for _, s := range n.sites() {
-		found = append(found, decideRuntimeNamespace(p, s, p.sees(s.path))...)
+		found = append(found, decideRuntimeNamespace(r.process, s, r.sees(s.path))...)
 	}
 	return found
 }
 
 // sees reports whether the runtime finds at the path what is there.
-func (p process) sees(path string) bool {
-	if !p.ownNS {
-		return true
+func (r criRuntime) sees(path string) bool {
+	here, err := os.Stat(path)
+	if err != nil {
+		return !r.process.ownNS
 	}
-	is, err := same(path, filepath.Join(fmt.Sprintf("/proc/%d/root", p.pid), path))
-	return is && err == nil
+	there, err := r.Stat(path)
+	return !r.process.ownNS || err == nil && os.SameFile(here, there)
 }
 
 func decideRuntimeNamespace(p process, s site, sees bool) []Finding {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,30 +9,32 @@ import (
 
 	"github.com/containernetworking/cni/pkg/version"
 
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func checkCNIVersion(_ context.Context, n *node) []Finding {
-	return decideCNIVersion(n.networks(), n.runtime().Version, n.plugin().supports)
+	return decideCNIVersion(n.networks(), n.runtime().Runtime, n.plugin().supports, n.install())
 }
 
 // decideCNIVersion says whether the runtime and the plugin know the versions of
 // the networks that have our plugin. What the plugin supports may be unknown.
-func decideCNIVersion(n networks, r cri.Version, supports []string) []Finding {
+func decideCNIVersion(n networks, r cnidirs.Runtime, supports, install []string) []Finding {
 	var found []Finding
 	lib := r.Libcni()
 	for _, one := range n.all {
 		called, _ := one.uses()
-		its := one.List.CNIVersion
+		its := effective(one.List, r)
+		fix := output.Command(append(install, "--network", one.List.Name, "--cni-version", cmp.Or(lib.Newest, "1.0.0"))...)
 		switch {
 		case len(called) == 0:
 		case len(supports) > 0 && !slices.Contains(supports, its):
 			found = append(found, fail(one.Path, fmt.Sprintf("bpffs does not support cniVersion %q: every ADD fails; it supports %s",
-				its, strings.Join(supports, ", ")), setVersion(one.Path, its))...)
+				its, strings.Join(supports, ", ")), fix)...)
 		case lib.Known && newer(its, lib.Newest):
 			found = append(found, fail(one.Path, fmt.Sprintf("cniVersion %s is too new for %v, which knows %s: it calls the network ready, and every pod fails",
-				its, r, lib.Newest), setVersion(one.Path, its))...)
+				its, r, lib.Newest), fix)...)
 		case !lib.Known && newer(its, "1.0.0"):
 			found = append(found, pass(one.Path, fmt.Sprintf("cniVersion %s needs a runtime with libcni 1.2 or newer; %v", its, r))...)
 		default:
@@ -44,13 +47,13 @@ func decideCNIVersion(n networks, r cri.Version, supports []string) []Finding {
 	return found
 }
 
-// setVersion returns a command that gives a network the version that every
-// runtime knows.
-func setVersion(path, version string) string {
-	if version == "" {
-		return `add "cniVersion": "1.0.0": ${EDITOR:-vi} ` + output.Quote(path)
+// effective returns the cniVersion that the runtime gives to the plugins of a
+// network: what it says of one that it has loaded, else what its libcni would take.
+func effective(list conflist.List, r cnidirs.Runtime) string {
+	if loaded, ok := r.Status.Network(list.Name); ok {
+		return loaded.CNIVersion
 	}
-	return output.Command("sed", "-i", `/"cniVersion"/s/"`+version+`"/"1.0.0"/`, path) + ", then restart the runtime"
+	return list.Version(cmp.Or(r.Libcni().Newest, version.Current()))
 }
 
 // newer compares two versions of CNI. What is none is not newer.

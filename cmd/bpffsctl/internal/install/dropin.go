@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 )
@@ -18,34 +16,9 @@ const (
 	madeName   = ".bpffs-made" // says that the directory was made for bpffs.conf
 )
 
-// putDropIn writes the plugin's file into the directory of the network. It comes
+// writeDropIn writes the plugin's file into the directory of the network. It comes
 // there, and leaves, by a rename in the directory above: that is what makes
 // containerd look, which does not watch the directories of networks.
-func (in Installer) putDropIn(d *dir, network string) error {
-	files, err := conflist.DropIns(d.path, network)
-	if err != nil {
-		return err
-	}
-	path := d.join(filepath.Join(network, dropInName))
-	var ours []conflist.File
-	for _, f := range files {
-		if _, ok := f.List.Ours(); ok {
-			ours = append(ours, f)
-		} else if f.Path == path && f.Err == nil {
-			return fmt.Errorf("%s is another plugin's configuration", path)
-		}
-	}
-	if len(ours) == 0 {
-		return in.writeDropIn(d, network, path)
-	}
-	if !conflist.SameMeaning(ours[0].Data, in.Plugin) {
-		if err := in.writeDropIn(d, network, ours[0].Path); err != nil {
-			return err
-		}
-	}
-	return in.removeFiles(d, ours[1:]) // one is enough
-}
-
 func (in Installer) writeDropIn(d *dir, network, path string) error {
 	if err := d.makeNetworkDir(network); err != nil {
 		return err
@@ -80,25 +53,6 @@ func (d *dir) makeNetworkDir(network string) error {
 		return errors.Join(err, d.clear())
 	}
 	return os.Rename(temp, path)
-}
-
-// removeDropIns removes our files from the directory of the network, and the
-// directory if it was made for them.
-func (in Installer) removeDropIns(d *dir, network string) error {
-	if err := in.removeFiles(d, ourDropIns(d, network)); err != nil {
-		return err
-	}
-	return d.removeNetworkDir(network)
-}
-
-// ourDropIns returns the drop-in files of the network that configure the plugin. A
-// network without a proper name has none.
-func ourDropIns(d *dir, network string) []conflist.File {
-	files, _ := conflist.DropIns(d.path, network)
-	return slices.DeleteFunc(files, func(f conflist.File) bool {
-		_, ours := f.List.Ours()
-		return !ours
-	})
 }
 
 func (in Installer) removeFiles(d *dir, files []conflist.File) error {

@@ -128,14 +128,14 @@ func TestEditMeanwhile(t *testing.T) {
 					last = `{"name":"n","plugins":[{"type":"main","v":` + string(rune('0'+n%10)) + `}]}`
 					put(t, path, last)
 				}
-				return in.insert(data)
+				return insert(data)
 			})
 			if !errors.Is(err, tt.err) {
 				t.Errorf("error %v, want %v", err, tt.err)
 			}
 			want := last
 			if err == nil {
-				inserted, err := in.insert([]byte(last))
+				inserted, err := insert([]byte(last))
 				testns.Must(t, err)
 				want = string(inserted)
 			}
@@ -144,4 +144,9 @@ func TestEditMeanwhile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// insert inserts the least configuration of the plugin.
+func insert(data []byte) ([]byte, error) {
+	return conflist.Insert(data, []byte(`{"type":"bpffs"}`))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/plugin"
 )
 
@@ -15,7 +16,7 @@ type Mode string
 
 // The modes.
 const (
-	Auto     Mode = "auto"     // DropIn where the runtime reads such files, else Conflist
+	Auto     Mode = "auto"     // the way that the network has; at first DropIn where the runtime reads such files, else Conflist
 	DropIn   Mode = "drop-in"  // a file in the directory of the network
 	Conflist Mode = "conflist" // an element of the network's own list
 )
@@ -31,18 +32,20 @@ type Installer struct {
 	Mode            Mode
 	From            string // the plugin's binary
 	Plugin          []byte // the plugin's configuration, a JSON object; nil: what the network has, else the least
+	CNIVersion      string // what the network's list is to say; empty: what it says
+	LosePaths       bool   // change to [DropIn] though plugins that get the maps' paths lose them
 
-	// ReadsDropIns reports for [Auto] whether the runtime reads drop-in files. Where
-	// that is not known the network keeps the way that it has, at first Conflist.
-	ReadsDropIns func(context.Context) (reads, known bool)
+	// Runtime returns what is known of the container runtime; zero if nothing is.
+	Runtime func(context.Context) cri.Version
 	// Log is told of every change.
 	Log func(format string, args ...any)
 }
 
 // Install makes the node have the plugin: first the binary, then what names it.
-// Where everything is in place it changes nothing. While there is no main
-// plugin's configuration the error is [conflist.ErrNoMain], while it cannot be
-// read [conflist.ErrInvalid]; then only the binary is there.
+// Where everything is in place it changes nothing. Before it changes anything it
+// refuses what cannot work. While there is no main plugin's configuration the error
+// is [conflist.ErrNoMain], while it cannot be read [conflist.ErrInvalid]; then only
+// the binary is there.
 func (in Installer) Install(ctx context.Context) error {
 	if err := in.checkPlugin(ctx); err != nil {
 		return err
@@ -55,13 +58,17 @@ func (in Installer) Install(ctx context.Context) error {
 	if n.bin == nil {
 		return fmt.Errorf("there is no directory %s; say with --bin-dir where runtimes find the plugins", in.BinDir)
 	}
+	p, why := in.plan(ctx, n.conf)
+	if why != nil && !waits(why) {
+		return why
+	}
 	if err := in.putBinary(n.bin); err != nil {
 		return err
 	}
-	if n.conf == nil {
-		return fmt.Errorf("%w: there is no directory %s", conflist.ErrNoMain, in.ConfDir)
+	if why != nil {
+		return why
 	}
-	return in.configure(ctx, n.conf)
+	return in.carryOut(n.conf, p)
 }
 
 // checkPlugin refuses a configuration with which every pod would fail. What else
@@ -85,64 +92,54 @@ func (in Installer) checkPlugin(ctx context.Context) error {
 	return nil
 }
 
-// configure makes the network call the plugin in one way, and then not in the
-// other any more: twice does no harm, never does.
-func (in Installer) configure(ctx context.Context, dir *dir) error {
-	files, err := conflist.ReadDir(dir.path)
-	if err != nil {
+// carryOut makes the network call the plugin in one way, and then not in the other
+// any more: twice does no harm, never does.
+func (in Installer) carryOut(d *dir, p plan) error {
+	in.Plugin = p.plugin
+	steps := []func() error{
+		func() error { return in.editList(d, p) },
+		func() error { return in.putDropIns(d, p) },
+	}
+	if p.dropIn {
+		steps[0], steps[1] = steps[1], steps[0]
+	}
+	if err := steps[0](); err != nil {
 		return err
 	}
-	file, err := conflist.Choose(files, in.Network)
-	if errors.Is(err, conflist.ErrNoMain) {
-		return fmt.Errorf("%s: %w", dir.path, err)
+	return steps[1]()
+}
+
+// editList makes the network's own list have the plugin, or not.
+func (in Installer) editList(d *dir, p plan) error {
+	if p.isChain() {
+		return nil
 	}
-	if err != nil {
-		return err
-	}
-	if in.Plugin == nil {
-		in.Plugin = configured(dir, file.List)
-	}
-	if !in.dropIn(ctx, dir, file.List) {
-		if err := in.edit(dir, file, in.insert); err != nil {
+	return in.edit(d, p.list, func(data []byte) ([]byte, error) {
+		var err error
+		if in.CNIVersion != "" {
+			if data, err = conflist.SetVersion(data, in.CNIVersion); err != nil {
+				return nil, err
+			}
+		}
+		if p.dropIn {
+			return conflist.Remove(data)
+		}
+		return conflist.Insert(data, in.Plugin)
+	})
+}
+
+// putDropIns makes the directory of the network have the plugin's file, or none.
+func (in Installer) putDropIns(d *dir, p plan) error {
+	if p.write != "" {
+		if err := in.writeDropIn(d, p.name, p.write); err != nil {
 			return err
 		}
-		return in.removeDropIns(dir, file.List.Name)
 	}
-	if file.List.OnlyInlined {
-		return fmt.Errorf("%s says loadOnlyInlinedPlugins, so that no runtime reads drop-in files for it; use --mode conflist", file.Path)
-	}
-	if err := in.putDropIn(dir, file.List.Name); err != nil {
+	if err := in.removeFiles(d, p.remove); err != nil {
 		return err
 	}
-	return in.edit(dir, file, conflist.Remove)
-}
-
-// configured returns the configuration of the plugin that the network has, in its
-// list or in a drop-in file.
-func configured(dir *dir, list conflist.List) []byte {
-	for _, f := range append([]conflist.File{{List: list}}, ourDropIns(dir, list.Name)...) {
-		if ours, ok := f.List.Ours(); ok {
-			return ours.Raw
-		}
+	if p.dropIn {
+		return nil
 	}
-	return []byte(`{"type":"` + conflist.PluginType + `"}`)
-}
-
-func (in Installer) insert(data []byte) ([]byte, error) {
-	return conflist.Insert(data, in.Plugin)
-}
-
-// dropIn decides whether the network gets a drop-in file.
-func (in Installer) dropIn(ctx context.Context, dir *dir, list conflist.List) bool {
-	if in.Mode != Auto {
-		return in.Mode == DropIn
-	}
-	if list.OnlyInlined {
-		return false
-	}
-	if reads, known := in.ReadsDropIns(ctx); known {
-		return reads
-	}
-	_, inList := list.Ours()
-	return !inList && len(ourDropIns(dir, list.Name)) > 0
+	return d.removeNetworkDir(p.name)
 }

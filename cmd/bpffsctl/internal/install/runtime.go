@@ -14,14 +14,14 @@ const patience = 2 * time.Second
 type Runtime struct {
 	Socket string // its CRI socket; empty: the first of the usual ones that answers
 
-	reads, known bool // what it said last
+	said cri.Version // what it said last
 }
 
-// ReadsDropIns reports whether the runtime reads drop-in files, as far as is known.
-// One that does not answer is what it was when it did.
-func (r *Runtime) ReadsDropIns(ctx context.Context) (reads, known bool) {
+// Version returns what the runtime says it is. One that does not answer is what it
+// was when it did.
+func (r *Runtime) Version(ctx context.Context) cri.Version {
 	if found, err := cri.Find(ctx, r.Socket, patience); err == nil {
-		r.reads, r.known = found.Libcni().DropIns, true
+		r.said = found.Version
 	}
-	return r.reads, r.known
+	return r.said
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -26,8 +27,8 @@ func (served) Version(context.Context, *runtime.VersionRequest) (*runtime.Versio
 func TestRuntimeIsRestarted(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "cri")
 	r := Runtime{Socket: socket}
-	if _, known := r.ReadsDropIns(t.Context()); known {
-		t.Error("before anything answers: known")
+	if got := r.Version(t.Context()); got != (cri.Version{}) {
+		t.Errorf("before anything answers: got %v, want nothing", got)
 	}
 	listener, err := net.Listen("unix", socket)
 	testns.Must(t, err)
@@ -35,14 +36,15 @@ func TestRuntimeIsRestarted(t *testing.T) {
 	runtime.RegisterRuntimeServiceServer(server, served{})
 	done := make(chan error)
 	go func() { done <- server.Serve(listener) }()
-	if reads, known := r.ReadsDropIns(t.Context()); !reads || !known {
-		t.Error("of containerd 2.4: false, want true")
+	want := cri.Version{Runtime: "containerd", Version: "v2.4.2"}
+	if got := r.Version(t.Context()); got != want {
+		t.Errorf("while it answers: got %v, want %v", got, want)
 	}
 	server.Stop()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if reads, known := r.ReadsDropIns(t.Context()); !reads || !known {
-		t.Error("while it is restarted: false, want true as before")
+	if got := r.Version(t.Context()); got != want {
+		t.Errorf("while it is restarted: got %v, want %v as before", got, want)
 	}
 }

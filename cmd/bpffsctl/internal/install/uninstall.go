@@ -61,7 +61,7 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 }
 
 // takeOut takes the plugin out of the configurations and returns those that still
-// name it. It adds the places that they say.
+// name it. It adds the places that they say. What cannot be read might name it.
 func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error) {
 	if d == nil {
 		return nil, nil
@@ -74,44 +74,59 @@ func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error)
 	var errs []error
 	for _, f := range files {
 		ours, ok := f.List.Ours()
-		_, hasMain := f.List.Main()
 		switch {
 		case f.Err != nil:
 			errs = append(errs, f.Err)
 		case !ok:
-		case !hasMain || un.Network != "" && f.List.Name != un.Network:
+		case !f.List.HasOthers() || !un.takes(f.List.Name):
 			named = append(named, f.Path)
 		default:
 			*where = where.with(ours.Raw)
 			errs = append(errs, in.edit(d, f, conflist.Remove))
 		}
 	}
-	dropIns, err := un.takeOutDropIns(in, d, where)
-	return append(named, dropIns...), errors.Join(append(errs, err)...)
+	networks, err := conflist.Networks(d.path)
+	errs = append(errs, err)
+	for _, network := range networks {
+		still, err := un.takeOutDropIns(in, d, network, where)
+		named, errs = append(named, still...), append(errs, err)
+	}
+	return named, errors.Join(errs...)
 }
 
-// takeOutDropIns does the same with the directories of networks.
-func (un Uninstaller) takeOutDropIns(in Installer, d *dir, where *places) (named []string, err error) {
-	entries, err := os.ReadDir(d.path)
+// takes reports whether the plugin is taken out of the network.
+func (un Uninstaller) takes(network string) bool {
+	return un.Network == "" || un.Network == network
+}
+
+// takeOutDropIns does the same with the directory of a network.
+func (un Uninstaller) takeOutDropIns(in Installer, d *dir, network string, where *places) (named []string, err error) {
+	files, err := conflist.DropIns(d.path, network)
 	if err != nil {
 		return nil, err
 	}
 	var errs []error
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		files, _ := conflist.DropIns(d.path, e.Name()) // a directory of another name does not belong to a network
-		for _, f := range files {
-			if ours, ok := f.List.Ours(); ok && un.Network != "" && e.Name() != un.Network {
-				named = append(named, f.Path)
-			} else if ok {
-				*where = where.with(ours.Raw)
+	var remove []conflist.File
+	for _, f := range files {
+		ours, ok := f.List.Ours()
+		switch {
+		case f.Unclear():
+			errs = append(errs, f.Err)
+		case !ok:
+		case !un.takes(network):
+			named = append(named, f.Path)
+		default:
+			if err := changeable(f.Path); err != nil {
+				errs = append(errs, err)
+				continue
 			}
+			*where = where.with(ours.Raw)
+			remove = append(remove, f)
 		}
-		if un.Network == "" || e.Name() == un.Network {
-			errs = append(errs, in.removeDropIns(d, e.Name()))
-		}
+	}
+	errs = append(errs, in.removeFiles(d, remove))
+	if un.takes(network) {
+		errs = append(errs, d.removeNetworkDir(network))
 	}
 	return named, errors.Join(errs...)
 }

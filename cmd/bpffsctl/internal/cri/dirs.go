@@ -1,0 +1,101 @@
+package cri
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Dirs are the directories in which a runtime looks. What it does not say is empty.
+type Dirs struct {
+	Bin  []string // of plugins, in the order in which it searches them
+	Conf []string // of networks: that of pods, then those of single runtime handlers
+}
+
+// configured returns the directories in the configuration that containerd says of
+// itself: up to 1.7 with one directory for plugins, from 2.0 on with a list.
+func configured(info string) Dirs {
+	var config struct {
+		CNI struct {
+			BinDir, ConfDir string
+			BinDirs         []string
+		}
+		Containerd struct {
+			Runtimes map[string]struct{ CNIConfDir string }
+		}
+	}
+	if json.Unmarshal([]byte(info), &config) != nil {
+		return Dirs{}
+	}
+	d := Dirs{Bin: usable(append(config.CNI.BinDirs, config.CNI.BinDir)...), Conf: usable(config.CNI.ConfDir)}
+	handlers := config.Containerd.Runtimes
+	for _, name := range slices.Sorted(maps.Keys(handlers)) {
+		d.Conf = append(d.Conf, usable(handlers[name].CNIConfDir)...)
+	}
+	return d
+}
+
+// usable returns the paths that mean the same to everybody.
+func usable(paths ...string) (absolute []string) {
+	for _, p := range paths {
+		if filepath.IsAbs(p) && !slices.Contains(absolute, filepath.Clean(p)) {
+			absolute = append(absolute, filepath.Clean(p))
+		}
+	}
+	return absolute
+}
+
+// crioDirs asks CRI-O for its configuration, which it says on its socket over HTTP
+// ("crio status config" asks for the same), as TOML (crio.conf(5)).
+func (c *Client) crioDirs(ctx context.Context) (d Dirs, err error) {
+	err = c.ask(ctx, "its configuration", func(ctx context.Context) error {
+		var config struct {
+			CRIO struct {
+				Network struct {
+					NetworkDir string   `toml:"network_dir"`
+					PluginDirs []string `toml:"plugin_dirs"`
+				} `toml:"network"`
+			} `toml:"crio"`
+		}
+		text, err := c.get(ctx, "/config")
+		if err != nil {
+			return err
+		}
+		if err := toml.Unmarshal(text, &config); err != nil {
+			return fmt.Errorf("/config: %w", err)
+		}
+		network := config.CRIO.Network
+		d = Dirs{usable(network.PluginDirs...), usable(network.NetworkDir)}
+		return nil
+	})
+	return d, err
+}
+
+// get returns what is at a path of the socket's HTTP server.
+func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
+	transport := &http.Transport{
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, c.socket) },
+		DisableKeepAlives: true,
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://crio"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := transport.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", path, answer.Status)
+	}
+	return io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+}

@@ -1,0 +1,29 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+)
+
+func checkDirs(_ context.Context, n *node) []Finding {
+	return decideDirs(n.dirs(), n.reinstall())
+}
+
+// decideDirs says how it is known where the runtime looks, and whether it looks
+// where it was told to look.
+func decideDirs(d cnidirs.Dirs, reinstall string) (found []Finding) {
+	for _, u := range d.Unread() {
+		found = append(found, fail(u.Dir, cnidirs.ErrUnread.Error()+": "+u.Detail, reinstall+"; "+u.Fix)...)
+	}
+	looked := strings.Join(append(d.Bin, d.Conf), ", ")
+	switch assumed := d.Assumption(); {
+	case found != nil:
+		return found
+	case assumed != "":
+		return pass(looked, assumed)
+	}
+	return pass(looked, fmt.Sprintf("plugins %s, networks %s", d.BinFrom, d.ConfFrom))
+}
