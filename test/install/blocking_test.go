@@ -154,7 +154,7 @@ func TestEndlessInput(t *testing.T) {
 // A name that somebody chose does not become a line or a command of the terminal.
 func TestLogIsClean(t *testing.T) {
 	const evil, clean = "10-a\nbpffsctl: removed everything\x1b[2J.conflist", `10-a\x0abpffsctl: removed everything\x1b[2J.conflist`
-	n := newNode(t, map[string]string{evil: list("net", "bridge"), "net/" + evil + ".conf": "{"})
+	n := newNode(t, map[string]string{evil: list("net", "bridge")})
 	says := n.succeed("install", "--mode", "conflist")
 	if !strings.Contains(says, clean) || strings.Count(says, "\n") != 2 {
 		t.Errorf("install: got %q, want two lines, with %q", says, clean)
