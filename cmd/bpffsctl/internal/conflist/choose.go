@@ -9,47 +9,50 @@ import (
 // which no other plugin can be added.
 var ErrSingle = errors.New("a single plugin's configuration, to which no plugin can be added")
 
-// Choose returns the file, of those in a configuration directory, that configures
-// the network. Without a name that is the network that runtimes take: the first
-// file that has a plugin which makes an interface. A runtime may pass by a file
-// that it cannot read, as CRI-O does; others use no network then.
+// Choose returns the network of that name, also an auxiliary chain of Multus. Without a
+// name it is the network that runtimes take: the first that has a plugin which makes
+// an interface. A runtime may pass by a file that it cannot read, as CRI-O does;
+// others use no network then.
 //
 // [ErrNoMain] if there is none yet. [ErrInvalid] if it may be one that cannot be
 // read, unless the runtime passes it by. [ErrSingle] if it is a .conf or .json.
-func Choose(files []File, network string, passesBroken bool) (File, error) {
-	if network != "" {
-		return named(files, network)
+func (d Dir) Choose(name string, passesBroken bool) (Network, error) {
+	if name != "" {
+		return d.named(name)
 	}
-	for _, f := range files {
-		if f.Err != nil && !passesBroken {
-			return File{}, f.Err
+	for _, n := range d.Networks {
+		if n.Err != nil && !passesBroken {
+			return Network{}, n.Err
 		}
-		if _, ok := f.List.Main(); ok {
-			return f, f.refuseSingle()
+		if _, ok := n.List.Main(); ok {
+			return n, n.refuseSingle()
 		}
 	}
-	return File{}, ErrNoMain
+	return Network{}, ErrNoMain
 }
 
-// named returns the network's file as libcni does: lists first, then single ones.
-func named(files []File, network string) (File, error) {
+// named returns the network as libcni does: lists first, then single plugins.
+func (d Dir) named(name string) (Network, error) {
 	var broken error
 	for _, single := range []bool{false, true} {
-		for _, f := range files {
-			_, ok := f.List.Main()
+		for _, n := range d.Networks {
+			_, ok := n.List.Main()
 			switch {
-			case f.Single != single:
-			case f.Err != nil:
-				broken = errors.Join(broken, f.Err)
-			case ok && f.List.Name == network:
-				return f, f.refuseSingle()
+			case n.Single != single:
+			case n.Err != nil:
+				broken = errors.Join(broken, n.Err)
+			case ok && n.List.Name == name:
+				return n, n.refuseSingle()
 			}
 		}
 	}
-	if broken != nil {
-		return File{}, fmt.Errorf("looking for the network %s: %w", network, broken)
+	if chain, known := d.chain(name); known {
+		return chain, nil
 	}
-	return File{}, fmt.Errorf("the network %s: %w", network, ErrNoMain)
+	if broken != nil {
+		return Network{}, fmt.Errorf("looking for the network %s: %w", name, broken)
+	}
+	return Network{}, fmt.Errorf("the network %s: %w", name, ErrNoMain)
 }
 
 func (f File) refuseSingle() error {

@@ -28,6 +28,70 @@ type File struct {
 // read, or is not JSON. JSON that is no configuration names none.
 func (f File) Unclear() bool { return f.Err != nil && !json.Valid(f.Data) }
 
+// A Network is one file of a configuration directory with its drop-in files.
+type Network struct {
+	File           // without a path there is none; then its List has the name only
+	DropIns []File // in the order of the calls
+
+	DropInsErr error // why the drop-in files cannot be read; a network without a valid name has none
+}
+
+// A Dir is what there is in a configuration directory.
+type Dir struct {
+	Networks []Network // in the order in which runtimes consider them
+	Chains   []Network // auxiliary chains of Multus that have a directory
+	Others   []Network // directories that are called like no network: nobody reads their files
+}
+
+// Read returns what there is in the directory. A missing one has nothing. Whatever is
+// wrong with a part is in that part; the error is about all.
+func Read(path string) (Dir, error) {
+	files, err := ReadDir(path)
+	names, nerr := directories(path)
+	d, read := Dir{}, make(map[string]bool)
+	for _, f := range files {
+		one := Network{File: f}
+		if f.Err == nil && !f.Single && utils.ValidateNetworkName(f.List.Name) == nil {
+			one.DropIns, one.DropInsErr = DropIns(path, f.List.Name)
+			read[f.List.Name] = true
+		}
+		d.Networks = append(d.Networks, one)
+	}
+	chains := d.chains()
+	for _, name := range names {
+		one := Network{File: File{List: List{Name: name}}}
+		one.DropIns, one.DropInsErr = DropIns(path, name)
+		switch {
+		case read[name]:
+		case slices.Contains(chains, name):
+			d.Chains = append(d.Chains, one)
+		default:
+			d.Others = append(d.Others, one)
+		}
+	}
+	return d, errors.Join(err, nerr)
+}
+
+// All returns the networks, the chains and the other directories.
+func (d Dir) All() []Network { return slices.Concat(d.Networks, d.Chains, d.Others) }
+
+// Plugins returns all plugins of the network, as far as they can be read, in the order
+// in which a runtime that reads drop-in files calls them.
+func (n Network) Plugins() List {
+	all := List{Plugins: slices.Clone(n.List.Plugins)}
+	for _, f := range n.DropIns {
+		all.Plugins = append(all.Plugins, f.List.Plugins...)
+	}
+	return all
+}
+
+// Broken returns the files because of which a runtime cannot use the network: its own,
+// or drop-in files.
+func (n Network) Broken() []File {
+	all := append([]File{n.File}, n.DropIns...)
+	return slices.DeleteFunc(all, func(f File) bool { return f.Err == nil })
+}
+
 // ReadDir returns the network configurations in dir in the order in which runtimes
 // consider them. A missing directory has none. Whatever is wrong with a file is in
 // its Err.
@@ -67,9 +131,9 @@ func DropIns(dir, network string) ([]File, error) {
 	return readFiles(paths), nil
 }
 
-// Networks returns the names of the directories in dir that can hold drop-in files.
+// directories returns the names of the directories in dir that can hold drop-in files.
 // Links count as what they lead to. The error names what could not be looked at.
-func Networks(dir string) (names []string, err error) {
+func directories(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if owned.IsAbsent(err) {
 		return nil, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -58,9 +59,9 @@ func TestChoose(t *testing.T) {
 		{"plugins in drop-in files only", "", map[string]string{"10.conflist": `{"name":"n"}`}, "", conflist.ErrNoMain},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			files, err := conflist.ReadDir(dirWith(t, tt.files))
+			dir, err := conflist.Read(dirWith(t, tt.files))
 			testns.Must(t, err)
-			got, err := conflist.Choose(files, tt.network, false)
+			got, err := dir.Choose(tt.network, false)
 			if !errors.Is(err, tt.err) || err == nil && filepath.Base(got.Path) != tt.want {
 				t.Errorf("got %q, %v, want %q, %v", got.Path, err, tt.want, tt.err)
 			}
@@ -76,12 +77,12 @@ func TestChoosePassesBroken(t *testing.T) {
 		"a list without name": {"10.conflist": `{"plugins":[{"type":"a"}]}`, "20.conflist": good},
 		"two of them":         {"10.conf": "", "15.conflist": "[]", "20.conflist": good},
 	} {
-		files, err := conflist.ReadDir(dirWith(t, files))
+		dir, err := conflist.Read(dirWith(t, files))
 		testns.Must(t, err)
-		if got, err := conflist.Choose(files, "", true); err != nil || filepath.Base(got.Path) != "20.conflist" {
+		if got, err := dir.Choose("", true); err != nil || filepath.Base(got.Path) != "20.conflist" {
 			t.Errorf("%s: got %q, %v, want 20.conflist", name, got.Path, err)
 		}
-		if got, err := conflist.Choose(files, "", false); !errors.Is(err, conflist.ErrInvalid) {
+		if got, err := dir.Choose("", false); !errors.Is(err, conflist.ErrInvalid) {
 			t.Errorf("%s, with another runtime: got %q, %v, want %v", name, got.Path, err, conflist.ErrInvalid)
 		}
 	}
@@ -95,9 +96,9 @@ func TestChooseAsLibcni(t *testing.T) {
 		"07.conf":     `{"name":"b","cniVersion":"1.0.0","type":"single"}`,
 		"20.conflist": `{"name":"b","cniVersion":"1.0.0","plugins":[{"type":"third"}]}`,
 	})
-	files, err := conflist.ReadDir(dir)
+	all, err := conflist.Read(dir)
 	testns.Must(t, err)
-	got, err := conflist.Choose(files, "b", false)
+	got, err := all.Choose("b", false)
 	testns.Must(t, err)
 	want, err := libcni.LoadNetworkConf(dir, "b")
 	if err != nil || got.List.Plugins[0].Type != want.Plugins[0].Network.Type {
@@ -112,11 +113,11 @@ func TestDropIns(t *testing.T) {
 		"n/10.conf":    `{"type":"bpffs"}`,
 		"n/x.conflist": `{"type":"not read"}`,
 	})
-	files, err := conflist.DropIns(dir, "n")
+	all, err := conflist.Read(dir)
 	testns.Must(t, err)
-	got := []string{"a"}
-	for _, f := range files {
-		got = append(got, f.List.Plugins[0].Type)
+	var got []string
+	for _, p := range all.Networks[0].Plugins().Plugins {
+		got = append(got, p.Type)
 	}
 	list, err := libcni.LoadNetworkConf(dir, "n")
 	testns.Must(t, err)
@@ -127,9 +128,10 @@ func TestDropIns(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the plugins (-libcni +got):\n%s", diff)
 	}
-	for _, name := range []string{"", ".", "..", "../n", "/n", "n/", "-n"} {
-		if files, err := conflist.DropIns(dir, name); err == nil {
-			t.Errorf("network %q: %v, want an error", name, files)
+	for _, name := range []string{".", "..", "../n", "/n", "n/", "-n"} {
+		all, err := conflist.Read(dirWith(t, map[string]string{"10.conflist": `{"name":"` + name + `","plugins":[{"type":"a"}]}`, "x.conf": "{"}))
+		if err != nil || all.Networks[0].DropIns != nil {
+			t.Errorf("network %q: %+v, %v, want no drop-in files", name, all, err)
 		}
 	}
 }
@@ -169,28 +171,38 @@ func TestUnreadableDropIns(t *testing.T) {
 	} {
 		dir := dirWith(t, map[string]string{"n/x": ""})
 		testns.Must(t, tt.make(filepath.Join(dir, "n/bpffs.conf")))
-		files, err := conflist.DropIns(dir, "n")
-		if err != nil || len(files) != 1 || files[0].Err == nil || files[0].Unclear() != tt.unclear {
-			t.Errorf("%s: got %+v, %v, want one file that cannot be used, unclear %v", tt.name, files, err, tt.unclear)
-		}
-	}
-	dir := dirWith(t, map[string]string{"file": ""})
-	testns.Must(t, os.Symlink("none", filepath.Join(dir, "dangling")))
-	for _, absent := range []string{"missing", "file", "dangling"} {
-		if files, err := conflist.DropIns(dir, absent); err != nil || len(files) > 0 {
-			t.Errorf("%s: got %+v, %v, want nothing", absent, files, err)
+		all, err := conflist.Read(dir)
+		testns.Must(t, err)
+		files := all.Others[0].DropIns
+		if len(files) != 1 || files[0].Err == nil || files[0].Unclear() != tt.unclear {
+			t.Errorf("%s: got %+v, want one file that cannot be used, unclear %v", tt.name, files, tt.unclear)
 		}
 	}
 }
 
-// The directories of networks are found through links, too.
-func TestNetworks(t *testing.T) {
-	dir := dirWith(t, map[string]string{"b/x": "", "10.conflist": "", ".hidden/x": ""})
-	testns.Must(t, os.Symlink(t.TempDir(), filepath.Join(dir, "a")))
-	testns.Must(t, os.Symlink("none", filepath.Join(dir, "c")))
-	got, err := conflist.Networks(dir)
-	if diff := cmp.Diff([]string{"a", "b"}, got); err != nil || diff != "" {
-		t.Errorf("%v, (-want +got):\n%s", err, diff)
+// The directories of networks are found through links, too; what is none is absent.
+func TestDirectories(t *testing.T) {
+	dir := dirWith(t, map[string]string{"b/x": "", "file": "", "10.conflist": `{"name":"file","plugins":[{"type":"a"}]}`, ".hidden/x": ""})
+	elsewhere := dirWith(t, map[string]string{"a.conf": `{"type":"bpffs"}`})
+	testns.Must(t, os.Symlink(elsewhere, filepath.Join(dir, "a")))
+	testns.Must(t, os.Symlink("none", filepath.Join(dir, "dangling")))
+	testns.Must(t, os.Symlink("loop", filepath.Join(dir, "loop")))
+	all, err := conflist.Read(dir)
+	testns.Must(t, err)
+	var got []string
+	for _, n := range all.Others {
+		got = append(got, n.List.Name)
+	}
+	if diff := cmp.Diff([]string{"a", "b"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, ours := all.Others[0].Plugins().Ours(); !ours || all.Networks[0].DropInsErr != nil {
+		t.Errorf("got %+v, want ours through the link, and no error of a file where the directory would be", all)
+	}
+	for _, absent := range []string{dir + "/none", dir + "/file", dir + "/file/none"} {
+		if all, err := conflist.Read(absent); err != nil || len(all.All()) > 0 {
+			t.Errorf("%s: got %+v, %v, want nothing", absent, all, err)
+		}
 	}
 }
 
@@ -200,7 +212,7 @@ func TestChains(t *testing.T) {
 		files map[string]string
 		want  []string
 	}{
-		"nothing":            {nil, []string{"vendor-cni-chain"}},
+		"nothing":            {map[string]string{}, []string{"vendor-cni-chain"}},
 		"Multus, one plugin": {map[string]string{"00.conf": `{"name":"m","type":"multus-shim","auxiliaryCNIChainName":"more"}`}, []string{"vendor-cni-chain", "more"}},
 		"Multus, in a list":  {map[string]string{"00.conflist": `{"name":"m","plugins":[{"type":"multus","auxiliaryCNIChainName":"more"}]}`}, []string{"vendor-cni-chain", "more"}},
 		"a network of that name": {map[string]string{
@@ -208,10 +220,24 @@ func TestChains(t *testing.T) {
 			"10.conflist": `{"name":"vendor-cni-chain","plugins":[{"type":"a"}]}`,
 		}, []string{"more"}},
 	} {
-		files, err := conflist.ReadDir(dirWith(t, tt.files))
+		for _, chain := range []string{"vendor-cni-chain", "more"} {
+			tt.files[chain+"/x.conf"] = `{"type":"a"}`
+		}
+		all, err := conflist.Read(dirWith(t, tt.files))
 		testns.Must(t, err)
-		if diff := cmp.Diff(tt.want, conflist.Chains(files)); diff != "" {
+		var got []string
+		for _, c := range all.Chains {
+			got = append(got, c.List.Name)
+		}
+		slices.Sort(got)
+		slices.Sort(tt.want)
+		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		for _, chain := range tt.want {
+			if n, err := all.Choose(chain, false); err != nil || n.Path != "" || n.List.Name != chain {
+				t.Errorf("%s: Choose(%q): got %+v, %v, want the chain", name, chain, n, err)
+			}
 		}
 	}
 }

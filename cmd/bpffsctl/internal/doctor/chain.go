@@ -7,23 +7,26 @@ import (
 )
 
 func checkChain(_ context.Context, n *node) []Finding {
-	return decideChain(n.networks(), n.reinstall())
+	return decideChain(n.networks(), n.install)
 }
 
 // decideChain says whether the plugin is called once, and after the one that
 // makes the interface.
-func decideChain(n networks, reinstall string) []Finding {
+func decideChain(n networks, install command) []Finding {
 	var found []Finding
-	for _, one := range n.all {
-		called, _ := one.uses()
-		if len(called) > 0 && called[0].at == 0 {
-			found = append(found, fail(called[0].path, "bpffs is the first plugin of the network "+one.List.Name+
-				", and every ADD fails: it comes after the one that makes the interface",
-				"put it behind that: ${EDITOR:-vi} "+output.Quote(called[0].path))...)
+	for _, one := range n.Networks {
+		called := callsOf(one)
+		if len(called) > 0 && one.Plugins().OursFirst() {
+			fix := "put it behind that: ${EDITOR:-vi} " + output.Quote(called[0].path)
+			if _, makes := one.List.Main(); makes && !called[0].dropIn {
+				fix = n.forNetwork(one, install)
+			}
+			found = append(found, fail(called[0].path, "bpffs comes before the plugin that makes the interface of the network "+one.List.Name+
+				": ADD fails, or the plugins after it do not get the maps' paths", fix)...)
 		}
 		if len(called) > 1 {
 			found = append(found, warn(called[1].path, "bpffs is called a second time in the network "+one.List.Name+
-				", after "+called[0].path+": the last one decides which maps a pod has", reinstall)...)
+				", after "+called[0].path+": the last one decides which maps a pod has", n.forNetwork(one, install))...)
 		}
 	}
 	if found != nil {

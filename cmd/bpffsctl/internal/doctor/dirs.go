@@ -9,7 +9,7 @@ import (
 )
 
 func checkDirs(_ context.Context, n *node) []Finding {
-	return decideDirs(n.dirs(), n.reinstall())
+	return decideDirs(n.dirs(), n.install())
 }
 
 // decideDirs says how it is known where the runtime looks, and whether it looks

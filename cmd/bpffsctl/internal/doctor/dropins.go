@@ -11,25 +11,32 @@ import (
 )
 
 func checkDropIns(_ context.Context, n *node) []Finding {
-	return decideDropIns(n.networks(), n.runtime().Runtime, output.Command(append(n.install(), "--mode", "conflist")...))
+	return decideDropIns(n.networks(), n.runtime().Runtime, n.install)
 }
 
 // decideDropIns says whether the runtime reads the drop-in files.
-func decideDropIns(n networks, r cnidirs.Runtime, inline string) []Finding {
+func decideDropIns(n networks, r cnidirs.Runtime, install command) []Finding {
 	var found []Finding
-	for _, path := range n.strayed {
-		found = append(found, fail(path, "there is no network "+filepath.Base(filepath.Dir(path))+", so that nobody reads this file",
-			"move it into the directory that is called like the network, or: "+output.Command("rm", path)+" && "+inline)...)
-	}
-	for _, one := range n.all {
-		called, forbidden := one.uses()
-		for _, u := range forbidden {
-			found = append(found, fail(u.path, one.Path+" says loadOnlyInlinedPlugins, so that nobody reads this file", inline)...)
+	for _, other := range n.Others {
+		for _, u := range usesOf(other) {
+			found = append(found, fail(u.path, "there is no network "+u.network+", so that nobody reads this file",
+				"move it into the directory that is called like the network, or: "+install("--mode", "conflist", "--plugin-conf", u.path)+" && "+output.Command("rm", u.path))...)
 		}
-		for _, u := range called {
+	}
+	for _, one := range n.Networks {
+		inline := n.forNetwork(one, install, "--mode", "conflist")
+		for _, u := range usesOf(one) {
 			if u.dropIn {
 				found = append(found, decideDropIn(u, r, inline)...)
 			}
+		}
+	}
+	for _, chain := range n.Chains {
+		for _, f := range chain.Broken() {
+			found = append(found, decideBroken(f, chain, true, cri.Version{})...)
+		}
+		for _, u := range usesOf(chain) {
+			found = append(found, pass(u.path, "Multus reads it, as a part of its chain "+u.network)...)
 		}
 	}
 	if found == nil {
@@ -41,6 +48,8 @@ func decideDropIns(n networks, r cnidirs.Runtime, inline string) []Finding {
 func decideDropIn(u use, r cnidirs.Runtime, inline string) []Finding {
 	loaded, asked := r.Status.Network(u.network)
 	switch does := r.DropIns(); {
+	case u.forbidden():
+		return fail(u.path, "the list of the network "+u.network+" says loadOnlyInlinedPlugins, so that nobody reads this file", inline)
 	case does == cri.DropInsWithoutDEL:
 		return fail(u.path, r.String()+" calls it for ADD, but never for DEL: the maps of every pod stay", inline)
 	case loaded.Has(conflist.PluginType), !asked && does == cri.DropInsRead:
@@ -50,6 +59,5 @@ func decideDropIn(u use, r cnidirs.Runtime, inline string) []Finding {
 	case asked:
 		return fail(u.path, r.String()+" has not read it yet: pods run without bpffs", lookAgain(filepath.Dir(filepath.Dir(u.path))))
 	}
-	return warn(u.path, "it is not known whether the runtime reads drop-in files: "+r.String(),
-		"if pods run without bpffs: "+inline)
+	return warn(u.path, "it is not known whether the runtime reads drop-in files: "+r.String(), "if pods run without bpffs: "+inline)
 }

@@ -2,67 +2,121 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"strings"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func checkNetworks(_ context.Context, n *node) []Finding {
-	return decideNetworks(n.networks(), n.reinstall())
+	return decideNetworks(n.networks(), n.runtime().Version, n.install)
 }
 
 // decideNetworks says which network the runtime uses, and whether it has our
 // plugin.
-func decideNetworks(n networks, reinstall string) []Finding {
+func decideNetworks(n networks, r cri.Version, install command) []Finding {
 	if n.err != nil {
 		return fail(n.dir, n.err.Error(), output.Command("ls", "-la", n.dir))
 	}
-	if len(n.all) == 0 {
+	if len(n.Networks)+len(n.Chains) == 0 {
 		return fail(n.dir, "there is no network: the main plugin has not written one, and no pod can start",
-			"install the main plugin, then: "+reinstall)
+			"install the main plugin, then: "+install())
 	}
 	var found []Finding
-	for i, one := range n.all {
-		if one.Err != nil {
-			say, what := warn, "it is not used"
-			if i == 0 {
-				say, what = fail, "runtimes take the first file of the directory, and cannot use this one"
-			}
-			found = append(found, say(one.Path, what+": "+one.Err.Error(), "fix it, or: "+output.Command("mv", one.Path, one.Path+".bad"))...)
+	var first *conflist.Network
+	for i, one := range n.Networks {
+		broken := one.Broken()
+		for _, f := range broken {
+			found = append(found, decideBroken(f, one, i == 0, r)...)
+		}
+		usable := len(broken) == 0 || one.Err == nil && r.DropIns() == cri.DropInsIgnored
+		if usable && first == nil && (i == 0 || r.PassesBroken()) {
+			first = &one
 		}
 	}
-	if n.all[0].Err != nil {
+	if first == nil && len(n.Networks) > 0 {
 		return found
 	}
-	return append(found, decideFirst(n, reinstall)...)
+	return append(found, decideFirst(n, first, install)...)
 }
 
-func decideFirst(n networks, reinstall string) []Finding {
-	first, all := n.all[0], n.uses()
-	called, _ := first.uses()
+// decideBroken says what a file that cannot be used does to the network.
+func decideBroken(f conflist.File, one conflist.Network, isFirst bool, r cri.Version) []Finding {
+	say, what := warn, "it is not used"
+	switch {
+	case one.Err == nil && r.DropIns() == cri.DropInsIgnored:
+		what = r.String() + " does not read it; other runtimes could not use the network " + one.List.Name
+	case one.Err == nil:
+		say, what = fail, "no pod of the network "+one.List.Name+" can start, for a runtime that reads this drop-in file cannot use it"
+	case isFirst && r.PassesBroken():
+		what = r.String() + " passes it by, and takes the next network"
+	case isFirst:
+		say, what = fail, "runtimes take the first file of the directory, and cannot use this one"
+	}
+	return say(f.Path, what+": "+strings.TrimPrefix(f.Err.Error(), f.Path+": "),
+		"fix it: ${EDITOR:-vi} "+output.Quote(f.Path)+", or: "+output.Command("mv", f.Path, f.Path+".bad"))
+}
+
+// decideFirst says whether the network that the runtime uses has our plugin.
+func decideFirst(n networks, first *conflist.Network, install command) []Finding {
+	for _, chain := range n.Chains {
+		if called := callsOf(chain); len(called) > 0 {
+			return pass(called[0].path, "Multus calls the chain "+chain.List.Name+" for every pod, and it has bpffs")
+		}
+	}
+	if first == nil {
+		return fail(n.dir, "there is no network, and no chain of Multus has bpffs", install("--network", n.Chains[0].List.Name, "--mode", "drop-in"))
+	}
+	uses := "the runtime uses this network, " + first.List.Name
+	all, called := n.uses(), callsOf(*first)
+	main, makes := first.Plugins().Main()
+	delegates := strings.HasPrefix(main.Type, "multus")
 	switch {
 	case len(called) > 0:
-		return pass(first.Path, "the runtime uses this network, "+first.List.Name+", and it has bpffs, in "+called[0].path)
-	case len(all) > 0 && first.delegates():
+		return pass(first.Path, uses+", and it has bpffs, in "+called[0].path)
+	case !makes:
+		return fail(first.Path, uses+", because it is the first of the directory, and none of its plugins makes an interface",
+			"have the main plugin's file come first: "+output.Command("mv", first.Path, first.Path+".bad"))
+	case len(all) > 0 && delegates:
 		return pass(all[0].path, "called by the runtime's network "+first.List.Name+", if that is told to; it has bpffs")
 	case len(all) > 0:
-		return fail(first.Path, "the runtime uses this network, "+first.List.Name+
-			", because it is the first of the directory; bpffs is only in "+all[0].path, reinstall)
+		return fail(first.Path, uses+", because it is the first of the directory; bpffs is only in "+all[0].path, n.addTo(*first, delegates, install))
 	}
-	return fail(first.Path, "the runtime uses this network, "+first.List.Name+", and it does not have bpffs: pods run without", reinstall)
+	return fail(first.Path, uses+", and it does not have bpffs: pods run without", n.addTo(*first, delegates, install))
 }
 
-// delegates reports whether the network calls others, as that of Multus does.
-func (n network) delegates() bool {
-	main, ok := n.List.Main()
-	return ok && strings.HasPrefix(main.Type, "multus")
+// addTo returns what adds our plugin to the network, or to one that it calls. A single
+// plugin's file takes no other.
+func (n networks) addTo(one conflist.Network, delegates bool, install command) string {
+	if !one.Single && !delegates {
+		return install()
+	}
+	for _, other := range n.Networks {
+		if _, makes := other.List.Main(); makes && !other.Single && delegates && other.Path != one.Path {
+			return install("--network", other.List.Name)
+		}
+	}
+	if !one.Single {
+		return install()
+	}
+	return "have the main plugin write a list; on OpenShift: " + install("--network", conflist.VendorChain, "--mode", "drop-in")
 }
 
-// reinstall is how to put the plugin where the runtime finds it.
-func (n *node) reinstall() string {
-	return output.Command(n.install()...)
+// A command returns a line for the shell, with more words at its end.
+type command func(more ...string) string
+
+// forNetwork returns the command with the name of the network, unless that is the one
+// which it takes by itself.
+func (n networks) forNetwork(one conflist.Network, install command, more ...string) string {
+	if one.List.Name != n.Networks[0].List.Name {
+		more = append([]string{"--network", one.List.Name}, more...)
+	}
+	return install(more...)
 }
 
-func (n *node) install() []string {
-	return append([]string{"bpffsctl", "install"}, n.dirs().Flags()...)
+// install returns what puts the plugin where the runtime finds it.
+func (n *node) install(more ...string) string {
+	return output.Command(slices.Concat([]string{"bpffsctl", "install"}, n.dirs().Flags(), more)...)
 }

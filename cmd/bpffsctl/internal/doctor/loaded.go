@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
@@ -15,30 +17,33 @@ func checkLoaded(_ context.Context, n *node) []Finding {
 	return decideLoaded(n.networks(), n.runtime().Runtime)
 }
 
-// decideLoaded says which networks the runtime has loaded, and whether it has seen
-// what their files say of our plugin. Drop-in files are another check's.
+// decideLoaded says which networks the runtime has loaded, and whether that is what
+// the files say of our plugin.
 func decideLoaded(n networks, r cnidirs.Runtime) (found []Finding) {
 	for _, loaded := range r.Status.Loaded {
-		is := loaded.Has(conflist.PluginType)
-		for _, one := range n.all {
-			_, inList := one.List.Ours()
-			if called, _ := one.uses(); one.List.Name != loaded.Name || is == (len(called) > 0) || len(called) > 0 && !inList {
-				continue
-			}
-			does := "does not call"
-			if is {
-				does = "still calls"
-			}
-			found = append(found, fail(one.Path, fmt.Sprintf("%v has not read it since it was changed, and %s bpffs", r, does), lookAgain(n.dir))...)
-		}
-		if found == nil {
-			found = pass(r.Socket, fmt.Sprintf("%v has loaded %s, cniVersion %s: %s", r, loaded.Name, loaded.CNIVersion, strings.Join(loaded.Plugins, ", ")))
-		}
+		found = append(found, decideOneLoaded(loaded, n, r)...)
 	}
 	if found == nil {
-		found = pass("the runtime", "it does not say which networks it has loaded")
+		found = pass("the runtime", "it does not say that it has loaded a network")
 	}
 	return found
+}
+
+func decideOneLoaded(loaded cri.Network, n networks, r cnidirs.Runtime) []Finding {
+	is := fmt.Sprintf("%v has loaded the network %s, cniVersion %s, with %s", r, loaded.Name, loaded.CNIVersion, strings.Join(loaded.Plugins, ", "))
+	i := slices.IndexFunc(n.Networks, func(one conflist.Network) bool { return one.List.Name == loaded.Name })
+	if i < 0 {
+		return warn(r.Socket, is+", and no file in "+n.dir+" says so", lookAgain(n.dir)+"; or say with --conf-dir where it looks")
+	}
+	one := n.Networks[i]
+	_, inList := one.List.Ours()
+	switch has := loaded.Has(conflist.PluginType); {
+	case has && len(callsOf(one)) == 0:
+		return fail(one.Path, is+", and has not read that bpffs was taken out", lookAgain(n.dir))
+	case !has && inList: // a drop-in file is another check's
+		return fail(one.Path, is+", and has not read that it has bpffs: pods run without", lookAgain(n.dir))
+	}
+	return pass(one.Path, is)
 }
 
 // lookAgain returns what makes containerd read its networks again, which notices a

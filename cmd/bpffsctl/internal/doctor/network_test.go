@@ -124,8 +124,20 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 			fix:  "bpffsctl install --bin-dir BIN --conf-dir NETS", make: func(r *rig) { r.write(r.t, "05-first.conflist", listOf("1.0.0", "first")) },
 		},
 		{
-			name: "first in the chain", check: "chain", status: Failure, says: "bpffs is the first plugin of the network net", fix: "${EDITOR:-vi} NETS/10-net.conflist",
-			make:   func(r *rig) { r.write(r.t, list, chain("1.0.0", "net", ours, bridge)) },
+			name: "first in the chain", check: "chain", status: Failure, says: "bpffs comes before the plugin that makes the interface of the network net", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			make: func(r *rig) { r.write(r.t, list, chain("1.0.0", "net", ours, bridge)) },
+		},
+		{
+			name: "after loopback and before the bridge", check: "chain", status: Failure, says: "bpffs comes before the plugin that makes the interface", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS",
+			make: func(r *rig) { r.write(r.t, list, chain("1.0.0", "net", `{"type": "loopback"}`, ours, bridge)) },
+		},
+		{
+			name: "before the bridge, in a later network", check: "chain", status: Failure, says: "bpffs comes before the plugin that makes the interface of the network later", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --network later",
+			make: func(r *rig) { r.write(r.t, "20.conflist", chain("1.0.0", "later", `{"type": "tuning"}`, ours, bridge)) },
+		},
+		{
+			name: "alone in the chain", check: "chain", status: Failure, says: "bpffs comes before the plugin that makes the interface", fix: "${EDITOR:-vi} NETS/10-net.conflist",
+			make:   func(r *rig) { r.write(r.t, list, chain("1.0.0", "net", `{"type": "loopback"}`, ours)) },
 			repair: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
 		},
 		{
@@ -138,13 +150,57 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 		},
 		{
 			name: "a cniVersion that the plugin does not support", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion "0.2.0"`,
-			fix:  `sed -i '/"cniVersion"/s/"0.2.0"/"1.0.0"/' NETS/10-net.conflist`,
+			fix:  "bpffsctl install --bin-dir BIN --conf-dir NETS --cni-version 1.0.0",
 			make: func(r *rig) { r.write(r.t, list, listOf("0.2.0", "net", ours)) },
 		},
 		{
-			name: "no cniVersion", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`, fix: "${EDITOR:-vi} NETS/10-net.conflist",
-			make:   func(r *rig) { r.write(r.t, list, `{"name": "net", "plugins": [`+bridge+`, `+ours+`]}`) },
-			repair: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
+			name: "no cniVersion", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`, fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --cni-version 1.0.0",
+			make: func(r *rig) { r.write(r.t, list, `{"name": "net", "plugins": [`+bridge+`, `+ours+`]}`) },
+		},
+		{
+			name: "a later network with no cniVersion", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`, fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --network later --cni-version 1.0.0",
+			make: func(r *rig) { r.write(r.t, "20.conflist", `{"name": "later", "plugins": [`+bridge+`, `+ours+`]}`) },
+		},
+		{
+			name: "half a drop-in file", check: "networks", status: Failure, says: "no pod of the network net can start", fix: "mv NETS/net/bpffs.conf NETS/net/bpffs.conf.bad",
+			make: func(r *rig) { r.write(r.t, "net/bpffs.conf", `{"type":"bpffs",`) },
+		},
+		{
+			name: "half a drop-in file of another plugin", check: "networks", status: Failure, says: "no pod of the network net can start", fix: "mv NETS/net/50-x.conf NETS/net/50-x.conf.bad",
+			make: func(r *rig) { r.write(r.t, "net/50-x.conf", `{"type":`) },
+		},
+		{
+			name: "a drop-in file that leads nowhere, in a later network", check: "networks", status: Failure, says: "no pod of the network later can start", fix: "mv NETS/later/bpffs.conf NETS/later/bpffs.conf.bad",
+			make: func(r *rig) {
+				r.write(r.t, "20.conflist", listOf("1.0.0", "later"))
+				mkdir(r.t, filepath.Join(r.ConfDir, "later"))
+				testns.Must(r.t, os.Symlink("none", filepath.Join(r.ConfDir, "later/bpffs.conf")))
+			},
+		},
+		{
+			name: "a drop-in file that is a pipe", check: "networks", status: Failure, says: "it is not a file", fix: "mv NETS/net/bpffs.conf NETS/net/bpffs.conf.bad",
+			make: func(r *rig) {
+				mkdir(r.t, filepath.Join(r.ConfDir, "net"))
+				typed(r.t, "mkfifo "+r.ConfDir+"/net/bpffs.conf")
+			},
+		},
+		{
+			name: "the first network makes no interface", check: "networks", status: Failure, says: "none of its plugins makes an interface", fix: "mv NETS/05-lo.conflist NETS/05-lo.conflist.bad",
+			make: func(r *rig) { r.write(r.t, "05-lo.conflist", chain("1.0.0", "lo", `{"type": "loopback"}`)) },
+		},
+		{
+			name: "Multus calls a network without bpffs", check: "networks", status: Failure, says: "the runtime uses this network, multus", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --network net",
+			make: func(r *rig) {
+				r.write(r.t, "00-multus.conf", `{"cniVersion": "1.0.0", "name": "multus", "type": "multus", "clusterNetwork": "net"}`)
+				r.write(r.t, list, listOf("1.0.0", "net"))
+			},
+		},
+		{
+			name: "a single plugin's file, as OpenShift has", check: "networks", status: Failure, says: "it does not have bpffs", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --network vendor-cni-chain --mode drop-in",
+			make: func(r *rig) {
+				remove(r.t, filepath.Join(r.ConfDir, list))
+				r.write(r.t, "10-ovn.conf", `{"cniVersion": "0.3.1", "name": "ovn", "type": "ovn-k8s-cni-overlay"}`)
+			},
 		},
 		{
 			name: "a drop-in file that the list forbids", check: "drop-ins", status: Failure, says: "loadOnlyInlinedPlugins", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
@@ -154,7 +210,7 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 			},
 		},
 		{
-			name: "a drop-in file of no network", check: "drop-ins", status: Failure, says: "there is no network nett", fix: "rm NETS/nett/bpffs.conf && bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
+			name: "a drop-in file of no network", check: "drop-ins", status: Failure, says: "there is no network nett", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist --plugin-conf NETS/nett/bpffs.conf && rm NETS/nett/bpffs.conf",
 			make: func(r *rig) { r.write(r.t, "nett/bpffs.conf", ours) },
 		},
 		{
@@ -269,6 +325,52 @@ func TestNetworkThatDelegates(t *testing.T) {
 	r.write(t, "00-multus.conf", `{"cniVersion": "1.0.0", "name": "multus", "type": "multus", "clusterNetwork": "net"}`)
 	if bad := faulty(of(r.run(t), "networks")); len(bad) > 0 {
 		t.Errorf("networks with Multus in front: %+v", bad)
+	}
+}
+
+// The auxiliary chain of Multus needs no list of its name, neither that of OpenShift nor
+// one of which Multus is told in the directory.
+func TestAuxiliaryChain(t *testing.T) {
+	for name, multus := range map[string]string{
+		"vendor-cni-chain": `{"cniVersion": "0.3.1", "name": "ovn-kubernetes", "type": "ovn-k8s-cni-overlay"}`,
+		"more":             `{"cniVersion": "0.3.1", "name": "m", "type": "multus", "auxiliaryCNIChainName": "more"}`,
+		"none":             `{"cniVersion": "0.3.1", "name": "m", "type": "multus"}`,
+	} {
+		r := newRig(t)
+		remove(t, filepath.Join(r.ConfDir, "10-net.conflist"))
+		r.write(t, "10-first.conf", multus)
+		r.write(t, name+"/bpffs.conf", ours)
+		found := r.run(t)
+		bad := append(faulty(of(found, "networks")), faulty(of(found, "drop-ins"))...)
+		if (len(bad) > 0) != (name == "none") {
+			t.Errorf("chain %s: %+v", name, bad)
+		}
+		if name == "none" {
+			continue
+		}
+		if places := of(found, "plugin-configuration"); len(places) != 1 || !strings.Contains(places[0].Detail, "accepts 1 configuration") {
+			t.Errorf("chain %s: the configuration in it: got %+v, want it to be checked", name, places)
+		}
+		r.write(t, name+"/50-x.conf", "{")
+		if bad := faulty(of(r.run(t), "drop-ins")); len(bad) != 1 || !strings.Contains(bad[0].Detail, "no pod of the network "+name) {
+			t.Errorf("chain %s with half a file: %+v", name, bad)
+		}
+	}
+}
+
+// A network directory that is a link counts, and one that cannot be read is no absent
+// one.
+func TestNetworkDirectories(t *testing.T) {
+	r := newRig(t)
+	r.write(t, "10-net.conflist", listOf("1.0.0", "net"))
+	r.write(t, "../elsewhere/bpffs.conf", ours)
+	testns.Must(t, os.Symlink("../elsewhere", filepath.Join(r.ConfDir, "net")))
+	if bad := faulty(of(r.run(t), "networks")); len(bad) > 0 {
+		t.Errorf("bpffs behind a link: %+v", bad)
+	}
+	testns.Must(t, os.Rename(filepath.Join(r.ConfDir, "net"), filepath.Join(r.ConfDir, "nett")))
+	if bad := faulty(of(r.run(t), "drop-ins")); len(bad) != 1 || !strings.Contains(bad[0].Detail, "there is no network nett") {
+		t.Errorf("bpffs behind a link of no network: %+v", bad)
 	}
 }
 

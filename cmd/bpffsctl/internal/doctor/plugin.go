@@ -55,7 +55,7 @@ func runnable(mode fs.FileMode) bool {
 }
 
 func checkPlugin(_ context.Context, n *node) []Finding {
-	return decidePlugin(n.plugin(), n.Version, n.reinstall())
+	return decidePlugin(n.plugin(), n.Version, n.install())
 }
 
 func decidePlugin(b binary, version, reinstall string) []Finding {

@@ -26,6 +26,7 @@ type aRuntime struct {
 	name, version, whyNot string
 	silent                bool
 	live                  []string // containers
+	info                  map[string]string
 }
 
 func (r *aRuntime) ListPodSandbox(context.Context, *cri.ListPodSandboxRequest) (*cri.ListPodSandboxResponse, error) {
@@ -44,7 +45,7 @@ func (r *aRuntime) Version(ctx context.Context, _ *cri.VersionRequest) (*cri.Ver
 }
 
 func (r *aRuntime) Status(context.Context, *cri.StatusRequest) (*cri.StatusResponse, error) {
-	return &cri.StatusResponse{Status: &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
+	return &cri.StatusResponse{Info: r.info, Status: &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
 		{Type: cri.RuntimeReady, Status: true},
 		{Type: cri.NetworkReady, Status: r.whyNot == "", Message: r.whyNot},
 	}}}, nil
@@ -113,7 +114,7 @@ func (r *rig) elsewhere(other string) {
 
 func TestFaultsOfTheRuntime(t *testing.T) {
 	const list = "10-net.conflist"
-	tooNew := `sed -i '/"cniVersion"/s/"1.1.0"/"1.0.0"/' NETS/10-net.conflist`
+	const tooNew = "bpffsctl install --bin-dir BIN --conf-dir NETS --cni-version 1.0.0"
 	for _, f := range []fault{
 		{
 			name: "does not run", check: "runtime", status: Failure, says: "no container runtime listens there", fix: "journalctl",
@@ -149,6 +150,13 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			make: func(r *rig) { r.cri.version = "1.6.20~ds1"; r.write(r.t, list, listOf("1.1.0", "net", ours)) },
 		},
 		{
+			name: "only newer libcni reads the list of versions", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`, fix: tooNew,
+			make: func(r *rig) {
+				r.cri.version = "1.6.20~ds1"
+				r.write(r.t, list, strings.Replace(listOf("", "net", ours), `"cniVersion": ""`, `"cniVersions": ["0.4.0", "1.0.0", "1.1.0", "1.2.0"]`, 1))
+			},
+		},
+		{
 			name: "ignores drop-in files", check: "drop-ins", status: Failure, says: "containerd 1.7.27 ignores drop-in files",
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
@@ -158,7 +166,16 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			},
 		},
 		{
-			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: cri-o 1.33.0",
+			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: another 1.33.0",
+			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
+			make: func(r *rig) {
+				r.cri.name, r.cri.version = "another", "1.33.0"
+				r.write(r.t, list, listOf("1.0.0", "net"))
+				r.write(r.t, "net/bpffs.conf", ours)
+			},
+		},
+		{
+			name: "loses the DEL of drop-in files", check: "drop-ins", status: Failure, says: "cri-o 1.33.0 calls it for ADD, but never for DEL",
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
 				r.cri.name, r.cri.version = "cri-o", "1.33.0"
@@ -197,6 +214,9 @@ func TestHealthyRuntimes(t *testing.T) {
 			r.cri.name, r.cri.version = "cri-o", "1.33.0"
 			r.write(r.t, "10-net.conflist", listOf("1.1.0", "net", ours))
 		}, "needs a runtime with libcni 1.2"},
+		{"a list of versions, of which some are too new", func(r *rig) {
+			r.write(r.t, "10-net.conflist", strings.Replace(listOf("", "net", ours), `"cniVersion": ""`, `"cniVersions": ["0.4.0", "1.0.0", "1.1.0", "1.2.0"]`, 1))
+		}, "cniVersion 1.1.0"},
 		{"nothing mounted yet", func(r *rig) {
 			dir := r.t.TempDir()
 			testns.Bind(r.t, dir, dir)

@@ -11,30 +11,28 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func checkCNIVersion(_ context.Context, n *node) []Finding {
-	return decideCNIVersion(n.networks(), n.runtime().Runtime, n.plugin().supports, n.install())
+	return decideCNIVersion(n.networks(), n.runtime().Runtime, n.plugin().supports, n.install)
 }
 
 // decideCNIVersion says whether the runtime and the plugin know the versions of
 // the networks that have our plugin. What the plugin supports may be unknown.
-func decideCNIVersion(n networks, r cnidirs.Runtime, supports, install []string) []Finding {
+func decideCNIVersion(n networks, r cnidirs.Runtime, supports []string, install command) []Finding {
 	var found []Finding
 	lib := r.Libcni()
-	for _, one := range n.all {
-		called, _ := one.uses()
+	for _, one := range n.Networks {
 		its := effective(one.List, r)
-		fix := output.Command(append(install, "--network", one.List.Name, "--cni-version", cmp.Or(lib.Newest, "1.0.0"))...)
+		set := n.forNetwork(one, install, "--cni-version", "1.0.0")
 		switch {
-		case len(called) == 0:
+		case len(callsOf(one)) == 0:
 		case len(supports) > 0 && !slices.Contains(supports, its):
 			found = append(found, fail(one.Path, fmt.Sprintf("bpffs does not support cniVersion %q: every ADD fails; it supports %s",
-				its, strings.Join(supports, ", ")), fix)...)
+				its, strings.Join(supports, ", ")), set)...)
 		case lib.Known && newer(its, lib.Newest):
 			found = append(found, fail(one.Path, fmt.Sprintf("cniVersion %s is too new for %v, which knows %s: it calls the network ready, and every pod fails",
-				its, r, lib.Newest), fix)...)
+				its, r, lib.Newest), set)...)
 		case !lib.Known && newer(its, "1.0.0"):
 			found = append(found, pass(one.Path, fmt.Sprintf("cniVersion %s needs a runtime with libcni 1.2 or newer; %v", its, r))...)
 		default:

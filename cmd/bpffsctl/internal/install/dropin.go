@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/containernetworking/cni/pkg/utils"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 )
@@ -57,7 +60,11 @@ func (d *dir) makeNetworkDir(network string) error {
 
 func (in Installer) removeFiles(d *dir, files []conflist.File) error {
 	for _, f := range files {
-		if err := os.Rename(f.Path, d.join(scratch)); err != nil {
+		err := os.Rename(f.Path, d.join(scratch))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		in.Log("removed %s", f.Path)
@@ -69,8 +76,11 @@ func (in Installer) removeFiles(d *dir, files []conflist.File) error {
 }
 
 // removeNetworkDir removes the directory if it was made for our file and holds
-// nothing any more.
+// nothing any more. A network without a valid name has none.
 func (d *dir) removeNetworkDir(network string) error {
+	if utils.ValidateNetworkName(network) != nil {
+		return nil
+	}
 	path := d.join(network)
 	entries, err := os.ReadDir(path)
 	if err != nil || len(entries) != 1 || entries[0].Name() != madeName {

@@ -114,7 +114,7 @@ func (in Installer) editList(d *dir, p plan) error {
 	if p.isChain() {
 		return nil
 	}
-	return in.edit(d, p.list, func(data []byte) ([]byte, error) {
+	return in.edit(d, p.File, func(data []byte) ([]byte, error) {
 		var err error
 		if in.CNIVersion != "" {
 			if data, err = conflist.SetVersion(data, in.CNIVersion); err != nil {
@@ -131,7 +131,7 @@ func (in Installer) editList(d *dir, p plan) error {
 // putDropIns makes the directory of the network have the plugin's file, or none.
 func (in Installer) putDropIns(d *dir, p plan) error {
 	if p.write != "" {
-		if err := in.writeDropIn(d, p.name, p.write); err != nil {
+		if err := in.writeDropIn(d, p.List.Name, p.write); err != nil {
 			return err
 		}
 	}
@@ -141,5 +141,5 @@ func (in Installer) putDropIns(d *dir, p plan) error {
 	if p.dropIn {
 		return nil
 	}
-	return d.removeNetworkDir(p.name)
+	return d.removeNetworkDir(p.List.Name)
 }

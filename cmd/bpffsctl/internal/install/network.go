@@ -6,49 +6,46 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/containernetworking/cni/pkg/utils"
+
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 )
 
 // A network is what the configuration directory has of one network.
-type network struct {
-	name    string
-	list    conflist.File   // its own list; without a path of an auxiliary chain of Multus, which has none
-	dropIns []conflist.File // in the order of the calls, of every plugin
-}
+type network struct{ conflist.Network }
 
 // findNetwork returns the network of that name, or the one that runtimes take.
-func findNetwork(dir, name string, passesBroken bool) (n network, err error) {
-	files, err := conflist.ReadDir(dir)
-	if err != nil {
-		return n, err
+func findNetwork(dir, name string, passesBroken bool) (network, error) {
+	all, err := conflist.Read(dir)
+	if err != nil && len(all.Networks) == 0 {
+		return network{}, err
 	}
-	n.list, err = conflist.Choose(files, name, passesBroken)
-	n.name = n.list.List.Name
-	switch {
-	case errors.Is(err, conflist.ErrNoMain) && slices.Contains(conflist.Chains(files), name):
-		n = network{name: name}
-	case errors.Is(err, conflist.ErrNoMain):
-		return n, fmt.Errorf("%s: %w", dir, err)
-	case err != nil:
-		return n, err
+	n, err := all.Choose(name, passesBroken)
+	if errors.Is(err, conflist.ErrNoMain) {
+		return network{}, fmt.Errorf("%s: %w", dir, err)
 	}
-	n.dropIns, err = conflist.DropIns(dir, n.name)
-	return n, err
+	if err := errors.Join(err, n.DropInsErr); err != nil {
+		return network{}, err
+	}
+	if err := utils.ValidateNetworkName(n.List.Name); err != nil {
+		return network{}, fmt.Errorf("%s: no runtime takes the network's name %q: %s", n.Path, n.List.Name, err.Msg)
+	}
+	return network{n}, nil
 }
 
 // isChain reports whether it is an auxiliary chain of Multus.
-func (n network) isChain() bool { return n.list.Path == "" }
+func (n network) isChain() bool { return n.Path == "" }
 
 // isInlined reports whether its list has the plugin.
 func (n network) isInlined() bool {
-	_, ours := n.list.List.Ours()
+	_, ours := n.List.Ours()
 	return ours
 }
 
 // ours returns the drop-in files that are ours: those that configure the plugin, and
 // one with our name that cannot be read.
 func (n network) ours() (files []conflist.File) {
-	for _, f := range n.dropIns {
+	for _, f := range n.DropIns {
 		if isOurs(f) {
 			files = append(files, f)
 		}
@@ -63,10 +60,8 @@ func isOurs(f conflist.File) bool {
 
 // plugin returns the plugin's configuration that the network has, or the least.
 func (n network) plugin() []byte {
-	for _, f := range append([]conflist.File{n.list}, n.dropIns...) {
-		if ours, ok := f.List.Ours(); ok {
-			return ours.Raw
-		}
+	if ours, ok := n.Plugins().Ours(); ok {
+		return ours.Raw
 	}
 	return []byte(`{"type":"` + conflist.PluginType + `"}`)
 }
@@ -77,9 +72,9 @@ func (n network) losing() (types []string) {
 	if !n.isInlined() {
 		return nil
 	}
-	at := slices.IndexFunc(n.list.List.Plugins, conflist.Plugin.Ours)
-	after := n.list.List.Plugins[at:]
-	for _, f := range n.dropIns {
+	at := slices.IndexFunc(n.List.Plugins, conflist.Plugin.Ours)
+	after := n.List.Plugins[at:]
+	for _, f := range n.DropIns {
 		if filepath.Base(f.Path) < dropInName {
 			after = append(slices.Clone(after), f.List.Plugins...)
 		}

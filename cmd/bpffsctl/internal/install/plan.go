@@ -49,7 +49,7 @@ func (in Installer) plan(ctx context.Context, d *dir) (plan, error) {
 	if p.plugin == nil {
 		p.plugin = n.plugin()
 	}
-	p.choose(filepath.Join(d.path, n.name, dropInName))
+	p.choose(filepath.Join(d.path, n.List.Name, dropInName))
 	if err := p.refused(); err != nil {
 		return plan{}, err
 	}
@@ -75,7 +75,7 @@ func (p *plan) choose(ourName string) {
 
 // refused says why the drop-in files cannot be changed as planned.
 func (p plan) refused() error {
-	for _, f := range p.dropIns {
+	for _, f := range p.DropIns {
 		if f.Path == p.write && f.Err == nil && !isOurs(f) {
 			return fmt.Errorf("%s is another plugin's configuration; move it away", f.Path)
 		}
@@ -120,7 +120,7 @@ func changeable(path string) error {
 // replaced only by a configuration that is given.
 func (in Installer) unreadable(n network) error {
 	var errs []error
-	for _, f := range n.dropIns {
+	for _, f := range n.DropIns {
 		if f.Err != nil && !(in.Plugin != nil && isOurs(f)) {
 			errs = append(errs, f.Err)
 		}
@@ -143,7 +143,7 @@ func (in Installer) unserved(ctx context.Context, n network, runtime cri.Version
 	if err != nil {
 		return fmt.Errorf("asking the plugin for the versions of CNI that it supports: %w; is it executable? ls -l %s", err, output.Quote(in.From))
 	}
-	list, newest := n.list.List, version.Current()
+	list, newest := n.List, version.Current()
 	if lib := runtime.Libcni(); lib.Known {
 		newest = lib.Newest
 	}
@@ -155,7 +155,7 @@ func (in Installer) unserved(ctx context.Context, n network, runtime cri.Version
 	for _, its := range wanted {
 		if !slices.Contains(supports, its) {
 			return fmt.Errorf("%s: bpffs does not support the network's cniVersion %q, and every pod would fail; it supports %s; "+
-				"if the other plugins do, too, give the network another one: --cni-version 1.0.0", n.list.Path, its, strings.Join(supports, ", "))
+				"if the other plugins do, too, give the network another one: --cni-version 1.0.0", n.Path, its, strings.Join(supports, ", "))
 		}
 	}
 	return nil
@@ -164,25 +164,25 @@ func (in Installer) unserved(ctx context.Context, n network, runtime cri.Version
 // way decides whether the network gets a drop-in file. [Auto] decides only where the
 // network does not have the plugin yet.
 func (in Installer) way(n network, runtime cri.Version) (dropIn bool, err error) {
-	reads, list := runtime.DropIns(), n.list.List
+	reads, list := runtime.DropIns(), n.List
 	auto := in.Mode == Auto
 	switch {
 	case n.isChain() && in.Mode == Conflist:
-		return false, fmt.Errorf("%s is an auxiliary chain of Multus, which has no list; use --mode drop-in", n.name)
+		return false, fmt.Errorf("%s is an auxiliary chain of Multus, which has no list; use --mode drop-in", n.List.Name)
 	case n.isChain(): // Multus reads it, not the runtime
 		return true, nil
 	case in.Mode == Conflist, auto && (n.isInlined() || list.OnlyInlined), auto && len(n.ours()) == 0 && reads != cri.DropInsRead:
 		return false, nil
 	case list.OnlyInlined:
-		return false, fmt.Errorf("%s says loadOnlyInlinedPlugins, so that no runtime reads drop-in files for it; use --mode conflist", n.list.Path)
+		return false, fmt.Errorf("%s says loadOnlyInlinedPlugins, so that no runtime reads drop-in files for it; use --mode conflist", n.Path)
 	case reads == cri.DropInsIgnored:
-		return false, fmt.Errorf("%v ignores drop-in files, and the network %s would run without bpffs; use --mode conflist", runtime, n.name)
+		return false, fmt.Errorf("%v ignores drop-in files, and the network %s would run without bpffs; use --mode conflist", runtime, n.List.Name)
 	case reads == cri.DropInsWithoutDEL:
-		return false, fmt.Errorf("%v calls the plugin of a drop-in file for ADD but not for DEL, and the maps of deleted pods of the network %s would stay; use --mode conflist", runtime, n.name)
+		return false, fmt.Errorf("%v calls the plugin of a drop-in file for ADD but not for DEL, and the maps of deleted pods of the network %s would stay; use --mode conflist", runtime, n.List.Name)
 	}
 	if losing := n.losing(); len(losing) > 0 && !in.LosePaths {
 		return false, fmt.Errorf("%s: %s would lose the paths of the maps, for drop-in files come after the list; leave it with --mode conflist, or if no plugin needs them: --lose-paths",
-			n.list.Path, strings.Join(losing, ", "))
+			n.Path, strings.Join(losing, ", "))
 	}
 	return true, nil
 }

@@ -66,67 +66,52 @@ func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error)
 	if d == nil {
 		return nil, nil
 	}
-	files, err := conflist.ReadDir(d.path)
-	if err != nil {
-		return nil, err
-	}
+	all, err := conflist.Read(d.path)
+	errs := []error{err}
 	in := Installer{Log: un.Log}
-	var errs []error
-	for _, f := range files {
-		ours, ok := f.List.Ours()
+	for _, n := range all.All() {
+		takes := un.Network == "" || n.List.Name == un.Network
+		ours, ok := n.List.Ours()
 		switch {
-		case f.Err != nil:
-			errs = append(errs, f.Err)
+		case n.Err != nil:
+			errs = append(errs, n.Err)
 		case !ok:
-		case !f.List.HasOthers() || !un.takes(f.List.Name):
-			named = append(named, f.Path)
+		case !takes || !n.List.HasOthers():
+			named = append(named, n.Path)
 		default:
 			*where = where.with(ours.Raw)
-			errs = append(errs, in.edit(d, f, conflist.Remove))
+			errs = append(errs, in.edit(d, n.File, conflist.Remove))
 		}
-	}
-	networks, err := conflist.Networks(d.path)
-	errs = append(errs, err)
-	for _, network := range networks {
-		still, err := un.takeOutDropIns(in, d, network, where)
+		still, err := un.takeOutDropIns(in, d, network{n}, takes, where)
 		named, errs = append(named, still...), append(errs, err)
 	}
 	return named, errors.Join(errs...)
 }
 
-// takes reports whether the plugin is taken out of the network.
-func (un Uninstaller) takes(network string) bool {
-	return un.Network == "" || un.Network == network
-}
-
-// takeOutDropIns does the same with the directory of a network.
-func (un Uninstaller) takeOutDropIns(in Installer, d *dir, network string, where *places) (named []string, err error) {
-	files, err := conflist.DropIns(d.path, network)
-	if err != nil {
-		return nil, err
-	}
-	var errs []error
+// takeOutDropIns does the same with the drop-in files of a network, unless they stay.
+func (un Uninstaller) takeOutDropIns(in Installer, d *dir, n network, takes bool, where *places) (named []string, err error) {
+	errs := []error{n.DropInsErr}
 	var remove []conflist.File
-	for _, f := range files {
+	for _, f := range n.DropIns {
 		ours, ok := f.List.Ours()
 		switch {
 		case f.Unclear():
 			errs = append(errs, f.Err)
 		case !ok:
-		case !un.takes(network):
+		case !takes:
 			named = append(named, f.Path)
 		default:
+			*where = where.with(ours.Raw)
 			if err := changeable(f.Path); err != nil {
 				errs = append(errs, err)
 				continue
 			}
-			*where = where.with(ours.Raw)
 			remove = append(remove, f)
 		}
 	}
 	errs = append(errs, in.removeFiles(d, remove))
-	if un.takes(network) {
-		errs = append(errs, d.removeNetworkDir(network))
+	if takes {
+		errs = append(errs, d.removeNetworkDir(n.List.Name))
 	}
 	return named, errors.Join(errs...)
 }
