@@ -30,6 +30,7 @@ var files embed.FS
 // A containerd is a running one.
 type containerd struct {
 	version string // 1.6 or 2.4
+	config  *strings.Replacer
 	cmd     *exec.Cmd
 	conn    *grpc.ClientConn
 	cri     cri.RuntimeServiceClient
@@ -47,10 +48,11 @@ func (c *containerd) path() string {
 	return bins + "/runtimes/containerd:" + bins + "/runtimes/runc:" + system
 }
 
-// newContainerd starts a containerd that has the image.
-func newContainerd(t *testing.T, version string) *containerd {
+// newContainerd starts a containerd that has the image, with these changes of its
+// configuration: pairs of an old and a new text.
+func newContainerd(t *testing.T, version string, changes ...string) *containerd {
 	t.Helper()
-	c := &containerd{version: version}
+	c := &containerd{version: version, config: strings.NewReplacer(changes...)}
 	t.Setenv("PATH", c.path())
 	c.start(t)
 	t.Cleanup(func() {
@@ -69,7 +71,7 @@ func (c *containerd) start(t *testing.T) {
 	t.Helper()
 	config, err := files.ReadFile("config/containerd-" + c.version + ".toml")
 	testns.Must(t, err)
-	write(t, "/run/cd/config.toml", string(config))
+	write(t, "/run/cd/config.toml", c.config.Replace(string(config)))
 	log, err := os.OpenFile(cdLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	testns.Must(t, err)
 	defer log.Close()
