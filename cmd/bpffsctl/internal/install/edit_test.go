@@ -53,47 +53,47 @@ func begin(t *testing.T, d *dir, before string) pending {
 func TestReplaceMeanwhile(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		replace func(t *testing.T, d *dir) error
+		replace func(d *dir) error
 		want    map[string]string
 		err     error
 	}{
-		{"not at all", func(_ *testing.T, d *dir) error {
+		{"not at all", func(d *dir) error {
 			return d.replace("x", []byte("theirs"), []byte("ours"))
 		}, map[string]string{"x": "ours"}, nil},
-		{"before", func(_ *testing.T, d *dir) error {
+		{"before", func(d *dir) error {
 			return d.replace("x", []byte("older"), []byte("ours"))
 		}, map[string]string{"x": "theirs"}, errChanged},
-		{"removed", func(_ *testing.T, d *dir) error {
+		{"removed", func(d *dir) error {
 			return d.replace("y", []byte("theirs"), []byte("ours"))
 		}, map[string]string{"x": "theirs"}, errChanged},
-		{"removed just before the exchange", func(t *testing.T, d *dir) error {
+		{"removed just before the exchange", func(d *dir) error {
 			p := begin(t, d, "theirs")
 			testns.Must(t, os.Remove(d.join("x")))
 			return d.swap(p)
 		}, map[string]string{}, errChanged},
-		{"in between the exchanges", func(t *testing.T, d *dir) error {
+		{"in between the exchanges", func(d *dir) error {
 			p := begin(t, d, "older")
 			err := d.swap(p)
 			put(t, d.join("x"), "newest")
 			return err
 		}, map[string]string{"x": "newest"}, errChanged},
-		{"removed in between the exchanges", func(t *testing.T, d *dir) error {
+		{"removed in between the exchanges", func(d *dir) error {
 			p := begin(t, d, "older")
 			err := d.swap(p)
 			testns.Must(t, os.Remove(d.join("x")))
 			return err
 		}, map[string]string{}, errChanged},
-		{"where the file system can only rename, not at all", func(t *testing.T, d *dir) error {
+		{"where the file system can only rename, not at all", func(d *dir) error {
 			return d.renameOver(begin(t, d, "theirs"))
 		}, map[string]string{"x": "ours"}, nil},
-		{"where it can only rename, before that", func(t *testing.T, d *dir) error {
+		{"where it can only rename, before that", func(d *dir) error {
 			return d.renameOver(begin(t, d, "older"))
 		}, map[string]string{"x": "theirs"}, errChanged},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDir(t)
 			put(t, d.join("x"), "theirs")
-			if err := tt.replace(t, d); !errors.Is(err, tt.err) {
+			if err := tt.replace(d); !errors.Is(err, tt.err) {
 				t.Errorf("error %v, want %v", err, tt.err)
 			}
 			testns.Must(t, d.clear())

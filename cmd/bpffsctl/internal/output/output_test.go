@@ -60,8 +60,10 @@ func TestMessages(t *testing.T) {
 		{"an error", "waiting: " + clean, "waiting: %v", []any{evil}},
 		{"a wrapped one", `x\x0ay: ` + clean, "%v", []any{fmt.Errorf("x\ny: %w", evil)}},
 		{"joined ones", clean + "\n" + clean, "%v", []any{errors.Join(evil, evil)}},
-		{"joined and wrapped", `z\x0a: ` + clean + "\n" + clean + `; \x0ay: end`, "%v",
-			[]any{fmt.Errorf("z\n: %w; \ny: %w", errors.Join(evil, evil), errors.New("end"))}},
+		{
+			"joined and wrapped", `z\x0a: ` + clean + "\n" + clean + `; \x0ay: end`, "%v",
+			[]any{fmt.Errorf("z\n: %w; \ny: %w", errors.Join(evil, evil), errors.New("end"))},
+		},
 	} {
 		if got := Sprintf(tt.format, tt.args...); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
