@@ -1,6 +1,7 @@
 package install
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,9 +131,7 @@ func TestLosePaths(t *testing.T) {
 		t.Run(have, func(t *testing.T) {
 			inlined := strings.TrimSuffix(have, " other")
 			all := map[string]string{"10.conflist": list("net", strings.Fields(inlined)...)}
-			for name, content := range files {
-				all[name] = content
-			}
+			maps.Copy(all, files)
 			n := newNode(t, all)
 			n.succeed("install")
 			n.calls("net", have)

@@ -32,14 +32,14 @@ const directory = "a directory"
 
 // What cannot be read is not absent: it is named and stays, and so does the binary.
 func TestUnreadableDropIn(t *testing.T) {
-	for name, make := range unreadable() {
+	for name, put := range unreadable() {
 		for _, file := range []string{"bpffs.conf", "50-other.conf"} {
 			t.Run(name+"/"+file, func(t *testing.T) {
 				t.Parallel()
 				n := newNode(t, map[string]string{"10.conflist": list("net", "bridge"), "net/x": ""})
 				n.write("bin/bpffs", string(ours()))
 				path := filepath.Join(n.conf, "net", file)
-				testns.Must(t, make(path))
+				testns.Must(t, put(path))
 				n.stays(path, "install", "--wait=false")
 				n.stays(path, "install", "--wait=false", "--mode", "conflist")
 				n.stays(path, "uninstall", "--root", testns.BPFFS(t))

@@ -15,53 +15,57 @@ import (
 // ErrUnread says that the runtime does not look in a directory.
 var ErrUnread = errors.New("the runtime does not look there")
 
-// An Unread is a directory in which the runtime does not look, though a command was
-// told so, or though it has the name that the runtime says. It is an error.
-type Unread struct {
+// An UnreadError is a directory in which the runtime does not look, though a command was
+// told so, or though it has the name that the runtime says.
+type UnreadError struct {
 	Dir    string
 	Detail string // where the runtime looks
 	Fix    string // what to type instead
 }
 
 // Error says everything in one line.
-func (u Unread) Error() string {
+func (u UnreadError) Error() string {
 	return fmt.Sprintf("%s: %v: %s: %s", u.Dir, ErrUnread, u.Detail, u.Fix)
 }
 
 // Is reports whether target is [ErrUnread].
-func (u Unread) Is(target error) bool { return target == ErrUnread }
+func (u UnreadError) Is(target error) bool { return target == ErrUnread }
 
 // Unread returns those of the directories in which the runtime does not look. What
 // is not known is not among them: the runtime may say nothing of directories, or
 // this process may not see those of the runtime.
-func (d Dirs) Unread() []Unread { return append(d.unreadBin(), d.unreadConf()...) }
+func (d Dirs) Unread() []UnreadError { return append(d.unreadBin(), d.unreadConf()...) }
 
-func (d Dirs) unreadBin() (all []Unread) {
+func (d Dirs) unreadBin() (all []UnreadError) {
 	for _, dir := range d.Bin {
 		all = append(all, d.unread(dir, d.BinFrom, d.Runtime.Status.Dirs.Bin, "--bin-dir")...)
 	}
 	return all
 }
 
-func (d Dirs) unreadConf() []Unread {
+func (d Dirs) unreadConf() []UnreadError {
 	if d.ConfFrom == Given && d.delegates() {
 		return nil
 	}
 	return d.unread(d.Conf, d.ConfFrom, d.Runtime.Status.Dirs.Conf, "--conf-dir")
 }
 
-func (d Dirs) unread(dir string, from Source, said []string, flag string) []Unread {
+func (d Dirs) unread(dir string, from Source, said []string, flag string) []UnreadError {
 	is, known := d.Runtime.isRuntimes(dir, said)
 	switch {
 	case is || !known:
 		return nil
 	case from == Given:
-		return []Unread{{dir, fmt.Sprintf("%v reads %s", d.Runtime, strings.Join(said, ", ")),
-			"leave out " + flag + ", or say " + output.Command(flag, said[0])}}
+		return []UnreadError{{
+			dir, fmt.Sprintf("%v reads %s", d.Runtime, strings.Join(said, ", ")),
+			"leave out " + flag + ", or say " + output.Command(flag, said[0]),
+		}}
 	}
-	return []Unread{{dir, fmt.Sprintf("for %v another directory has this name than for this process", d.Runtime),
+	return []UnreadError{{
+		dir, fmt.Sprintf("for %v another directory has this name than for this process", d.Runtime),
 		"run it where the runtime runs: " + output.Command("nsenter", "--target", strconv.Itoa(d.Runtime.PID), "--mount", "bpffsctl") +
-			" …; or mount the runtime's directory here and say with " + flag + " where"}}
+			" …; or mount the runtime's directory here and say with " + flag + " where",
+	}}
 }
 
 // delegates reports whether a network of the runtime calls others, as those of

@@ -71,3 +71,33 @@ func sameOthers(t *testing.T, before, after conflist.List) {
 		t.Errorf("others were %q, are %q, beside %d of ours", want, got, ours)
 	}
 }
+
+// FuzzSetVersion wants a list with another version to differ in nothing else.
+func FuzzSetVersion(f *testing.F) {
+	for _, data := range networks(f) {
+		f.Add(data)
+	}
+	f.Add([]byte(list(`{"type":"a","cniVersion":"0.2.0"}`)))
+	f.Add([]byte(`{"plugins":[{"type":"a"}],"cniVersions":["1.0.0"],"name":"n","cniVersion":"0.\u0032.0"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		before, err := conflist.Parse(data)
+		set, serr := conflist.SetVersion(data, "0.3.1")
+		if err != nil || serr != nil {
+			return // a list with the key twice can be read, but not edited
+		}
+		after, err := conflist.Parse(set)
+		if err != nil || after.CNIVersion != "0.3.1" {
+			t.Fatalf("SetVersion(%q): %q, of version %q, %v", data, set, after.CNIVersion, err)
+		}
+		sameOthers(t, before, after)
+		if again, err := conflist.SetVersion(set, "0.3.1"); err != nil || !bytes.Equal(again, set) {
+			t.Errorf("set again in %q: %q, %v", set, again, err)
+		}
+		if before.CNIVersion == "" || bytes.Count(data, []byte(`"`+before.CNIVersion+`"`)) != 1 {
+			return
+		}
+		if back, err := conflist.SetVersion(set, before.CNIVersion); err != nil || !bytes.Equal(back, data) {
+			t.Errorf("set in %q, and back: %q, %v", data, back, err)
+		}
+	})
+}

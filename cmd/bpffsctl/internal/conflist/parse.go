@@ -39,7 +39,8 @@ func Parse(data []byte) (List, error) {
 	}
 	list := List{Name: conf.Name, OnlyInlined: conf.LoadOnlyInlinedPlugins}
 	list.CNIVersion, list.CNIVersions = versions(data)
-	if err := list.locate(data); err != nil {
+	list.open, list.Plugins, err = locate(data)
+	if err != nil {
 		return List{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	for i, p := range conf.Plugins {
@@ -60,22 +61,22 @@ func parseOne(data []byte) (List, error) {
 	}, nil
 }
 
-// locate finds where the plugins stand in a list, which libcni does not tell.
-func (l *List) locate(data []byte) error {
+// locate returns where the plugins stand in a list, which libcni does not tell.
+func locate(data []byte) (open int, all []Plugin, err error) {
 	plugins, there, err := valueOf(data, "plugins")
 	if err != nil || !there {
-		return err
+		return 0, nil, err
 	}
 	dec := json.NewDecoder(bytes.NewReader(data[plugins.start:plugins.end]))
 	_, err = dec.Token()
-	l.open = plugins.start + int(dec.InputOffset())
+	open = plugins.start + int(dec.InputOffset())
 	for err == nil && dec.More() {
 		var raw json.RawMessage
 		err = dec.Decode(&raw)
 		end := plugins.start + int(dec.InputOffset())
-		l.Plugins = append(l.Plugins, Plugin{Raw: raw, start: end - len(raw), end: end})
+		all = append(all, Plugin{Raw: raw, start: end - len(raw), end: end})
 	}
-	return err
+	return open, all, err
 }
 
 // A span is a part of the bytes of a file.

@@ -35,12 +35,12 @@ func configured(info string) Dirs {
 	if json.Unmarshal([]byte(info), &config) != nil {
 		return Dirs{}
 	}
-	d := Dirs{Bin: usable(append(config.CNI.BinDirs, config.CNI.BinDir)...), Conf: usable(config.CNI.ConfDir)}
+	conf := []string{config.CNI.ConfDir}
 	handlers := config.Containerd.Runtimes
 	for _, name := range slices.Sorted(maps.Keys(handlers)) {
-		d.Conf = append(d.Conf, usable(handlers[name].CNIConfDir)...)
+		conf = append(conf, handlers[name].CNIConfDir)
 	}
-	return d
+	return Dirs{usable(append(config.CNI.BinDirs, config.CNI.BinDir)...), usable(conf...)}
 }
 
 // usable returns the paths that mean the same to everybody.

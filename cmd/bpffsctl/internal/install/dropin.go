@@ -79,7 +79,7 @@ func (in Installer) removeFiles(d *dir, files []conflist.File) error {
 // nothing any more. A network without a valid name has none.
 func (d *dir) removeNetworkDir(network string) error {
 	if utils.ValidateNetworkName(network) != nil {
-		return nil
+		return nil //nolint:nilerr // as it says
 	}
 	path := d.join(network)
 	entries, err := os.ReadDir(path)

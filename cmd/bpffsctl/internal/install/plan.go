@@ -49,28 +49,29 @@ func (in Installer) plan(ctx context.Context, d *dir) (plan, error) {
 	if p.plugin == nil {
 		p.plugin = n.plugin()
 	}
-	p.choose(filepath.Join(d.path, n.List.Name, dropInName))
+	p = p.withDropIns(filepath.Join(d.path, n.List.Name, dropInName))
 	if err := p.refused(); err != nil {
 		return plan{}, err
 	}
 	return p, in.unreadable(n)
 }
 
-// choose decides which drop-in files are written and removed. One of ours is enough,
+// withDropIns adds which drop-in files are written and removed. One of ours is enough,
 // the first; without any it is the one with our name.
-func (p *plan) choose(ourName string) {
+func (p plan) withDropIns(ourName string) plan {
 	p.remove = p.ours()
 	if !p.dropIn {
-		return
+		return p
 	}
 	if len(p.remove) == 0 {
 		p.write = ourName
-		return
+		return p
 	}
 	if first := p.remove[0]; first.Err != nil || !conflist.SameMeaning(first.Data, p.plugin) {
 		p.write = first.Path
 	}
 	p.remove = p.remove[1:]
+	return p
 }
 
 // refused says why the drop-in files cannot be changed as planned.
@@ -121,7 +122,7 @@ func changeable(path string) error {
 func (in Installer) unreadable(n network) error {
 	var errs []error
 	for _, f := range n.DropIns {
-		if f.Err != nil && !(in.Plugin != nil && isOurs(f)) {
+		if replaceable := in.Plugin != nil && isOurs(f); f.Err != nil && !replaceable {
 			errs = append(errs, f.Err)
 		}
 	}

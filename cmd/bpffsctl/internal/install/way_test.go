@@ -12,12 +12,11 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-var (
-	reads   = cri.Version{Runtime: "containerd", Version: "v2.4.2"}
-	ignores = cri.Version{Runtime: "containerd", Version: "v1.7.27"}
-	noDEL   = cri.Version{Runtime: "cri-o", Version: "1.37.0"}
-	unknown = cri.Version{}
-)
+// The runtimes that differ in what they do with files of networks.
+func reads() cri.Version   { return cri.Version{Runtime: "containerd", Version: "v2.4.2"} }
+func ignores() cri.Version { return cri.Version{Runtime: "containerd", Version: "v1.7.27"} }
+func noDEL() cri.Version   { return cri.Version{Runtime: "cri-o", Version: "1.37.0"} }
+func unknown() cri.Version { return cri.Version{} }
 
 // A row of ways is a network, what is asked for, and whether the network gets a
 // drop-in file, or why nothing is done.
@@ -25,7 +24,7 @@ type wayRow struct {
 	plugins, dropIns string // types; of drop-in files their names
 	mode             Mode
 	lose             bool
-	runtime          cri.Version
+	runtime          func() cri.Version
 	dropIn           bool
 	refused          string
 }
@@ -57,7 +56,7 @@ func TestWay(t *testing.T) {
 		{"bridge bpffs", "other.conf", DropIn, false, reads, true, ""},
 		{"bridge bpffs datapath", "", DropIn, true, reads, true, ""},
 	} {
-		t.Run(row.plugins+"/"+row.dropIns+"/"+string(row.mode)+"/"+row.runtime.String(), row.test)
+		t.Run(row.plugins+"/"+row.dropIns+"/"+string(row.mode)+"/"+row.runtime().String(), row.test)
 	}
 }
 
@@ -65,12 +64,12 @@ func (row wayRow) test(t *testing.T) {
 	dir := t.TempDir()
 	testns.Must(t, os.Mkdir(filepath.Join(dir, "net"), 0o755))
 	put(t, filepath.Join(dir, "10.conflist"), `{"name":"net","cniVersion":"1.0.0","plugins":[{"type":"`+strings.ReplaceAll(row.plugins, " ", `"},{"type":"`)+`"}]}`)
-	for _, name := range strings.Fields(row.dropIns) {
+	for name := range strings.FieldsSeq(row.dropIns) {
 		put(t, filepath.Join(dir, "net", name), `{"type":"`+strings.TrimSuffix(name, ".conf")+`"}`)
 	}
 	n, err := findNetwork(dir, "", false)
 	testns.Must(t, err)
-	dropIn, err := Installer{Mode: row.mode, LosePaths: row.lose}.way(n, row.runtime)
+	dropIn, err := Installer{Mode: row.mode, LosePaths: row.lose}.way(n, row.runtime())
 	switch {
 	case dropIn != row.dropIn, (err != nil) != (row.refused != ""):
 		t.Errorf("got %v, %v, want %v, %q", dropIn, err, row.dropIn, row.refused)
@@ -85,10 +84,10 @@ func TestNetworkAfterABrokenOne(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "10.conflist"), `{"name":`)
 	put(t, filepath.Join(dir, "20.conflist"), `{"name":"net","plugins":[{"type":"bridge"}]}`)
-	if n, err := findNetwork(dir, "", noDEL.PassesBroken()); err != nil || n.List.Name != "net" {
+	if n, err := findNetwork(dir, "", noDEL().PassesBroken()); err != nil || n.List.Name != "net" {
 		t.Errorf("with CRI-O: got %q, %v, want net", n.List.Name, err)
 	}
-	for _, runtime := range []cri.Version{reads, ignores, unknown} {
+	for _, runtime := range []cri.Version{reads(), ignores(), unknown()} {
 		if n, err := findNetwork(dir, "", runtime.PassesBroken()); !errors.Is(err, conflist.ErrInvalid) {
 			t.Errorf("with %v: got %q, %v, want %v", runtime, n.List.Name, err, conflist.ErrInvalid)
 		}
