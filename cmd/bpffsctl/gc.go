@@ -15,6 +15,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 // startTime is how old an endpoint must be to be taken for lost: kubelet gives
@@ -28,11 +29,12 @@ var errNotRemoved = errors.New("not everything could be removed, see above")
 var errNotRead = errors.New("not every record can be read; bpffsctl doctor says what to do")
 
 type gcFlags struct {
-	root, liveFrom string
-	sockets        []string
-	options        gc.Options
-	yes            bool
-	format         output.Format
+	where    places.Where
+	liveFrom string
+	sockets  []string
+	options  gc.Options
+	yes      bool
+	format   output.Format
 }
 
 // newGC returns the command that removes the endpoints of lost containers.
@@ -57,7 +59,7 @@ remove (without --yes), 2 not everything could be looked at or removed.`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	addRootFlag(cmd, &f.root)
+	addPlaceFlags(cmd, &f.where)
 	output.Flag(cmd, &f.format)
 	flags.BoolVar(&f.yes, "yes", false, "remove, instead of saying what would be removed")
 	flags.StringSliceVar(&f.sockets, "cri-socket", nil, "the runtime's CRI socket, or several (default: all at the usual places)")
@@ -75,7 +77,7 @@ func (f *gcFlags) run(cmd *cobra.Command) error {
 	}
 	ctx := cmd.Context()
 	// In this order: what starts in between is then in the second list, too.
-	records, err := inventory.Records(ctx, f.root)
+	records, err := inventory.Records(ctx, f.where)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ func TestAtInsideAChroot(t *testing.T) {
 		mkdir(t, filepath.Join(top, dir))
 	}
 	testns.Bind(t, "/proc", filepath.Join(top, "proc"))
-	mounting("bpf")(t, filepath.Join(top, "one"))
-	mounting("bpf", "tmpfs")(t, filepath.Join(top, "two"))
+	testns.Mounting("bpf")(t, filepath.Join(top, "one"))
+	testns.Mounting("bpf", "tmpfs")(t, filepath.Join(top, "two"))
 	inChroot(t, top, func() {
 		expectLayers(t, "/none", nil)
 		expectLayers(t, "/one", []Layer{{FSType: "bpf", Root: "/"}})

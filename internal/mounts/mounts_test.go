@@ -37,38 +37,19 @@ type atCase struct {
 func atCases() []atCase {
 	bpf, tmpfs := Layer{FSType: "bpf", Root: "/"}, Layer{FSType: "tmpfs", Root: "/"}
 	return []atCase{
-		{"nothing", mounting(), nil},
-		{"bpffs", mounting("bpf"), []Layer{bpf}},
-		{"tmpfs", mounting("tmpfs"), []Layer{tmpfs}},
-		{"bpffs on bpffs", mounting("bpf", "bpf"), []Layer{bpf, bpf}},
-		{"tmpfs on bpffs", mounting("bpf", "tmpfs"), []Layer{tmpfs, bpf}},
-		{"bpffs on tmpfs", mounting("tmpfs", "bpf"), []Layer{bpf, tmpfs}},
-		{"three", mounting("bpf", "tmpfs", "bpf"), []Layer{bpf, tmpfs, bpf}},
-		{"bpffs on a part of a tmpfs", partBelow, []Layer{bpf, {FSType: "tmpfs", Root: "/part"}}},
+		{"nothing", testns.Mounting(), nil},
+		{"bpffs", testns.Mounting("bpf"), []Layer{bpf}},
+		{"tmpfs", testns.Mounting("tmpfs"), []Layer{tmpfs}},
+		{"bpffs on bpffs", testns.Mounting("bpf", "bpf"), []Layer{bpf, bpf}},
+		{"tmpfs on bpffs", testns.Mounting("bpf", "tmpfs"), []Layer{tmpfs, bpf}},
+		{"bpffs on tmpfs", testns.Mounting("tmpfs", "bpf"), []Layer{bpf, tmpfs}},
+		{"three", testns.Mounting("bpf", "tmpfs", "bpf"), []Layer{bpf, tmpfs, bpf}},
+		{"bpffs on a part of a tmpfs", testns.PartBelow, []Layer{bpf, {FSType: "tmpfs", Root: "/part"}}},
 		{"part of a bpffs", partOfBPFFS, []Layer{{FSType: "bpf", Root: "/part"}}},
 		{"whole bpffs bound", wholeBPFFS, []Layer{bpf}},
 		{"hidden below the parent", hidden, nil},
 		{"mounted again over the hidden", hiddenAndMounted, []Layer{bpf}},
 	}
-}
-
-// mounts returns a preparation that mounts the file systems on top of each other.
-func mounting(fsTypes ...string) func(tb testing.TB, path string) {
-	return func(tb testing.TB, path string) {
-		tb.Helper()
-		for _, fsType := range fsTypes {
-			testns.Mount(tb, fsType, path, "")
-		}
-	}
-}
-
-func partBelow(tb testing.TB, path string) {
-	tb.Helper()
-	other := tb.TempDir()
-	testns.Mount(tb, "tmpfs", other, "")
-	mkdir(tb, filepath.Join(other, "part"))
-	testns.Bind(tb, filepath.Join(other, "part"), path)
-	testns.Mount(tb, "bpf", path, "")
 }
 
 func partOfBPFFS(tb testing.TB, path string) {

@@ -13,9 +13,6 @@ import (
 var (
 	// ErrUnsafe: another user could have prepared or could change the directory.
 	ErrUnsafe = errors.New("unsafe directory")
-	// ErrNotOurs: somebody else made the directory, so that it can hold nothing of
-	// ours. It comes together with ErrUnsafe.
-	ErrNotOurs = errors.New("somebody else made it")
 	// ErrMounted: something is mounted on the directory, which hides ours.
 	ErrMounted = errors.New("something is mounted there")
 )
@@ -52,11 +49,11 @@ func (d *Dir) Check(name string) error {
 		return d.mounted(name)
 	}
 	if !st.Mode.IsDir() {
-		return fmt.Errorf("%w: %s is not a directory but %v: %w: remove it", ErrUnsafe, full, st.Mode, ErrNotOurs)
+		return fmt.Errorf("%w: %s is not a directory but %v: remove it", ErrUnsafe, full, st.Mode)
 	}
 	if int(st.Owner) != os.Geteuid() {
-		return fmt.Errorf("%w: %s belongs to user %d, not %d: %w: find out who created it; remove it only if nobody uses it",
-			ErrUnsafe, full, st.Owner, os.Geteuid(), ErrNotOurs)
+		return fmt.Errorf("%w: %s belongs to user %d, not %d: find out who created it; remove it only if nobody uses it",
+			ErrUnsafe, full, st.Owner, os.Geteuid())
 	}
 	if st.Mode&0o022 != 0 {
 		return fmt.Errorf("%w: %s has mode %v, so other users can write to it: chmod go-w it", ErrUnsafe, full, st.Mode)

@@ -3,6 +3,7 @@ package testns
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -35,6 +36,27 @@ func unmount(tb testing.TB, target string) {
 	if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
 		tb.Errorf("unmounting %s: %v", target, err)
 	}
+}
+
+// Mounting returns a preparation that mounts the file systems on top of each other.
+func Mounting(fsTypes ...string) func(tb testing.TB, target string) {
+	return func(tb testing.TB, target string) {
+		tb.Helper()
+		for _, fsType := range fsTypes {
+			Mount(tb, fsType, target, "")
+		}
+	}
+}
+
+// PartBelow mounts a bpffs at target over a part of another file system, as "ip netns
+// exec" does.
+func PartBelow(tb testing.TB, target string) {
+	tb.Helper()
+	part := filepath.Join(tb.TempDir(), "part")
+	Mount(tb, "tmpfs", filepath.Dir(part), "")
+	Must(tb, os.Mkdir(part, 0o755))
+	Bind(tb, part, target)
+	Mount(tb, "bpf", target, "")
 }
 
 // BPFFS mounts a new bpffs for its owner only, in a directory of the test, and

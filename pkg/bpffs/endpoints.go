@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
+	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/flock"
@@ -33,9 +35,9 @@ var (
 	// ErrUnsafe: another user could have prepared or could change a directory.
 	// Nothing below it is read, written or removed.
 	ErrUnsafe = owned.ErrUnsafe
-	// ErrNotOurs: somebody else made a directory, so that it can hold nothing of
-	// ours. It comes together with ErrUnsafe.
-	ErrNotOurs = owned.ErrNotOurs
+	// ErrNotOurs: nothing in a directory for the records shows that it is ours. It
+	// comes together with ErrUnsafe.
+	ErrNotOurs = errors.New("no record is to be seen there")
 )
 
 // The directories below the root that hold the records. docs/design.md says what
@@ -55,7 +57,9 @@ type Endpoints struct {
 	root   *rootDir
 	cni    *owned.Dir // the directory of the records
 	index  index
-	unlock func() // which also closes cni
+	unlock func()    // which also closes cni; nil while others can have the records
+	since  time.Time // the records are had
+	asIs   bool      // nothing is changed, not even what a killed process left
 }
 
 // CreateEndpoints opens the records in the bpffs mounted at root, after making
@@ -109,26 +113,44 @@ func (e *Endpoints) CheckWay() error { return e.in(e.root.way.Unsafe) }
 // CheckDirs reports what [CheckDirs] would, without opening the root again.
 func (e *Endpoints) CheckDirs(prefix string) error { return e.in(e.root.checkDirs(prefix)) }
 
-// Pause gives the records back for as long as others want them, and opens them
-// again. Whoever has much to do calls it between portions, so that no ADD waits
-// long. [ErrLocked] if the records could not be had again in time, or are others by
-// then; only Close is left to be called after an error.
-func (e *Endpoints) Pause(ctx context.Context) error { return e.in(e.resume(ctx)) }
+// portion is how long somebody who has much to do keeps the records before others
+// can have them.
+const portion = 10 * time.Millisecond
 
-// resume is Pause, without saying in which bpffs it failed.
-func (e *Endpoints) resume(ctx context.Context) error {
-	err := e.pause(ctx)
+// Yield gives the records back for as long as others want them, and opens them
+// again, if they were kept for 10 ms; else it does nothing. Whoever has much to do
+// calls it before each step, so that no ADD waits long. It reports whether others
+// could change what was read before. [ErrLocked] if the records could not be had
+// again in time, or are others by then, and ctx.Err() if ctx is done; only Close is
+// left to be called after an error.
+func (e *Endpoints) Yield(ctx context.Context) (gaveBack bool, err error) {
+	gaveBack, err = e.yield(ctx)
+	return gaveBack, e.in(err)
+}
+
+// yield is Yield, without saying in which bpffs it failed.
+func (e *Endpoints) yield(ctx context.Context) (gaveBack bool, err error) {
+	if !e.lost() && time.Since(e.since) < portion {
+		return false, nil
+	}
+	return true, e.pause(ctx)
+}
+
+// pause gives the records back and opens them again.
+func (e *Endpoints) pause(ctx context.Context) error {
+	e.giveBack()
+	err := ctx.Err() // a free lock is had without a look at it
 	if err == nil {
+		err = e.lock(ctx, flock.Politely)
+	}
+	if err == nil && !e.asIs {
 		err = e.clearScratch() // of whoever was killed in the meantime
 	}
 	return err
 }
 
-// pause is Pause for whoever changes nothing.
-func (e *Endpoints) pause(ctx context.Context) error {
-	e.giveBack()
-	return e.lock(ctx, flock.Politely)
-}
+// lost reports whether the records could not be had again after others had them.
+func (e *Endpoints) lost() bool { return e.unlock == nil }
 
 // crowded is how many directories in one take longer than a portion to list, about.
 const crowded = 4096
@@ -150,6 +172,19 @@ func (e *Endpoints) freely(ctx context.Context, name string, do func(cni *owned.
 	e.giveBack()
 	do(cni)
 	return true, e.pause(ctx)
+}
+
+// list returns the names in the directory name of the records, sorted. Others can
+// have the records meanwhile.
+func (e *Endpoints) list(ctx context.Context, name string) (names []string, err error) {
+	_, lost := e.freely(ctx, name, func(cni *owned.Dir) {
+		names, err = cni.List(name)
+		slices.Sort(names)
+	})
+	if lost != nil {
+		err = lost
+	}
+	return names, err
 }
 
 // giveBack lets others have the records.
@@ -182,15 +217,16 @@ func (e *Endpoints) open(ctx context.Context, create bool) error {
 			return ErrNoRecords
 		}
 	}
-	if err := e.root.CheckTop(); err != nil {
-		return err
-	}
 	check := e.root.Check
 	if create {
 		check = e.root.Make
 	}
-	if err := check(recordsDir); err != nil {
-		return absentRecords(err)
+	err := e.root.CheckTop()
+	if err == nil {
+		err = check(recordsDir)
+	}
+	if err != nil {
+		return absentRecords(e.root.whose(err))
 	}
 	if err := e.lock(ctx, flock.File); err != nil {
 		return absentRecords(err)
@@ -214,6 +250,32 @@ func (e *Endpoints) checkParts() error {
 	return nil
 }
 
+// whose says of an error about the directory of the records whether they are in it
+// all the same: others can have got it since.
+func (r *rootDir) whose(err error) error {
+	if !errors.Is(err, ErrUnsafe) {
+		return err
+	}
+	cni, cerr := r.Open(recordsDir)
+	if owned.IsAbsent(cerr) {
+		return fmt.Errorf("%w (%w)", err, ErrNotOurs)
+	}
+	if cerr != nil {
+		return errlist.Join(err, cerr)
+	}
+	defer cni.Close()
+	for _, name := range []string{layoutDir, endpointsDir} {
+		found, lerr := cni.Exists(name)
+		if lerr != nil {
+			return errlist.Join(err, lerr)
+		}
+		if found {
+			return fmt.Errorf("%w (%s holds records of endpoints: find out who changed it, then chown root it)", err, cni.Path("."))
+		}
+	}
+	return fmt.Errorf("%w (%w)", err, ErrNotOurs)
+}
+
 // absentRecords is the error of a look at the directory of the records.
 func absentRecords(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
@@ -233,7 +295,7 @@ func (e *Endpoints) lock(ctx context.Context, take func(context.Context, *os.Fil
 	if err != nil {
 		return err
 	}
-	e.cni, e.index, e.unlock = cni, index{cni}, unlock
+	e.cni, e.index, e.unlock, e.since = cni, index{cni}, unlock, time.Now()
 	records := cni.Path(".")
 	ok, err := flock.IsAt(cni.File(), records)
 	if ok {

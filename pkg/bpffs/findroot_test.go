@@ -59,12 +59,12 @@ func TestFindByMountTable(t *testing.T) {
 		{"default", func(tb testing.TB, top string) {
 			tb.Helper()
 			bpffsBelow(tb, top, "a")
-			mounting("bpf")(tb, DefaultRoot)
+			testns.Mounting("bpf")(tb, DefaultRoot)
 		}, DefaultRoot},
-		{"default over another", func(tb testing.TB, _ string) { tb.Helper(); mounting("tmpfs", "bpf")(tb, DefaultRoot) }, DefaultRoot},
+		{"default over another", func(tb testing.TB, _ string) { tb.Helper(); testns.Mounting("tmpfs", "bpf")(tb, DefaultRoot) }, DefaultRoot},
 		{"default hidden", func(tb testing.TB, top string) {
 			tb.Helper()
-			mounting("bpf", "tmpfs")(tb, DefaultRoot)
+			testns.Mounting("bpf", "tmpfs")(tb, DefaultRoot)
 			bpffsBelow(tb, top, "a")
 		}, "a"},
 		{"the first", func(tb testing.TB, top string) { tb.Helper(); bpffsBelow(tb, top, "z", "a") }, "z"},

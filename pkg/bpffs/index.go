@@ -69,8 +69,8 @@ func (x index) add(a Attachment, id uint16) error {
 	return x.cni.SetLink(formatID(id), entry)
 }
 
-// remove removes the attachment, and the directories above it that are empty then,
-// also those that a kill in the middle of this left empty.
+// remove removes the attachment, and its container if that has no interface then,
+// also one that a kill in the middle of this left empty.
 func (x index) remove(a Attachment) error {
 	entry := indexPath(a)
 	if there, err := x.cni.Exists(entry); err != nil {
@@ -83,10 +83,9 @@ func (x index) remove(a Attachment) error {
 	return x.prune(a.Network, a.ContainerID)
 }
 
-// prune removes the container from a network if it has no interface, and the
-// network if it has no container.
+// prune removes the container from a network if it has no interface.
 func (x index) prune(network, container string) error {
-	return errlist.Join(x.cni.RemoveEmpty(path.Join(attachmentsDir, escape(network), escape(container))), x.pruneNetwork(network))
+	return x.cni.RemoveEmpty(path.Join(attachmentsDir, escape(network), escape(container)))
 }
 
 // pruneNetwork removes the network if it has no container.

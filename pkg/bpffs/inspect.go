@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/flock"
@@ -61,14 +60,14 @@ func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 	if err != nil {
 		return seen, err
 	}
-	e := &Endpoints{root: top}
+	e := &Endpoints{root: top, asIs: true}
 	defer e.Close()
 	pins, errPins := listPins(top, maps) // first: whoever pins has recorded it
 	err = e.openAsIs(ctx)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return seen, e.in(err)
 	}
-	i := &inspector{e, ctx, &seen, time.Now()}
+	i := &inspector{e, ctx, &seen}
 	if err == nil {
 		err = i.records()
 		if !i.lost() {
@@ -106,47 +105,17 @@ func (e *Endpoints) openAsIs(ctx context.Context) error {
 type inspector struct {
 	*Endpoints
 
-	ctx   context.Context //nolint:containedctx // of the call of Inspect, which it is
-	seen  *Inspection
-	since time.Time // others could not have the records
-}
-
-// letOthers gives the records back once in a while. What changes in between may
-// look wrong: whoever repairs a node looks twice.
-func (i *inspector) letOthers() error {
-	if time.Since(i.since) < portion {
-		return nil
-	}
-	err := i.pause(i.ctx)
-	i.since = time.Now()
-	return err
-}
-
-// lost reports whether the records could not be had again after others had them.
-func (i *inspector) lost() bool { return i.unlock == nil }
-
-// list returns the names in the directory name of the records, sorted.
-func (i *inspector) list(name string) (names []string, err error) {
-	gaveBack, perr := i.freely(i.ctx, name, func(cni *owned.Dir) {
-		names, err = cni.List(name)
-		slices.Sort(names)
-	})
-	if gaveBack {
-		i.since = time.Now()
-	}
-	if perr != nil {
-		err = perr
-	}
-	return names, err
+	ctx  context.Context //nolint:containedctx // of the call of Inspect, which it is
+	seen *Inspection
 }
 
 func (i *inspector) records() error {
-	names, err := i.list(endpointsDir)
+	names, err := i.list(i.ctx, endpointsDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, name := range names {
-		if err := i.letOthers(); err != nil {
+		if _, err := i.yield(i.ctx); err != nil {
 			return err
 		}
 		ep, err := i.read(name)
@@ -177,7 +146,7 @@ func (i *inspector) records() error {
 
 // indexBelow looks at the directory name of the index and those below it.
 func (i *inspector) indexBelow(name string) error {
-	names, err := i.list(name)
+	names, err := i.list(i.ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -186,7 +155,7 @@ func (i *inspector) indexBelow(name string) error {
 	}
 	errs := []error{err}
 	for _, n := range names {
-		if err := i.letOthers(); err != nil {
+		if _, err := i.yield(i.ctx); err != nil {
 			return err
 		}
 		entry := path.Join(name, n)

@@ -1,6 +1,7 @@
 package bpffs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,17 +21,22 @@ type Endpoint struct {
 	Created    time.Time
 	Pins       []string // absolute paths, whether there is something at them or not
 	Maps       []string // those of them that PinMaps made, or was to make
+
+	// MapIDs are the kernel's IDs of the maps that PinMaps pinned, by path. A record of
+	// an earlier version, or of very many maps, has none.
+	MapIDs map[string]uint32
 }
 
 // All returns every endpoint in the order of their IDs. A record that cannot be
 // read is an error with the ID it stands under, and does not end the sequence.
 func (e *Endpoints) All() iter.Seq2[Endpoint, error] {
 	return func(yield func(Endpoint, error) bool) {
-		names, err := e.recordNames()
-		if err != nil {
+		names, err := e.cni.List(endpointsDir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			yield(Endpoint{}, e.in(err))
 			return
 		}
+		slices.Sort(names)
 		for _, name := range names {
 			ep, err := e.read(name)
 			if !yield(ep, e.in(err)) {
@@ -40,24 +46,18 @@ func (e *Endpoints) All() iter.Seq2[Endpoint, error] {
 	}
 }
 
-// recordNames returns the names of all records, which are IDs unless somebody
-// else made them, sorted.
-func (e *Endpoints) recordNames() ([]string, error) {
-	names, err := e.cni.List(endpointsDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
 // IDs returns the endpoint IDs that have a record, in their order. Names that are
-// no ID are reported in the error, beside those that are.
+// no ID are reported in the error, beside those that are. Where there are very many,
+// others can have the records while they are listed; after an error they may be
+// lost, as after one of [Endpoints.Yield].
 //
-// With [Endpoints.Endpoint] the records of a large node can be read in portions,
-// and closed in between, so that no ADD waits long.
-func (e *Endpoints) IDs() (ids []uint16, err error) {
-	names, err := e.recordNames()
+// With [Endpoints.Endpoint] and Yield the records of a large node can be read in
+// portions, so that no ADD waits long.
+func (e *Endpoints) IDs(ctx context.Context) (ids []uint16, err error) {
+	names, err := e.list(ctx, endpointsDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	errs := []error{err}
 	for _, name := range names {
 		id, err := parseID(name)
@@ -114,7 +114,7 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 		}
 	}
 	slices.Sort(ep.Pins)
-	ep.Maps, err = r.maps(ep.Pins)
+	ep.Maps, ep.MapIDs, err = r.maps(ep.Pins)
 	return ep, err
 }
 

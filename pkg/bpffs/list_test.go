@@ -66,7 +66,7 @@ func TestAllGoesOnAfterBrokenRecords(t *testing.T) {
 
 func TestEndpointByID(t *testing.T) {
 	e := newEndpoints(t)
-	if ids, err := e.IDs(); len(ids) > 0 || err != nil {
+	if ids, err := e.IDs(t.Context()); len(ids) > 0 || err != nil {
 		t.Errorf("IDs without records = %v, %v; want none", ids, err)
 	}
 	id := allocate(t, e, Attachment{"net", "pod", "eth0"}, "a_")
@@ -79,7 +79,7 @@ func TestEndpointByID(t *testing.T) {
 	}
 	const broken = 2
 	mkdir(t, inRecords(e, endpointsDir, "x"), inRecords(e, endpointsDir, formatID(broken)))
-	ids, err := e.IDs()
+	ids, err := e.IDs(t.Context())
 	want := []uint16{id, other, broken}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, ids); diff != "" || err == nil || !strings.Contains(err.Error(), `"x"`) {

@@ -79,9 +79,27 @@ func NewMaps(decls []MapDecl) (*Maps, error) {
 func (d MapDecl) create() (*os.File, error) {
 	f, err := d.Spec.create(kernelName(d.Name))
 	if err != nil {
-		return nil, fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
+		return nil, d.refused(err)
 	}
 	return f, nil
+}
+
+// ids returns the kernel's IDs of the maps, by their declared names. That the kernel
+// does not say one is no reason to fail.
+func (m *Maps) ids() map[string]uint32 {
+	ids := make(map[string]uint32)
+	if m == nil {
+		return ids
+	}
+	for name, f := range m.files {
+		ids[name], _ = bpf.ID(f) //nolint:errcheck // see above
+	}
+	return ids
+}
+
+// refused says which map the kernel has refused with err, and why.
+func (d MapDecl) refused(err error) error {
+	return fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
 }
 
 // Close closes the maps. Those that were pinned stay.
@@ -109,16 +127,19 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 	}
 	var names []string
 	var missing []*MapDecl
+	ids := made.ids()
 	for i, d := range decls {
 		if !d.Typed() {
 			continue
 		}
 		names = append(names, d.Name)
-		err := e.checkPin(maps, id, d)
+		pinned, err := e.checkPin(maps, id, d)
 		if errors.Is(err, fs.ErrNotExist) {
 			missing = append(missing, &decls[i])
 		} else if err != nil {
 			return e.in(err)
+		} else {
+			ids[d.Name] = pinned
 		}
 	}
 	if len(names) == 0 {
@@ -127,7 +148,7 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 	if len(missing) > 0 && made == nil {
 		return e.in(fmt.Errorf("%w: %s", ErrNoMap, missing[0].Name))
 	}
-	if err := e.record(id).setMaps(names); err != nil {
+	if err := e.record(id).setMaps(names, ids); err != nil {
 		return e.in(err)
 	}
 	return e.in(e.pinAll(id, maps, missing, made))
@@ -160,16 +181,16 @@ func (m *Maps) pin(d *MapDecl, where string) error {
 	return nil
 }
 
-// checkPin is CheckMap below a known map directory.
-func (e *Endpoints) checkPin(maps MapDir, id uint16, d MapDecl) error {
+// checkPin is CheckMap below a known map directory. It returns the kernel's ID of the map.
+func (e *Endpoints) checkPin(maps MapDir, id uint16, d MapDecl) (uint32, error) {
 	file := LocalMapName(d.Name, id)
 	st, err := e.root.Stat(maps.Prefix() + "/" + file)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	where := maps.MapPath(file)
 	if st.Mode&fs.ModeSymlink != 0 {
-		return fmt.Errorf("%s: %w: it is a symbolic link: remove it", where, ErrMapShape)
+		return 0, fmt.Errorf("%s: %w: it is a symbolic link: remove it", where, ErrMapShape)
 	}
 	return d.check(where)
 }
@@ -183,22 +204,21 @@ func (e *Endpoints) CheckMap(id uint16, prefix string, d MapDecl) error {
 	if err != nil {
 		return e.in(err)
 	}
-	return e.in(e.checkPin(maps, id, d))
+	_, err = e.checkPin(maps, id, d)
+	return e.in(err)
 }
 
-func (d MapDecl) check(where string) error {
+// check compares what is pinned with the declaration, and returns the kernel's ID of it.
+func (d MapDecl) check(where string) (uint32, error) {
 	has, err := ReadMap(where)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	want, err := d.Spec.inKernel()
-	if err != nil {
-		return err
+	if err == nil && has.Spec != want {
+		err = fmt.Errorf("%s: %w: %v, declared %v: delete the pod to get the declared one", where, ErrMapShape, has.Spec, want)
 	}
-	if has.Spec != want {
-		return fmt.Errorf("%s: %w: %v, declared %v: delete the pod to get the declared one", where, ErrMapShape, has.Spec, want)
-	}
-	return nil
+	return has.ID, err
 }
 
 // size says how large a map is beside others, in bytes. Those of one CPU count.

@@ -2,6 +2,7 @@ package bpffs
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -147,17 +148,52 @@ func (s MapSpec) entries() (uint32, error) {
 	return s.MaxEntries, nil
 }
 
-// smallest returns the spec with as few entries as a map of its type can have.
-func (s MapSpec) smallest() MapSpec {
-	switch r, _ := s.Type.rules(); r.entries {
+// reserved returns how much memory the kernel takes for the map and those in it before
+// it has created them, in bytes, at least.
+func (s MapSpec) reserved() uint64 {
+	const links = 48 // bytes of an element (kernel/bpf/hashtab.c)
+	rounded := func(size uint32) uint64 { return (uint64(size) + 7) &^ 7 }
+	r, _ := s.Type.rules()
+	each := uint64(r.each)
+	switch {
+	case r.stores == storesPacked:
+		each += uint64(s.ValueSize)
+	case r.stores == storesValues:
+		each += rounded(s.ValueSize)
+	case r.stores == storesElements && s.Flags&flagNoPrealloc == 0:
+		each += links + rounded(s.KeySize) + rounded(s.ValueSize)
+	}
+	total := each * uint64(s.MaxEntries)
+	if s.Inner != nil {
+		total += s.Inner.reserved()
+	}
+	return total
+}
+
+// longestProbed is how many bytes of a value are allocated only to see what the kernel
+// says. Of the types that store values only arrays can have longer ones.
+const longestProbed = 16 << 20
+
+// probe returns a spec that the kernel refuses where it refuses s, unless for want of
+// memory, but which takes next to none. What only a number of entries can be wrong
+// about it refuses before it takes memory; else the fewest entries will do.
+func (s MapSpec) probe() MapSpec {
+	r, _ := s.Type.rules()
+	if s.Inner != nil {
+		inner := s.Inner.probe()
+		s.Inner = &inner
+	}
+	if r.lazy || r.most != 0 && s.MaxEntries > r.most {
+		return s
+	}
+	switch r.entries {
 	case entriesSome, entriesCPUs:
 		s.MaxEntries = 1
 	case entriesBytes:
 		s.MaxEntries = uint32(os.Getpagesize())
 	}
-	if s.Inner != nil {
-		inner := s.Inner.smallest()
-		s.Inner = &inner
+	if s.ValueSize <= math.MaxInt32 {
+		s.ValueSize = min(s.ValueSize, longestProbed)
 	}
 	return s
 }

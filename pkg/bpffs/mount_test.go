@@ -25,14 +25,14 @@ type rootCase struct {
 
 func rootCases() []rootCase {
 	return []rootCase{
-		{"not a mount point", mounting(), true, nil},
+		{"not a mount point", testns.Mounting(), true, nil},
 		{"missing", removeDir, true, nil},
-		{"one bpffs", mounting("bpf"), false, nil},
-		{"another file system", mounting("tmpfs"), false, ErrOtherFileSystem},
-		{"bpffs on bpffs", mounting("bpf", "bpf"), false, ErrStacked},
-		{"tmpfs on bpffs", mounting("bpf", "tmpfs"), false, ErrStacked},
-		{"bpffs on tmpfs", mounting("tmpfs", "bpf"), false, ErrStacked},
-		{"bpffs on a part of a tmpfs", partBelow, false, nil},
+		{"one bpffs", testns.Mounting("bpf"), false, nil},
+		{"another file system", testns.Mounting("tmpfs"), false, ErrOtherFileSystem},
+		{"bpffs on bpffs", testns.Mounting("bpf", "bpf"), false, ErrStacked},
+		{"tmpfs on bpffs", testns.Mounting("bpf", "tmpfs"), false, ErrStacked},
+		{"bpffs on tmpfs", testns.Mounting("tmpfs", "bpf"), false, ErrStacked},
+		{"bpffs on a part of a tmpfs", testns.PartBelow, false, nil},
 		{"a file", fileInstead, false, syscall.ENOTDIR},
 	}
 }
@@ -100,25 +100,6 @@ func expectMount(t *testing.T, r Roots, want MountPoint, wantErr error) {
 	if ok, err := isBPF(want.Path); err != nil || !ok {
 		t.Errorf("after Mount(%+v) there is no bpffs at %s: %v", r, want.Path, err)
 	}
-}
-
-// mounting returns a preparation that mounts the file systems on top of each other.
-func mounting(fsTypes ...string) func(tb testing.TB, path string) {
-	return func(tb testing.TB, path string) {
-		tb.Helper()
-		for _, fsType := range fsTypes {
-			testns.Mount(tb, fsType, path, "")
-		}
-	}
-}
-
-func partBelow(tb testing.TB, path string) {
-	tb.Helper()
-	other := tb.TempDir()
-	testns.Mount(tb, "tmpfs", other, "")
-	mkdir(tb, filepath.Join(other, "part"))
-	testns.Bind(tb, filepath.Join(other, "part"), path)
-	testns.Mount(tb, "bpf", path, "")
 }
 
 // expectLayers compares the types of what is mounted at path.
@@ -190,7 +171,7 @@ func TestMountErrorsNameBothRoots(t *testing.T) {
 
 func TestMountStackedNamesTheLayers(t *testing.T) {
 	root := t.TempDir()
-	mounting("bpf", "tmpfs")(t, root)
+	testns.Mounting("bpf", "tmpfs")(t, root)
 	_, err := Mount(t.Context(), Roots{Root: root})
 	want := "tmpfs (/) over bpf (/); unmount all but one (umount " + root + ")"
 	if err == nil || !strings.Contains(err.Error(), want) {

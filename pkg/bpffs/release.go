@@ -24,6 +24,15 @@ func (e *Endpoints) release(a Attachment) error {
 	if a.Check() != nil {
 		return nil
 	}
+	err := e.forget(a)
+	if err == nil {
+		err = e.index.pruneNetwork(a.Network)
+	}
+	return err
+}
+
+// forget is release, but for the network, which may have no container then.
+func (e *Endpoints) forget(a Attachment) error {
 	id, err := e.lookUp(a)
 	if err == nil {
 		err = e.remove(e.record(id))
@@ -76,10 +85,6 @@ func (e *Endpoints) unpin(dir string, names []string) error {
 	return errlist.Join(errs...)
 }
 
-// portion is how long somebody who has much to do keeps the records before others
-// can have them.
-const portion = 10 * time.Millisecond
-
 // Collect releases every attachment to the network that keep does not want, and
 // carries on past errors. It also removes what a kill left of the index. It gives
 // the records back in between, so that nobody waits for all of it; an attachment
@@ -87,21 +92,22 @@ const portion = 10 * time.Millisecond
 func (e *Endpoints) Collect(ctx context.Context, network string, keep func(Attachment) bool) error {
 	c := collector{Endpoints: e, start: time.Now(), keep: keep}
 	containers, err := c.containers(ctx, network)
-	if e.unlock == nil {
-		return e.in(err)
-	}
 	errs := []error{err}
-	since := time.Now()
 	for _, container := range containers {
-		if time.Since(since) > portion {
-			if err := e.resume(ctx); err != nil {
-				return e.in(errlist.Join(append(errs, err)...))
-			}
-			c.paused, since = true, time.Now()
+		if e.lost() {
+			break
 		}
-		errs = append(errs, c.container(network, container))
+		gaveBack, err := e.yield(ctx)
+		c.paused = c.paused || gaveBack
+		if err == nil {
+			err = c.container(network, container)
+		}
+		errs = append(errs, err)
 	}
-	return e.in(errlist.Join(append(errs, e.index.pruneNetwork(network))...))
+	if !e.lost() {
+		errs = append(errs, e.index.pruneNetwork(network))
+	}
+	return e.in(errlist.Join(errs...))
 }
 
 // A collector collects the attachments to one network.
@@ -119,18 +125,18 @@ func (c *collector) containers(ctx context.Context, network string) (names []str
 	if checkName(escape(network)) != nil {
 		return nil, nil
 	}
-	var gaveBack error
-	c.paused, gaveBack = c.freely(ctx, path.Join(attachmentsDir, escape(network)), func(cni *owned.Dir) {
+	var lost error
+	c.paused, lost = c.freely(ctx, path.Join(attachmentsDir, escape(network)), func(cni *owned.Dir) {
 		names, err = index{cni}.containers(network)
 	})
-	if gaveBack == nil && c.paused {
-		gaveBack = c.clearScratch()
-	}
-	return names, errlist.Join(err, gaveBack)
+	return names, errlist.Join(err, lost)
 }
 
 func (c *collector) container(network, container string) error {
 	all, err := c.index.attachments(network, container)
+	if len(all) == 0 { // a kill left it empty
+		return errlist.Join(err, c.index.prune(network, container))
+	}
 	errs := []error{err}
 	for _, a := range all {
 		if c.keep(a) {
@@ -138,11 +144,11 @@ func (c *collector) container(network, container string) error {
 		}
 		young, err := c.isYoung(a)
 		if err == nil && !young {
-			err = c.release(a)
+			err = c.forget(a)
 		}
 		errs = append(errs, err)
 	}
-	return errlist.Join(append(errs, c.index.prune(network, container))...)
+	return errlist.Join(errs...)
 }
 
 // isYoung reports whether an ADD may have answered from the attachment's record since

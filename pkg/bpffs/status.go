@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
@@ -87,21 +88,32 @@ func canBeNames(parent string, names []string) error {
 }
 
 // CheckMaps reports, as [ErrMapRefused], why the declared maps that have a type
-// could not be created. It creates the smallest of their kind, which are gone when it
-// returns: that there is memory for all of them is not known.
+// could not be created: the kernel takes none of that shape, or one needs more memory
+// than the node has. It creates small ones of their kind, which are gone when it
+// returns: whether that much memory is free is not known.
 func CheckMaps(decls []MapDecl) error {
 	for _, d := range decls {
 		if !d.Typed() {
 			continue
 		}
-		d.Spec = d.Spec.smallest()
-		f, err := d.create()
-		if err != nil {
-			return err
+		if err := d.probe(); err != nil {
+			return d.refused(err)
 		}
-		f.Close()
 	}
 	return nil
+}
+
+func (d MapDecl) probe() error {
+	f, err := d.Spec.probe().create(kernelName(d.Name))
+	if err != nil {
+		return err
+	}
+	f.Close()
+	total, err := totalMemory()
+	if err == nil && d.Spec.reserved() > total {
+		err = syscall.ENOMEM
+	}
+	return err
 }
 
 // CheckEndpoints reports why [CreateEndpoints] or [Endpoints.Allocate] with this

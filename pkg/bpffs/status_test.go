@@ -22,7 +22,7 @@ func TestCheckEndpointsAgreesWithADD(t *testing.T) {
 		prepare func(tb testing.TB, root string)
 		want    error
 	}{
-		{"nothing in it", mounting(), nil},
+		{"nothing in it", testns.Mounting(), nil},
 		{"records of another layout", directories("cni/layout-2"), ErrLayout},
 		{"our records", directories("cni/layout-1", "cni/endpoints", "tc/globals"), nil},
 		{"records, but no map directory", directories("cni/layout-1"), nil},

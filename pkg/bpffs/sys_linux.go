@@ -167,6 +167,16 @@ func maxFiles() int {
 	return int(min(limit.Cur, math.MaxInt32))
 }
 
+// totalMemory returns how much memory this node has, in bytes. The kernel refuses to
+// take more at once, before it takes any.
+func totalMemory() (uint64, error) {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0, os.NewSyscallError("sysinfo", err)
+	}
+	return info.Totalram * uint64(info.Unit), nil
+}
+
 // hasCapability reports whether this process has the effective capability.
 func hasCapability(capability int) bool {
 	var data [2]unix.CapUserData

@@ -17,7 +17,7 @@ func (p *plugin) Check(c call) error {
 	if err != nil {
 		return err
 	}
-	found, err := p.eachRecords(c, c.Roots.All(), func(e *bpffs.Endpoints) (found bool, err error) {
+	found, err := p.eachRecords(c, c.Roots.All(), nil, func(e *bpffs.Endpoints) (found bool, err error) {
 		id, err := e.ID(c.attachment())
 		if errors.Is(err, bpffs.ErrNoEndpoint) {
 			return false, nil

@@ -1,25 +1,18 @@
 package main
 
-import (
-	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
-	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
-)
+import "github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 
 // Del removes the pins and the endpoint ID of the attachment wherever they are.
 // It succeeds where there is nothing. Of the configuration it uses only the name
 // of the network and the roots.
 func (p *plugin) Del(c call) error {
 	roots, unseen := p.usableRoots(c)
-	found, err := p.eachRecords(c, roots, func(e *bpffs.Endpoints) (found bool, err error) {
+	_, err := p.eachRecords(c, roots, unseen, func(e *bpffs.Endpoints) (found bool, err error) {
 		p.warnOfWay(e)
 		_, err = e.ID(c.attachment())
 		return err == nil, e.Release(c.attachment())
 	})
-	if found {
-		p.warnOfUnseen(unseen)
-		return err
-	}
-	return errlist.Join(err, unseen)
+	return err
 }
 
 // warnOfWay warns of a root that others can move or detach. What is recorded there

@@ -31,5 +31,5 @@ func (p *plugin) GC(c call) error {
 			return keep[types.GCAttachment{ContainerID: a.ContainerID, IfName: a.IfName}]
 		})
 	})
-	return errlist.Join(err, unseen)
+	return errlist.Join(append(unseen, err)...)
 }

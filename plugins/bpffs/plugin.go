@@ -135,10 +135,13 @@ func podOf(args string) string {
 }
 
 // eachRecords calls do with the records in every bpffs where this plugin may have
-// left some of the attachment; do reports whether they have it. It joins the errors.
-// Once the attachment was found, no other place can fail the call.
-func (p *plugin) eachRecords(c call, roots []string, do func(*bpffs.Endpoints) (found bool, err error)) (found bool, err error) {
-	var errs, unseen []error
+// left some of the attachment; do reports whether they have it. It joins the errors,
+// also those of places that are unseen from the start. Once the attachment was found,
+// no other place can fail the call.
+func (p *plugin) eachRecords(
+	c call, roots []string, unseen []error, do func(*bpffs.Endpoints) (found bool, err error),
+) (found bool, err error) {
+	var errs []error
 	err = bpffs.WalkTo(context.Background(), roots, c.attachment(), func(root string, e *bpffs.Endpoints, err error) error {
 		if err != nil {
 			unseen = append(unseen, p.tolerate(c, root, err))
@@ -152,58 +155,57 @@ func (p *plugin) eachRecords(c call, roots []string, do func(*bpffs.Endpoints) (
 	if !found {
 		return false, errlist.Join(append(append(errs, unseen...), err)...)
 	}
-	p.warnOfUnseen(unseen...)
-	return true, errlist.Join(append(errs, err)...)
-}
-
-// warnOfUnseen warns of places that could not be looked at, and need not be.
-func (p *plugin) warnOfUnseen(errs ...error) {
-	for _, err := range errs {
+	for _, err := range unseen {
 		if err != nil {
 			p.warn("%v; the pod's endpoint is elsewhere", err)
 		}
 	}
+	return true, errlist.Join(append(errs, err)...)
 }
 
 // tolerate returns the error of a place whose records cannot be opened, nil where
 // that is no fault of this call. What may be there nevertheless is a warning.
 func (p *plugin) tolerate(c call, root string, err error) error {
-	unusable := errors.Is(err, bpffs.ErrUnsafe) || errors.Is(err, bpffs.ErrLayout)
+	elsewhere := !c.isConfigured(root) && (errors.Is(err, bpffs.ErrNotOurs) || errors.Is(err, bpffs.ErrLayout))
 	switch {
 	case errors.Is(err, bpffs.ErrNoRecords), errors.Is(err, bpffs.ErrNotMounted), errors.Is(err, bpffs.ErrNoEndpoint):
 	case errors.Is(err, bpffs.ErrStacked):
 		p.warn("%v; what is recorded in a hidden bpffs stays", err)
-	case errors.Is(err, bpffs.ErrNotOurs):
-		p.warn("%v; it can hold no record", err)
-	case errors.Is(err, bpffs.ErrLayout) && !slices.Contains(c.Roots.All(), root):
-		p.warn("%v; prevResult has a path there", err)
-	case unusable && c.Roots.Root != "" && root != c.Roots.Root:
-		p.warn("%v; what may be recorded there from before bpfRoot was configured stays", err)
+	case elsewhere:
+		p.warn("%v; bpfRoot is elsewhere, so that it is left alone", err)
 	default:
 		return err
 	}
 	return nil
 }
 
+// isConfigured reports whether an ADD would use the root: bpfRoot, or without that
+// the default or the fallback.
+func (c call) isConfigured(root string) bool {
+	if c.Roots.Root != "" {
+		return root == c.Roots.Root
+	}
+	return slices.Contains(c.Roots.All(), root)
+}
+
 // usableRoots returns where records may be, for verbs that must not fail because
 // the configuration has become wrong since ADD: a root that ADD would have refused
 // holds none. Some callers keep the plugin's own keys from it; then the paths in
-// prevResult tell where the maps were. The error says which of these could not be
+// prevResult tell where the maps were. unseen says which of these could not be
 // looked at.
-func (p *plugin) usableRoots(c call) (roots []string, err error) {
+func (p *plugin) usableRoots(c call) (roots []string, unseen []error) {
 	if err := c.ParseRoots(); err != nil {
 		p.warn("%v; looking in the default places only", err)
 	}
 	roots = c.Roots.All()
-	var errs []error
-	for _, dir := range localMapDirs(c.RawPrevResult) {
+	eachLocalMapDir(c.RawPrevResult, func(dir string) {
 		root, err := bpffs.RootOf(dir)
 		if err == nil && !slices.Contains(roots, root) {
 			roots = append(roots, root)
 		}
 		if err != nil && !errors.Is(err, bpffs.ErrNotMounted) {
-			errs = append(errs, fmt.Errorf("looking for the bpffs of a path in prevResult: %w", err))
+			unseen = append(unseen, fmt.Errorf("looking for the bpffs of a path in prevResult: %w", err))
 		}
-	}
-	return roots, errlist.Join(errs...)
+	})
+	return roots, unseen
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"path"
-	"slices"
 
 	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
@@ -52,28 +51,25 @@ func parseResult(raw json.RawMessage, configVersion string) (*types100.Result, e
 	return converted, checkAddresses(converted)
 }
 
-// localMapDirs returns the directories of the local maps that a result names,
-// whatever else is in it; none if it cannot be read.
-func localMapDirs(raw json.RawMessage) (dirs []string) {
+// eachLocalMapDir calls do with each directory of the local maps that a result names,
+// whatever else is in it; with none if it cannot be read.
+func eachLocalMapDir(raw json.RawMessage, do func(dir string)) {
 	var r struct{ Interfaces json.RawMessage }
 	if json.Unmarshal(raw, &r) != nil {
-		return nil
+		return
 	}
+	done := make(map[string]bool)
 	_ = netconf.EachElement(r.Interfaces, func(_ int, element json.RawMessage) error {
 		var i struct{ Name string }
 		_ = json.Unmarshal(element, &i) // what cannot be read names no map
 		m, ok := bpffs.ParseLocalMap(i.Name)
-		if dir := path.Dir(m.Path); ok && !slices.Contains(dirs, dir) && len(dirs) < maxDirs {
-			dirs = append(dirs, dir)
+		if dir := path.Dir(m.Path); ok && !done[dir] {
+			done[dir] = true
+			do(dir)
 		}
 		return nil
 	})
-	return dirs
 }
-
-// maxDirs is in how many directories the maps of one result can be. Bpffs puts them
-// into one.
-const maxDirs = 100
 
 // withPod returns the result with an entry of the pod where it has one interface,
 // and that without a sandbox, as Calico and Azure answer. Multus takes the only

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,6 +49,9 @@ func TestDelWithoutOurKeys(t *testing.T) {
 		{"with an interface that cannot be read", keys{"bpfRoot": customRoot}, nil, "", func(result string) string {
 			return strings.Replace(result, `"interfaces":[`, `"interfaces":[null,7,{"name":[]},`, 1)
 		}},
+		{"behind 100 directories of others", keys{"bpfRoot": customRoot}, nil, "", behind(100)},
+		{"behind 101 directories of others", keys{"bpfRoot": customRoot}, nil, "", behind(101)},
+		{"behind 20,000 directories of others", keys{"bpfRoot": customRoot}, nil, "", behind(20_000)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newNode(t)
@@ -97,6 +101,17 @@ func TestDelWithoutOurKeysAndResult(t *testing.T) {
 	}
 }
 
+// behind puts paths in n directories of others before ours.
+func behind(n int) func(result string) string {
+	return func(result string) string {
+		var others strings.Builder
+		for i := range n {
+			fmt.Fprintf(&others, `{"name":"/run/others/%d/calls_00001"},`, i)
+		}
+		return strings.Replace(result, `"interfaces":[`, `"interfaces":[`+others.String(), 1)
+	}
+}
+
 // TestDelWithoutOurKeysTrustsNoPath: a path in prevResult is a hint. What is there
 // and is not recorded for the attachment stays, and fails no DEL.
 func TestDelWithoutOurKeysTrustsNoPath(t *testing.T) {
@@ -124,9 +139,9 @@ func TestDelWithoutOurKeysTrustsNoPath(t *testing.T) {
 			t.Helper()
 			mkdir(t, customRoot+"/cni/other")
 		}),
-		"with records of another user": foreign(func(t *testing.T) {
+		"with a directory of another user": foreign(func(t *testing.T) {
 			t.Helper()
-			mkdir(t, customRoot+"/cni/layout-1")
+			mkdir(t, customRoot+"/cni")
 			testns.Chown(t, customRoot+"/cni", nobody)
 		}),
 		"with something at its records": foreign(func(t *testing.T) {

@@ -21,6 +21,7 @@ type situation struct {
 	limits  plugintest.Limits
 	attr    *syscall.SysProcAttr
 	typed   bool   // a map is to be created
+	maps    string // that are declared; empty for one of which typed says whether it is created
 	says    string // why an ADD fails; empty where it succeeds
 }
 
@@ -91,6 +92,16 @@ func situations() []situation {
 		{name: "move_mount refused", prepare: none, root: customRoot, limits: refuses(unix.SYS_MOVE_MOUNT, unix.EPERM), says: "move_mount"},
 		{name: "move_mount missing", prepare: none, root: customRoot, limits: refuses(unix.SYS_MOVE_MOUNT, unix.ENOSYS), says: "Linux 5.2"},
 		{name: "bpf refused", prepare: mounted, root: customRoot, typed: true, limits: refuses(unix.SYS_BPF, unix.EPERM), says: "not permitted"},
+		{name: "a hash that is too large", prepare: mounted, root: customRoot, says: "too long",
+			maps: `[{"name":"calls_","type":"hash","keySize":4,"valueSize":4,"maxEntries":4294967295}]`},
+		{name: "a cpumap of too many CPUs", prepare: mounted, root: customRoot, says: "too long",
+			maps: `[{"name":"calls_","type":"cpumap","keySize":4,"valueSize":4,"maxEntries":100000}]`},
+		{name: "an arena of too many pages", prepare: mounted, root: customRoot, says: "the kernel refused the map",
+			maps: `[{"name":"calls_","type":"arena","maxEntries":1048577,"flags":1024}]`},
+		{name: "an array larger than any memory", prepare: mounted, root: customRoot, says: "cannot allocate memory",
+			maps: `[{"name":"calls_","type":"array","keySize":4,"valueSize":1048576,"maxEntries":4294967295}]`},
+		{name: "a trie that takes no memory yet", prepare: mounted, root: customRoot,
+			maps: `[{"name":"calls_","type":"lpm_trie","keySize":8,"valueSize":4,"maxEntries":4294967295,"flags":1}]`},
 		{name: "bpf missing", prepare: mounted, root: customRoot, typed: true, limits: refuses(unix.SYS_BPF, unix.ENOSYS), says: "not implemented"},
 	}
 }
@@ -108,6 +119,9 @@ func TestStatusIsAnADDThatStops(t *testing.T) {
 			c := conf(keys{"bpfRoot": s.root, "maps": json.RawMessage(`[{"name":"calls_"}]`)})
 			if s.typed {
 				c = conf(keys{"bpfRoot": s.root, "maps": json.RawMessage(`[{"name":"calls_","type":"hash","keySize":4,"valueSize":4,"maxEntries":1000}]`)})
+			}
+			if s.maps != "" {
+				c = conf(keys{"bpfRoot": s.root, "maps": json.RawMessage(s.maps)})
 			}
 			before := snapshot(t)
 			status := limited.Call(t, "STATUS", c, "CNI_CONTAINERID=", "CNI_IFNAME=", "CNI_NETNS=")

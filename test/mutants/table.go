@@ -113,7 +113,7 @@ func orderMutants() []mutant {
 		inLibrary("the record in one step", "a killed DEL leaves half a record", del,
 			drop("Endpoints.remove", "Rename"), renamed("Endpoints.remove", scratch, "r.dir")),
 		inLibrary("the index after the record", "DEL cannot find what a killed DEL left", del,
-			instead("Endpoints.release", "e.remove", "errors.Join(e.index.remove(a), $0)")),
+			instead("Endpoints.forget", "e.remove", "errors.Join(e.index.remove(a), $0)")),
 		inPlugin("the undoing of an ADD that fails", "a refused map costs an ID",
 			by(whole("TestRefused|TestStandardOutput")), never("record", "isNew")),
 	}
@@ -155,6 +155,10 @@ func lookMutants() []mutant {
 		inLibrary("the look at what is hidden", "DEL says nothing of a hidden bpffs that it cannot see",
 			by(whole("TestOnlyAbsentMeansAbsentBelowAMount")), always("checkHidden", "IsAbsent")),
 		inPlugin("errors of roots where the pod may be", "DEL succeeds where it saw nothing", looks, never("eachRecords", "found")),
+		inLibrary("the look for records that are another's", "DEL succeeds with everything left",
+			by(whole("TestOnlyAbsentMeansAbsentOfLost")), never("whose", "found")),
+		inPlugin("the root that is configured", "DEL succeeds where it could not look",
+			by(whole("TestOnlyAbsentMeansAbsentOfLost")), instead("tolerate", "isConfigured", "false")),
 		inLibrary("the layout before the hint", "DEL takes records of another layout for none",
 			by(whole("TestOnlyAbsentMeansAbsentOfRecords")), never("mayHave", "known")),
 		inLibrary("one bpffs once", "CHECK fails where two roots show one bpffs", by(whole("TestOnePlaceOnce")), never("walk", "seen")),
@@ -193,12 +197,12 @@ func hiddenMutants() []mutant {
 }
 
 func waitMutants() []mutant {
-	between := by(unit("TestNobodyIsCollected"))
+	between := by(unit("TestNobodyIsCollected|TestYield"))
 	return []mutant{
 		inLeaf("flock", "the announcement of those who wait", "a collector gets in between them",
 			by(leaf("flock", "TestNobodyWaits")), instead("Politely", "isAwaited", "false")),
-		inLibrary("the portions of a collector", "an ADD waits for a whole GC", between, never("Collect", "portion")),
-		inLibrary("clearing scratch between portions", "a killed ADD ends a GC", between, instead("resume", "clearScratch", no)),
+		inLibrary("the portions of a collector", "an ADD waits for a whole GC", between, always("Endpoints.yield", "portion")),
+		inLibrary("clearing scratch between portions", "a killed ADD ends a GC", between, instead("Endpoints.pause", "clearScratch", no)),
 		inLibrary("the young in between", "GC removes what was made meanwhile", between, instead("collector.container", "isYoung", "false, "+no)),
 		inLibrary("those who answered in between", "GC removes what an ADD has just answered from",
 			between, instead("isYoung", "s.set.Changed.After", "false")),
@@ -209,6 +213,10 @@ func waitMutants() []mutant {
 
 func inputMutants() []mutant {
 	return []mutant{
+		inLibrary("the entries that a kernel refuses at once", "STATUS succeeds where no ADD can", by(unit("TestStatusIsAnADD")), never("MapSpec.probe", "most")),
+		inLibrary("the memory of the node", "STATUS succeeds where no ADD can", by(unit("TestStatusIsAnADD")), never("MapDecl.probe", "reserved")),
+		inLibrary("the size of what STATUS creates", "STATUS takes gigabytes every few seconds",
+			by(unit("TestStatusTakesNoMemory")), instead("MapSpec.probe", "min", "s.ValueSize")),
 		inLibrary("flags of a descriptor", "a pod whose ADD succeeded never passes CHECK", by(unit("TestWhatIsAccepted")), never("checkFlags", "lost")),
 		inLibrary("links where maps are", "a link is taken for a missing map", by(unit("TestWhatIsAcceptedIsNoLink")), never("checkPin", "ModeSymlink")),
 		inLeaf("fdinfo", "a missing /proc", "a pinned map is taken for missing", by(unit("TestWhatIsAcceptedNeedsProc")), never("Of", "ErrNotExist")),

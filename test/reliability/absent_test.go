@@ -153,3 +153,74 @@ func TestOnlyAbsentMeansAbsentOfRecords(t *testing.T) {
 		})
 	}
 }
+
+// TestOnlyAbsentMeansAbsentOfLostRecords: where the records may still be, although
+// the directory has got to another user or something is in its place, DEL and GC fail
+// until it is ours again. A pod whose record is elsewhere can be deleted.
+func TestOnlyAbsentMeansAbsentOfLostRecords(t *testing.T) {
+	chown := func(path string) func(records string, uid int) error {
+		return func(records string, uid int) error { return os.Chown(filepath.Join(records, path), uid, uid) }
+	}
+	replace := func(with func(records string) error) func(string, int) error {
+		return func(records string, uid int) error {
+			if uid == 0 {
+				return errors.Join(os.Remove(records), os.Rename(records+"-away", records))
+			}
+			return errors.Join(os.Rename(records, records+"-away"), with(records))
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(records string, uid int) error // to the user, or back to root
+		shows  bool                                // that records are there
+	}{
+		{"another user", chown("."), true},
+		{"another user, with its contents", func(records string, uid int) error {
+			return errors.Join(chown("layout-1")(records, uid), chown("endpoints")(records, uid), chown(".")(records, uid))
+		}, true},
+		{"the root of another user", chown(".."), true},
+		{"for everybody", func(records string, uid int) error {
+			return os.Chmod(records, map[bool]os.FileMode{true: 0o700, false: 0o777}[uid == 0])
+		}, true},
+		{"a directory of another user", replace(func(records string) error {
+			return errors.Join(os.Mkdir(records, 0o700), os.Chown(records, nobody, nobody))
+		}), false},
+		{"a link", replace(func(records string) error { return os.Symlink("cni-away", records) }), false},
+		{"a link to nothing", replace(func(records string) error { return os.Symlink("/nowhere", records) }), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root, other := newRoot(t), newRoot(t)
+			lost := call{verb: "ADD", who: attachment{"net", "lost", "eth0"}, root: root, maps: created}
+			elsewhere := call{verb: "ADD", who: attachment{"net", "elsewhere", "eth0"}, root: other, maps: created}
+			path := lost.pinned(t)
+			elsewhere.pinned(t)
+			testns.Must(t, tt.change(root+"/cni", nobody))
+			for _, verb := range []string{"DEL", "GC"} {
+				lost.as(verb).fail(t, 101, "unsafe directory", root)
+				if _, err := os.Lstat(path); err != nil {
+					t.Errorf("%s with records that are not ours any more removed a map: %v", verb, err)
+				}
+			}
+			conf := plugintest.Conf(plugintest.Keys{"bpfRoot": other, "bpfFallback": root, "cni.dev/valid-attachments": []string{}})
+			plugin().Succeed(t, "DEL", conf, elsewhere.env()...) // its record is there
+			for _, verb := range []string{"DEL", "GC"} {
+				if tt.shows {
+					plugin().Fail(t, 101, []string{root, "chown root"}, verb, conf, lost.env()...)
+				} else if a := plugin().Succeed(t, verb, conf, lost.env()...); !plugintest.Contains(a.Stderr, "warning", root) {
+					t.Errorf("%s: got the warnings %q, want one about %s", verb, a.Stderr, root)
+				}
+			}
+			testns.Must(t, tt.change(root+"/cni", 0))
+			lost.as("DEL").succeed(t)
+			node.NothingLeft(t, root)
+		})
+	}
+}
+
+// pinned is an ADD that pins its map. It returns the path of that.
+func (c call) pinned(t *testing.T) string {
+	t.Helper()
+	paths, err := c.succeed(t).Paths()
+	testns.Must(t, err)
+	return paths[0]
+}

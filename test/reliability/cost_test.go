@@ -98,6 +98,11 @@ func TestCostFollowsTheInput(t *testing.T) {
 		{"interfaces without anything in prevResult", "DEL", 4 * mebibyte, func(size int) plugintest.Keys {
 			return plugintest.Keys{"prevResult": plugintest.Keys{"interfaces": repeat(size/3, func(int) string { return "{}" })}}
 		}},
+		{"paths in as many directories in prevResult", "DEL", mebibyte, func(size int) plugintest.Keys {
+			return plugintest.Keys{"prevResult": plugintest.Keys{"interfaces": repeat(size/30, func(i int) string {
+				return fmt.Sprintf(`{"name":"/a%d/m_00042"}`, i)
+			})}}
+		}},
 		{"paths of others in prevResult", "ADD", mebibyte, func(size int) plugintest.Keys {
 			return plugintest.Keys{"prevResult": plugintest.Keys{"interfaces": repeat(size/50, func(i int) string {
 				return fmt.Sprintf(`{"name":"/sys/fs/bpf/tc/globals/m%06d_00042"}`, i)
@@ -139,6 +144,35 @@ func TestCostFollowsTheMaps(t *testing.T) {
 				if got := long[verb].Seconds() / took.Seconds(); got > most {
 					t.Errorf("time of %s for %d maps over that for %d: got %.1f, want at most %d", verb, many, few, got, most)
 				}
+			}
+		})
+	}
+}
+
+// TestCostFollowsThePaths: DEL looks at each directory that prevResult names once.
+// Four times as many take four times as long.
+func TestCostFollowsThePaths(t *testing.T) {
+	const few, many, most = 10_000, 40_000, 10
+	for name, element := range map[string]func(i int) string{
+		"in as many directories":    func(i int) string { return fmt.Sprintf(`{"name":"/a%d/m_00042"}`, i) },
+		"in as many below the root": func(i int) string { return fmt.Sprintf(`{"name":"/sys/fs/bpf/a%d/m_00042"}`, i) },
+		"in one directory":          func(i int) string { return fmt.Sprintf(`{"name":"/a/m%d_00042"}`, i) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			took := func(n int) time.Duration {
+				conf := plugintest.Conf(plugintest.Keys{"prevResult": plugintest.Keys{"interfaces": repeat(n, element)}})
+				cmd := plugin().Command("DEL", conf, "CNI_NETNS=/run/netns/none")
+				a, err := plugintest.Run(cmd)
+				testns.Must(t, err)
+				if a.Status != 0 {
+					t.Fatalf("DEL with %d paths: got %.1000q, want success", n, fmt.Sprint(a))
+				}
+				return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+			}
+			short, long := took(few), took(many)
+			t.Logf("%v for %d paths, %v for %d", short, few, long, many)
+			if got := long.Seconds() / short.Seconds(); got > most {
+				t.Errorf("time of DEL for %d paths over that for %d: got %.1f, want at most %d", many, few, got, most)
 			}
 		})
 	}

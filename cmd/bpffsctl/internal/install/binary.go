@@ -82,11 +82,11 @@ func isPlugin(program io.ReaderAt) bool {
 	return err == nil && info.Path == pluginPath
 }
 
-// checkIsPlugin says that a file is not our plugin, or why that is not known.
+// checkIsPlugin says that a file is not our plugin, or that it cannot be seen.
 func checkIsPlugin(path string) error {
 	f, err := input.Open(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s is not the plugin bpffs: %w", path, err)
 	}
 	defer f.Close()
 	if !isPlugin(f) {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -19,16 +19,20 @@ type Record struct {
 	Err error
 }
 
-// Records returns what is recorded in the bpffs at root, or with an empty root
-// wherever the plugin mounts one unless configured otherwise. What cannot be
-// opened is reported in the error, beside the records of the others.
-func Records(ctx context.Context, root string) ([]Record, error) {
-	roots, err := []string{root}, error(nil)
-	if root == "" {
-		roots, err = used(ctx)
+// Records returns what is recorded in each bpffs of the places. What cannot be seen is
+// reported in the error, beside the records of the others.
+func Records(ctx context.Context, where places.Where) ([]Record, error) {
+	roots, err := places.Roots(places.Find(where))
+	if len(roots) == 0 && err == nil && where.Root != "" {
+		roots = []string{where.Root} // to hear why there are none
 	}
+	return RecordsIn(ctx, roots, err)
+}
+
+// RecordsIn is [Records] where the roots are known. seen is the error of the look for them.
+func RecordsIn(ctx context.Context, roots []string, seen error) ([]Record, error) {
 	var all []Record
-	errs := []error{err}
+	errs := []error{asRoot(seen)}
 	for _, root := range roots {
 		some, err := recordsAt(ctx, root)
 		if !errors.Is(err, bpffs.ErrNoRecords) { // no plugin has used it yet
@@ -37,20 +41,6 @@ func Records(ctx context.Context, root string) ([]Record, error) {
 		all = append(all, some...)
 	}
 	return all, errors.Join(errs...)
-}
-
-// used returns the roots that have records.
-func used(ctx context.Context) (roots []string, err error) {
-	err = bpffs.Roots{}.Walk(ctx, func(root string, _ *bpffs.Endpoints, err error) error {
-		switch {
-		case errors.Is(err, bpffs.ErrNotMounted), errors.Is(err, bpffs.ErrNoRecords):
-			return nil
-		case err == nil:
-			roots = append(roots, root)
-		}
-		return asRoot(err)
-	})
-	return roots, err
 }
 
 // Open opens the records in the bpffs at root, which every ADD and DEL then waits
@@ -78,7 +68,10 @@ func recordsAt(ctx context.Context, root string) (all []Record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ids, err := e.IDs()
+	ids, err := e.IDs(ctx)
+	if errors.Is(err, bpffs.ErrLocked) || ctx.Err() != nil {
+		return nil, err
+	}
 	if err != nil {
 		all = append(all, Record{Root: root, Err: err})
 	}
@@ -95,15 +88,11 @@ func recordsAt(ctx context.Context, root string) (all []Record, err error) {
 	return all, nil
 }
 
-// portion is how long the records are kept before others can have them.
-const portion = 10 * time.Millisecond
-
 // Opened keeps the records of one bpffs open for whoever has much to do with them.
 // Its zero value has none open.
 type Opened struct {
 	root    string
 	records *bpffs.Endpoints
-	since   time.Time // others could not have them
 }
 
 // At returns the open records in the bpffs at root, until the next call. It lets
@@ -111,11 +100,7 @@ type Opened struct {
 // does: what was read before may be out of date.
 func (o *Opened) At(ctx context.Context, root string) (*bpffs.Endpoints, error) {
 	if o.records != nil && o.root == root {
-		if time.Since(o.since) < portion {
-			return o.records, nil
-		}
-		err := errors.Join(ctx.Err(), o.records.Pause(ctx))
-		o.since = time.Now()
+		_, err := o.records.Yield(ctx)
 		if err != nil {
 			o.Close()
 		}
@@ -124,7 +109,7 @@ func (o *Opened) At(ctx context.Context, root string) (*bpffs.Endpoints, error) 
 	o.Close()
 	e, err := Open(ctx, root)
 	if err == nil {
-		o.root, o.records, o.since = root, e, time.Now()
+		o.root, o.records = root, e
 	}
 	return e, err
 }
