@@ -40,6 +40,9 @@ func TestNothingBlocks(t *testing.T) {
 		for _, place := range []string{
 			"bin/bpffs", "bin/.bpffs-install", "net.d/.bpffs-install", "net.d/05.conflist", "net.d/20.conf", "net.d/net", "net.d/net/bpffs.conf", "net.d/net/a.conf", "from", "bin", "net.d",
 		} {
+			if place != "bin/bpffs" && (kind == "socket" || kind == "directory") {
+				continue // which nobody waits for
+			}
 			t.Run(kind+"/"+place, func(t *testing.T) {
 				t.Parallel()
 				n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})

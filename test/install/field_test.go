@@ -3,6 +3,7 @@ package install
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -203,13 +204,14 @@ func several() []field {
 
 // single are files of one plugin, to which none can be added.
 func single() (all []field) {
-	for name, plugin := range map[string]string{
+	plugins := map[string]string{
 		"10-flannel.conf":           `{"name": "cbr0", "type": "flannel", "delegate": {"isDefaultGateway": true}}`,
 		"100-crio-bridge.conf":      `{"cniVersion": "0.3.1", "name": "crio", "type": "bridge", "bridge": "cni0", ` + hostLocal + `}`,
 		"10-ovn-kubernetes.conf":    `{"cniVersion": "0.4.0", "name": "ovn-kubernetes", "type": "ovn-k8s-cni-overlay", "ipam": {}, "dns": {}, "logFile": "/var/log/ovn-kubernetes/ovn-k8s-cni-overlay.log"}`,
 		"80-openshift-network.conf": `{"cniVersion": "0.3.1", "name": "openshift-sdn", "type": "openshift-sdn"}`,
-	} {
-		all = append(all, field{name: name, layout: "four spaces", files: one(name, plugin), says: []string{name, "single plugin"}})
+	}
+	for _, name := range slices.Sorted(maps.Keys(plugins)) {
+		all = append(all, field{name: name, layout: "four spaces", files: one(name, plugins[name]), says: []string{name, "single plugin"}})
 	}
 	return all
 }
@@ -249,45 +251,54 @@ func (f field) node(t *testing.T, layout string) *node {
 	return newNode(t, files)
 }
 
-// What is found on nodes is installed, checked and uninstalled to the byte, in every
-// layout; or refused with nothing touched.
+// What is found on nodes is installed, checked and uninstalled to the byte, in its usual
+// layout and in another one; or refused with nothing touched.
 func TestField(t *testing.T) {
-	for _, f := range fields() {
-		for layout := range layouts() {
+	all := slices.Sorted(maps.Keys(layouts()))
+	for i, f := range fields() {
+		for _, layout := range slices.Compact([]string{f.layout, all[i%len(all)]}) {
 			t.Run(f.name+"/"+layout, func(t *testing.T) {
 				t.Parallel()
-				n := f.node(t, layout)
-				before := n.tree()
-				if f.says != nil {
-					n.fail(2, f.says, "install", strings.Fields(f.args)...)
-				} else {
-					f.installed(n, layout == f.layout)
-					n.succeed("uninstall", "--force")
-				}
-				after := n.tree()
-				for name := range f.files {
-					if strings.Contains(f.args, "--cni-version") { // which stays
-						delete(before, "net.d/"+name)
-						delete(after, "net.d/"+name)
-					}
-				}
-				if strings.Contains(f.args, "--wait") { // for what comes the binary is there
-					delete(after, "bin/bpffs")
-				}
-				if diff := cmp.Diff(before, after); diff != "" {
-					t.Errorf("(-before +after):\n%s", diff)
-				}
+				f.play(t, layout)
 			})
 		}
 	}
 }
 
-// installed wants bpffs behind the plugin that makes the interface, or as a drop-in
-// file last of all, and doctor to find nothing wrong with it.
+func (f field) play(t *testing.T, layout string) {
+	t.Helper()
+	n := f.node(t, layout)
+	before := n.tree()
+	if f.says != nil {
+		n.fail(2, f.says, "install", strings.Fields(f.args)...)
+	} else {
+		f.installed(n, layout == f.layout)
+	}
+	after := n.tree()
+	for name := range f.files {
+		if strings.Contains(f.args, "--cni-version") { // which stays
+			delete(before, "net.d/"+name)
+			delete(after, "net.d/"+name)
+		}
+	}
+	if strings.Contains(f.args, "--wait") { // for what comes the binary is there
+		delete(after, "bin/bpffs")
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("(-before +after):\n%s", diff)
+	}
+}
+
+// installed wants bpffs behind the plugin that makes the interface. In the usual layout
+// it wants it as a drop-in file last of all, too, and doctor to find nothing wrong.
 func (f field) installed(n *node, check bool) {
 	n.Helper()
 	network, inserted, _ := strings.Cut(f.calls, ": ")
-	for mode, calls := range map[string]string{"conflist": inserted, "drop-in": f.behind} {
+	modes := map[string]string{"conflist": inserted}
+	if check {
+		modes["drop-in"] = f.behind
+	}
+	for mode, calls := range modes {
 		n.succeed("install", append(strings.Fields(f.args), "--mode", mode)...)
 		n.calls(network, calls)
 		if check {

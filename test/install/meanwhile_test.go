@@ -16,12 +16,9 @@ import (
 // one or a later one. Whatever the two are, what it wrote is not lost: the next
 // command finds it.
 func TestKilledMeanwhile(t *testing.T) {
-	for _, how := range []string{"renamed", "in place"} {
-		for _, words := range [][]string{
-			{"install", "--mode", "conflist"},
-			{"install", "--mode", "conflist", "--plugin-conf", pluginConf},
-			{"uninstall", "--keep-binary"},
-		} {
+	insert, replace, remove := []string{"install", "--mode", "conflist"}, []string{"install", "--mode", "conflist", "--plugin-conf", pluginConf}, []string{"uninstall", "--keep-binary"}
+	for how, all := range map[string][][]string{"renamed": {insert, replace, remove}, "in place": {remove}} {
+		for _, words := range all {
 			t.Run(how+"/"+strings.Join(words, " "), func(t *testing.T) {
 				t.Parallel()
 				e := newEdited(t, how, words)
