@@ -73,7 +73,7 @@ func TestHarmComesLast(t *testing.T) {
 
 // Each command can be pasted, whatever a directory is called.
 func TestFixesCanBePasted(t *testing.T) {
-	for _, name := range []string{"with space", "it's", "$(touch x)", "a\nb", "\x1b[31m"} {
+	for _, name := range []string{"with space", "it's", "$(touch x)", "*?[a]", `"quoted" \ ü`} {
 		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
 			r := newRig(t)
 			root := filepath.Join(t.TempDir(), name)
