@@ -1,19 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/gc"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 // startTime is how old an endpoint must be to be taken for lost: kubelet gives
@@ -27,11 +30,12 @@ var errNotRemoved = errors.New("not everything could be removed, see above")
 var errNotRead = errors.New("not every record can be read; bpffsctl doctor says what to do")
 
 type gcFlags struct {
-	root, liveFrom string
-	sockets        []string
-	options        gc.Options
-	yes            bool
-	format         output.Format
+	where    places.Where
+	liveFrom string
+	sockets  []string
+	options  gc.Options
+	yes      bool
+	format   output.Format
 }
 
 // newGC returns the command that removes the endpoints of lost containers.
@@ -56,7 +60,7 @@ remove (without --yes), 2 not everything could be looked at or removed.`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	addRootFlag(cmd, &f.root)
+	addPlaceFlags(cmd, &f.where, func() string { return strings.Join(f.sockets[:min(len(f.sockets), 1)], "") })
 	output.Flag(cmd, &f.format)
 	flags.BoolVar(&f.yes, "yes", false, "remove, instead of saying what would be removed")
 	flags.StringSliceVar(&f.sockets, "cri-socket", nil, "the runtime's CRI socket, or several (default: all at the usual places)")
@@ -74,7 +78,7 @@ func (f *gcFlags) run(cmd *cobra.Command) error {
 	}
 	ctx := cmd.Context()
 	// In this order: what starts in between is then in the second list, too.
-	records, err := inventory.Records(ctx, f.root)
+	records, err := inventory.Records(ctx, f.where)
 	if err != nil {
 		return err
 	}
@@ -101,7 +105,11 @@ func (f *gcFlags) run(cmd *cobra.Command) error {
 func (f *gcFlags) live(ctx context.Context, stdin io.Reader) (*gc.Live, error) {
 	live := &gc.Live{}
 	if f.liveFrom != "" {
-		if err := readLive(live, f.liveFrom, stdin); err != nil {
+		list, err := input.Read(ctx, f.liveFrom, stdin)
+		if err != nil {
+			return nil, fmt.Errorf("the list of live containers: %w", err)
+		}
+		if err := live.ReadList(bytes.NewReader(list)); err != nil {
 			return nil, err
 		}
 	}
@@ -111,18 +119,6 @@ func (f *gcFlags) live(ctx context.Context, stdin io.Reader) (*gc.Live, error) {
 		}
 	}
 	return live, nil
-}
-
-func readLive(live *gc.Live, name string, stdin io.Reader) error {
-	if name == "-" {
-		return live.ReadList(stdin)
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return fmt.Errorf("the list of live containers: %w", err)
-	}
-	defer file.Close()
-	return live.ReadList(file)
 }
 
 // sum says on standard error what came of it all, and how to go on.

@@ -1,17 +1,21 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 type listFlags struct {
-	root            string
+	where           places.Where
+	socket          string
 	format          output.Format
 	sortBy          string
 	filter          inventory.Filter
@@ -29,7 +33,9 @@ func newList() *cobra.Command {
 
 One line each. Under MAPS are the types and how many entries they can have. The
 states are ok, pin-missing (a map that the plugin made is not there any more),
-netns-gone (nor is the container's network namespace) and unreadable.
+pin-replaced (something else is there), netns-gone (the container's network
+namespace is not there any more), no-endpoint (a pod of the runtime, asked if its
+network has the plugin, that has none) and unreadable.
 
 Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.`,
 		Args:              cobra.NoArgs,
@@ -37,7 +43,8 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	addRootFlag(cmd, &f.root)
+	addPlaceFlags(cmd, &f.where, func() string { return f.socket })
+	flags.StringVar(&f.socket, "cri-socket", "", "the runtime's CRI socket, to find pods without an endpoint (default: the usual places)")
 	output.Flag(cmd, &f.format)
 	flags.BoolVarP(&f.wide, "wide", "w", false, "whole container IDs, and the path of each map")
 	flags.BoolVar(&f.noHeaders, "no-headers", false, "print neither headers nor the sum")
@@ -46,14 +53,28 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 	flags.StringVar(&f.filter.Container, "container", "", "only those of containers whose ID begins so")
 	flags.StringVar(&f.filter.Network, "network", "", "only those of the network")
 	flags.StringSliceVar(&f.filter.States, "state", nil, "only those in one of the states")
+	flags.BoolVar(&f.filter.Problems, "problems", false, "only those that are not ok")
+	cmd.MarkFlagsMutuallyExclusive("problems", "state")
 	output.Complete(cmd, "sort-by", inventory.Orders())
 	output.Complete(cmd, "state", inventory.States())
 	return cmd
 }
 
-// addRootFlag adds the flag of the commands that look at what is recorded.
+// addPlaceFlags adds the flags of the commands that look at what is recorded. Where
+// networks are, the runtime at the socket is asked, unless it is said.
+func addPlaceFlags(cmd *cobra.Command, where *places.Where, socket func() string) {
+	addRootFlag(cmd, &where.Root)
+	cmd.Flags().StringVar(&where.ConfDir, "conf-dir", "", "where the runtime finds networks, which may name other roots (default: where it says, else "+cnidirs.DefaultConf+")")
+	_ = cmd.MarkFlagDirname("conf-dir")
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		if where.ConfDir == "" {
+			where.ConfDir = cnidirs.Of(cnidirs.Request{}, cnidirs.Ask(cmd.Context(), socket(), askTime)).Conf
+		}
+	}
+}
+
 func addRootFlag(cmd *cobra.Command, root *string) {
-	cmd.Flags().StringVar(root, "root", "", "where the bpffs is mounted (default: wherever the plugin would, with endpoints)")
+	cmd.Flags().StringVar(root, "root", "", "look only at the bpffs that is mounted there (default: every bpffs of this node with endpoints)")
 	_ = cmd.MarkFlagDirname("root")
 }
 
@@ -65,7 +86,7 @@ func (f *listFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	all, err := inventory.Choose(cmd.Context(), f.root, f.filter.Apply)
+	all, err := f.look(cmd.Context(), cmd.ErrOrStderr())
 	all = f.filter.ApplyStates(all)
 	order.Sort(all)
 	if werr := output.Write(cmd.OutOrStdout(), f.format, inventory.NewList(all), func(w io.Writer) error {
@@ -73,9 +94,33 @@ func (f *listFlags) run(cmd *cobra.Command) error {
 	}); werr != nil {
 		return werr
 	}
-	isTable := f.format == "" || f.format == output.Table
-	if isTable && !f.noHeaders && (err == nil || len(all) > 0) {
-		fmt.Fprint(cmd.ErrOrStderr(), inventory.Sum(all))
-	}
+	f.sum(cmd.ErrOrStderr(), all, err)
 	return err
+}
+
+// look returns the wanted endpoints, and the pods that have none.
+func (f *listFlags) look(ctx context.Context, stderr io.Writer) ([]inventory.Endpoint, error) {
+	pods := askPods(ctx, f.where, f.socket, stderr)
+	var lacking []inventory.Endpoint
+	var unasked error
+	all, err := inventory.Choose(ctx, f.where, func(all []inventory.Endpoint) []inventory.Endpoint {
+		lacking, unasked = pods.Without(ctx, inventory.Containers(all), askTime)
+		return f.filter.Apply(all)
+	})
+	if err != nil { // they may be in what could not be read
+		return all, err
+	}
+	noteUnasked(stderr, unasked)
+	return append(all, f.filter.Apply(lacking)...), nil
+}
+
+// sum says below a table how many there are.
+func (f *listFlags) sum(stderr io.Writer, all []inventory.Endpoint, err error) {
+	switch isTable := f.format == "" || f.format == output.Table; {
+	case !isTable || f.noHeaders || err != nil && len(all) == 0:
+	case f.filter.Problems && len(all) == 0:
+		fmt.Fprintln(stderr, "no endpoint with a problem")
+	default:
+		fmt.Fprint(stderr, inventory.Sum(all))
+	}
 }

@@ -272,3 +272,104 @@ func TestGCSparesWhatStartsMeanwhile(t *testing.T) {
 		t.Errorf("left: got\n%s\nwant lost-later, too", out)
 	}
 }
+
+// What is hidden is not taken for absent, and is there again after umount.
+func TestHiddenEndpoints(t *testing.T) {
+	for _, row := range []struct{ name, fsType, says string }{
+		{"a second bpffs", "bpf", "umount"},
+		{"a tmpfs", "tmpfs", "umount"},
+		{"a ramfs", "ramfs", "umount"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			n := newNode(t, "a")
+			conf := t.TempDir()
+			live := liveFile(t, "x")
+			commands := [][]string{
+				{"list"}, {"show", "a"}, {"gc", "--live-from", live}, {"uninstall", "--bin-dir", t.TempDir(), "--conf-dir", conf},
+			}
+			testns.Must(t, syscall.Mount(row.fsType, n.root, row.fsType, 0, ""))
+			for _, c := range commands {
+				_, errs := n.run(t, exitFailed, c...) // with --root
+				wantWords(t, errs, n.root, row.says)
+				var all strings.Builder
+				if code := run(t.Context(), c, &all, &all); code != exitFailed || !strings.Contains(all.String(), n.root) {
+					t.Errorf("%q: got exit code %d and %q, want %d and the path", c, code, all.String(), exitFailed)
+				}
+			}
+			testns.Must(t, syscall.Unmount(n.root, 0))
+			n.run(t, exitFound, commands[3]...)
+			n.wantContainers(t, "a")
+		})
+	}
+}
+
+// Endpoints are found whatever root the configuration names, or named once.
+func TestEveryRoot(t *testing.T) {
+	n := newNode(t, "a")
+	conf := t.TempDir()
+	configured := fmt.Sprintf(`{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"bridge"},{"type":"bpffs","bpfRoot":%q}]}`, n.root)
+	live := liveFile(t, "live")
+	for _, content := range []string{configured, "", "{"} {
+		testns.Must(t, os.WriteFile(filepath.Join(conf, "10.conflist"), []byte(content), 0o600))
+		for _, c := range []struct {
+			words []string
+			code  int
+		}{
+			{[]string{"list"}, exitDone},
+			{[]string{"show", "a"}, exitDone},
+			{[]string{"gc", "--live-from", live, "--older-than", "0s", "--force", "--network", "pods"}, exitFound},
+		} {
+			var out strings.Builder
+			if code := run(t.Context(), append(c.words, "--conf-dir", conf), &out, &out); code != c.code || !strings.Contains(out.String(), n.ids["a"]) {
+				t.Errorf("%q with the configuration %q: got exit code %d and\n%s", c.words, content, code, out.String())
+			}
+		}
+	}
+}
+
+// The table has only what is not ok, which may be nothing.
+func TestProblems(t *testing.T) {
+	n := newNode(t, "a", "b", "lost1", "lost2")
+	testns.Must(t, os.Remove(n.root+"/tc/globals/policy_"+n.ids["b"]))
+	out, errs := n.run(t, exitDone, "list", "--problems", "--sort-by", "container")
+	if strings.Count(out, "\n") != 4 || strings.Contains(out, "pod-a") {
+		t.Errorf("list --problems: got\n%s\nwant all but a", out)
+	}
+	wantWords(t, errs, "endpoints: 3", "not ok: 3")
+	out, errs = n.run(t, exitDone, "list", "--problems", "--pod", "pod-a")
+	if out != "" || errs != "no endpoint with a problem\n" {
+		t.Errorf("list --problems without any: got %q, %q", out, errs)
+	}
+	n.run(t, exitFailed, "list", "--problems", "--state", "ok")
+}
+
+// Whatever a command is called with, what it answers is bounded.
+func TestBoundedErrors(t *testing.T) {
+	n := newNode(t, "a")
+	long := strings.Repeat("x\x1b", 50_000)
+	for _, c := range [][]string{
+		{"show", long},
+		{"list", "--state", long},
+		{"list", "--sort-by", long},
+		{"list", "-o", long},
+		{"list", "--" + long},
+		{"gc", "--live-from", "/" + long},
+		{long},
+	} {
+		if _, errs := n.run(t, exitFailed, c...); len(errs) > 8192 || strings.Contains(errs, "\x1b") {
+			t.Errorf("%.20q: got %d bytes", c, len(errs))
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var command, flag strings.Builder
+	for args, out := range map[string]*strings.Builder{"version": &command, "--version": &flag} {
+		if code := run(t.Context(), []string{args}, out, out); code != exitDone {
+			t.Errorf("bpffsctl %s: got exit code %d", args, code)
+		}
+	}
+	if command.String() != flag.String() || command.String() != "bpffsctl version "+buildVersion+"\n" {
+		t.Errorf("got %q and %q, want the version", command.String(), flag.String())
+	}
+}

@@ -25,6 +25,10 @@ const (
 	exitFailed = 2 // the command could not be carried out, or was called wrongly
 )
 
+// maxMessage is how many characters of an error are printed: enough for any of ours,
+// but what a command is called with may be of any length.
+const maxMessage = 4096
+
 // errFound says that a command has reported something wrong on the node.
 var errFound = errors.New("something is wrong on this node")
 
@@ -48,6 +52,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errFound):
 		return exitFound
 	}
-	fmt.Fprintln(stderr, "bpffsctl:", output.CleanLines(err.Error()))
+	fmt.Fprintf(stderr, "bpffsctl: %.*s\n", maxMessage, output.Error(err))
 	return exitFailed
 }

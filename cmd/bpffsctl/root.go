@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
 
 // newRoot returns the command with all its subcommands.
 func newRoot() *cobra.Command {
@@ -17,6 +21,20 @@ could not be carried out or was called wrongly. Each command says more.`,
 		Args:          cobra.NoArgs, // an unknown command is an argument
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newList(), newShow(), newGC(), newDoctor(), newInstall(), newUninstall())
+	root.AddCommand(newList(), newShow(), newGC(), newDoctor(), newInstall(), newUninstall(), newVersion())
 	return root
+}
+
+// newVersion returns the command that says what --version does.
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:               "version",
+		Short:             "Print the version",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "bpffsctl version %s\n", buildVersion)
+			return err
+		},
+	}
 }

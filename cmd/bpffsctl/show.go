@@ -8,11 +8,12 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 // newShow returns the command that tells everything about one endpoint.
 func newShow() *cobra.Command {
-	var root string
+	var where places.Where
 	var format output.Format
 	cmd := &cobra.Command{
 		Use:   "show ID|POD|CONTAINER",
@@ -27,23 +28,23 @@ Exit codes: 0 nothing is wrong with it, 1 something is, 2 there is no such
 endpoint, it is not clear which is meant, or it could not be looked at.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runShow(cmd, root, args[0], format)
+			return runShow(cmd, where, args[0], format)
 		},
 	}
-	addRootFlag(cmd, &root)
+	addPlaceFlags(cmd, &where, func() string { return "" })
 	output.Flag(cmd, &format)
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return inventory.Words(cmd.Context(), root), cobra.ShellCompDirectiveNoFileComp
+		return inventory.Words(cmd.Context(), where), cobra.ShellCompDirectiveNoFileComp
 	}
 	return cmd
 }
 
-func runShow(cmd *cobra.Command, root, word string, format output.Format) error {
+func runShow(cmd *cobra.Command, where places.Where, word string, format output.Format) error {
 	var which error
-	all, err := inventory.Choose(cmd.Context(), root, func(all []inventory.Endpoint) (some []inventory.Endpoint) {
+	all, err := inventory.Choose(cmd.Context(), where, func(all []inventory.Endpoint) (some []inventory.Endpoint) {
 		some, which = inventory.Match(all, word)
 		return some
 	})
@@ -54,7 +55,7 @@ func runShow(cmd *cobra.Command, root, word string, format output.Format) error 
 		return which
 	}
 	if len(all) == 0 { // it was released while it was looked at
-		return fmt.Errorf("%w any more: %q", inventory.ErrUnknown, word)
+		return fmt.Errorf("%w any more: %.100q", inventory.ErrUnknown, word)
 	}
 	var bad bool
 	for i := range all {

@@ -29,6 +29,13 @@ type (
 	mapFDAttr struct {
 		fd uint32
 	}
+	infoAttr struct {
+		fd, size uint32
+		info     uint64
+	}
+	mapInfo struct { // the beginning of struct bpf_map_info
+		mapType, id uint32
+	}
 )
 
 func bpf[A any](cmd int, attr *A) (int, error) {
@@ -69,6 +76,16 @@ func raiseMemlock() error {
 func Freeze(m *os.File) error {
 	_, err := bpf(unix.BPF_MAP_FREEZE, &mapFDAttr{fd: uint32(m.Fd())})
 	return os.NewSyscallError("bpf", err)
+}
+
+// ID returns the kernel's ID of the open map, which no other map gets before the next
+// boot (Linux 4.13).
+func ID(m *os.File) (uint32, error) {
+	var info mapInfo
+	attr := infoAttr{fd: uint32(m.Fd()), size: uint32(unsafe.Sizeof(info)), info: uint64(uintptr(unsafe.Pointer(&info)))}
+	_, err := bpf(unix.BPF_OBJ_GET_INFO_BY_FD, &attr)
+	runtime.KeepAlive(&info)
+	return info.id, os.NewSyscallError("bpf", err)
 }
 
 // Pin pins the object at path, where nothing may be.

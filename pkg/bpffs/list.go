@@ -21,6 +21,10 @@ type Endpoint struct {
 	Created    time.Time
 	Pins       []string // absolute paths, whether there is something at them or not
 	Maps       []string // those of them that PinMaps made, or was to make
+
+	// MapIDs are the kernel's IDs of the maps that PinMaps pinned, by path. A record of
+	// an earlier version, or of very many maps, has none.
+	MapIDs map[string]uint32
 }
 
 // All returns every endpoint in the order of their IDs. A record that cannot be
@@ -110,7 +114,7 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 		}
 	}
 	slices.Sort(ep.Pins)
-	ep.Maps, err = r.maps(ep.Pins)
+	ep.Maps, ep.MapIDs, err = r.maps(ep.Pins)
 	return ep, err
 }
 

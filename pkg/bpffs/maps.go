@@ -84,6 +84,19 @@ func (d MapDecl) create() (*os.File, error) {
 	return f, nil
 }
 
+// ids returns the kernel's IDs of the maps, by their declared names. That the kernel
+// does not say one is no reason to fail.
+func (m *Maps) ids() map[string]uint32 {
+	ids := make(map[string]uint32)
+	if m == nil {
+		return ids
+	}
+	for name, f := range m.files {
+		ids[name], _ = bpf.ID(f)
+	}
+	return ids
+}
+
 // refused says which map the kernel has refused with err, and why.
 func (d MapDecl) refused(err error) error {
 	return fmt.Errorf("creating the map %s (%v): %w: %w%s", d.Name, d.Spec, ErrMapRefused, err, whyRefused(err))
@@ -119,16 +132,19 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 func (e *Endpoints) pinMaps(id uint16, maps MapDir, decls []MapDecl, made *Maps) (pinned []string, err error) {
 	var names []string
 	var missing []*MapDecl
+	ids := made.ids()
 	for i, d := range decls {
 		if !d.Typed() {
 			continue
 		}
 		names = append(names, d.Name)
-		err := e.checkPin(maps, id, d)
+		kept, err := e.checkPin(maps, id, d)
 		if errors.Is(err, fs.ErrNotExist) {
 			missing = append(missing, &decls[i])
 		} else if err != nil {
 			return nil, err
+		} else {
+			ids[d.Name] = kept
 		}
 	}
 	if len(names) == 0 {
@@ -137,7 +153,7 @@ func (e *Endpoints) pinMaps(id uint16, maps MapDir, decls []MapDecl, made *Maps)
 	if len(missing) > 0 && made == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoMap, missing[0].Name)
 	}
-	if err := e.record(id).setMaps(names); err != nil {
+	if err := e.record(id).setMaps(names, ids); err != nil {
 		return nil, err
 	}
 	return e.pinAll(id, maps, missing, made)
@@ -179,16 +195,16 @@ func (m *Maps) pin(d *MapDecl, where string) error {
 	return nil
 }
 
-// checkPin is CheckMap below a known map directory.
-func (e *Endpoints) checkPin(maps MapDir, id uint16, d MapDecl) error {
+// checkPin is CheckMap below a known map directory. It returns the kernel's ID of the map.
+func (e *Endpoints) checkPin(maps MapDir, id uint16, d MapDecl) (uint32, error) {
 	file := LocalMapName(d.Name, id)
 	st, err := e.root.Stat(maps.Prefix() + "/" + file)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	where := maps.MapPath(file)
 	if st.Mode&fs.ModeSymlink != 0 {
-		return fmt.Errorf("%s: %w: it is a symbolic link: remove it", where, ErrMapShape)
+		return 0, fmt.Errorf("%s: %w: it is a symbolic link: remove it", where, ErrMapShape)
 	}
 	return d.check(where)
 }
@@ -202,22 +218,21 @@ func (e *Endpoints) CheckMap(id uint16, prefix string, d MapDecl) error {
 	if err != nil {
 		return e.in(err)
 	}
-	return e.in(e.checkPin(maps, id, d))
+	_, err = e.checkPin(maps, id, d)
+	return e.in(err)
 }
 
-func (d MapDecl) check(where string) error {
+// check compares what is pinned with the declaration, and returns the kernel's ID of it.
+func (d MapDecl) check(where string) (uint32, error) {
 	has, err := ReadMap(where)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	want, err := d.Spec.inKernel()
-	if err != nil {
-		return err
+	if err == nil && has.Spec != want {
+		err = fmt.Errorf("%s: %w: %v, declared %v: delete the pod to get the declared one", where, ErrMapShape, has.Spec, want)
 	}
-	if has.Spec != want {
-		return fmt.Errorf("%s: %w: %v, declared %v: delete the pod to get the declared one", where, ErrMapShape, has.Spec, want)
-	}
-	return nil
+	return has.ID, err
 }
 
 // size says how large a map is beside others, in bytes. Those of one CPU count.

@@ -3,6 +3,7 @@ package bpffs
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -219,5 +220,50 @@ func TestInnerMaps(t *testing.T) {
 		if err := createMaps(e, id, []MapDecl{decl}); !errors.Is(err, ErrMapRefused) || !strings.Contains(err.Error(), "inner: ") {
 			t.Errorf("PinMaps of %v: %v; want %v about the inner map", decl.Spec, err, ErrMapRefused)
 		}
+	}
+}
+
+// TestMapIDs: the record says which map the kernel made for each pin, as long as it
+// can hold that, and after each ADD those that are pinned.
+func TestMapIDs(t *testing.T) {
+	few := []MapDecl{array("a_"), array("b_")}
+	many := make([]MapDecl, 150)
+	for i := range many {
+		many[i] = array(strings.Repeat("x", 20) + string(rune('a'+i%26)) + string(rune('a'+i/26)))
+	}
+	for _, row := range []struct {
+		name  string
+		decls []MapDecl
+		again func(t *testing.T, e *Endpoints, id uint16, decls []MapDecl)
+		ids   int
+	}{
+		{"created", few, func(*testing.T, *Endpoints, uint16, []MapDecl) {}, 2},
+		{"kept", few, func(t *testing.T, e *Endpoints, id uint16, decls []MapDecl) {
+			t.Helper()
+			_, err := e.PinMaps(id, "", decls, nil)
+			testns.Must(t, err)
+		}, 2},
+		{"one created again", few, func(t *testing.T, e *Endpoints, id uint16, decls []MapDecl) {
+			t.Helper()
+			testns.Must(t, os.Remove(mapsOf(e).LocalMapPath("a_", id)))
+			testns.Must(t, createMaps(e, id, decls))
+		}, 2},
+		{"too many", many, func(*testing.T, *Endpoints, uint16, []MapDecl) {}, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			e, id := endpointWith(t, row.decls...)
+			testns.Must(t, createMaps(e, id, row.decls))
+			row.again(t, e, id, row.decls)
+			ep, err := e.Endpoint(id)
+			testns.Must(t, err)
+			if len(ep.Maps) != len(row.decls) || len(ep.MapIDs) != row.ids {
+				t.Fatalf("got %d maps and %d IDs, want %d and %d", len(ep.Maps), len(ep.MapIDs), len(row.decls), row.ids)
+			}
+			for path, recorded := range ep.MapIDs {
+				if m, err := ReadMap(path); err != nil || m.ID != recorded {
+					t.Errorf("%s: got the ID %d, %v, recorded %d", path, m.ID, err, recorded)
+				}
+			}
+		})
 	}
 }

@@ -18,7 +18,7 @@ import (
 const (
 	ownerLink = "owner" // <attachment>
 	pinsLink  = "pins"  // and a number: <directory below the root>//<name>/<name>...
-	mapsLink  = "maps"  // <name>/<name>...: those of the pins that PinMaps makes
+	mapsLink  = "maps"  // <name>.<kernel ID>/<name>...: those of the pins that PinMaps makes
 	podLink   = "pod"   // <namespace>/<name>
 	netNSLink = "netns" // <path>, or noNetNS
 )
@@ -118,32 +118,59 @@ func (r record) pins() (all []pinGroup, err error) {
 	}
 }
 
-// setMaps records which pins are for PinMaps to make, for people who look: as
-// many names as fit into a link.
-func (r record) setMaps(names []string) error {
-	target := strings.Join(names, "/")
+// setMaps records which pins are for PinMaps to make, and the kernel's IDs of the maps
+// where they are known, for people who look: as many names as fit into a link, without
+// the IDs if those do not fit. No name has a dot.
+func (r record) setMaps(names []string, ids map[string]uint32) error {
+	words := make([]string, len(names))
+	for i, name := range names {
+		words[i] = name
+		if id := ids[name]; id != 0 {
+			words[i] += "." + strconv.FormatUint(uint64(id), 10)
+		}
+	}
+	target := strings.Join(words, "/")
+	if len(target) >= maxPath {
+		target = strings.Join(names, "/")
+	}
 	for len(target) >= maxPath {
 		target = target[:strings.LastIndexByte(target, '/')]
 	}
 	return r.cni.SetLink(target, r.link(mapsLink))
 }
 
-// maps returns those of the paths of pins that PinMaps made or was to make.
-func (r record) maps(pins []string) (made []string, err error) {
+// maps returns those of the paths of pins that PinMaps made or was to make, and the
+// kernel's IDs of the maps where they are recorded.
+func (r record) maps(pins []string) (made []string, ids map[string]uint32, err error) {
 	target, err := r.cni.Readlink(r.link(mapsLink))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	files := make(map[string]bool)
-	for _, file := range (pinGroup{names: strings.Split(target, "/")}).files(r.id) {
-		files[file] = true
+	files := make(map[string]uint32)
+	for word := range strings.SplitSeq(target, "/") {
+		name, digits, _ := strings.Cut(word, ".")
+		id, _ := strconv.ParseUint(digits, 10, 32) // 0 where it is not recorded
+		files[LocalMapName(name, r.id)] = uint32(id)
 	}
 	for _, pin := range pins {
-		if files[path.Base(pin)] {
-			made = append(made, pin)
+		id, ours := files[path.Base(pin)]
+		if !ours {
+			continue
+		}
+		made = append(made, pin)
+		if id != 0 {
+			ids = withID(ids, pin, id)
 		}
 	}
-	return made, err
+	return made, ids, err
+}
+
+func withID(ids map[string]uint32, of string, id uint32) map[string]uint32 {
+	if ids == nil {
+		ids = make(map[string]uint32)
+	}
+	ids[of] = id
+	return ids
 }
 
 // setDetails records d in place of earlier details. The link of the network

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 func TestDecide(t *testing.T) {
@@ -61,13 +63,13 @@ func TestOccupies(t *testing.T) {
 	} {
 		var s site
 		if row.declared != "" {
-			s.names, s.known = []string{"other_", row.declared}, true
+			s.Names, s.Known = []string{"other_", row.declared}, true
 		}
 		if got := s.occupies("/maps/" + row.name); got != row.want {
 			t.Errorf("with %q declared, %q occupies an ID: got %v, want %v", row.declared, row.name, got, row.want)
 		}
 	}
-	if s := (site{place: place{known: true}}); s.occupies("/maps/cilium_policy_00001") {
+	if s := (site{Place: places.Place{Known: true}}); s.occupies("/maps/cilium_policy_00001") {
 		t.Error("with no name declared, a pin occupies an ID")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -11,9 +12,9 @@ import (
 func decideDirectories(s site) []Finding {
 	switch {
 	case s.rootErr != nil:
-		return notLooked(s.path, "root")
+		return notLooked(s.Path, "root")
 	case s.unsafeErr != nil:
-		return fail(s.path, s.unsafeErr.Error(), output.Command("ls", "-la", s.path))
+		return fail(s.Path, s.unsafeErr.Error(), output.Command("ls", "-la", s.Path))
 	case len(s.unsafe) == 0:
 		return pass(s.maps, "nobody else can write to it, to the records or to what is above them")
 	}
@@ -35,18 +36,19 @@ func fixDir(d bpffs.UnsafeDir) string {
 	const elsewhere = ", or configure a bpfRoot in a directory that only root can change"
 	switch {
 	case errors.Is(d.Err, bpffs.ErrMounted):
-		return output.Command("umount", d.Path) + "; what is mounted there: " + output.Command("findmnt", d.Path)
+		return look("findmnt", d.Path) + ifUnused([]string{"umount"}, d.Path)
 	case d.Above && isCovered(d):
-		return "drain the node, then: " + output.Command("umount", d.Path) + " && " + output.Command("chown", "root", d.Path) + elsewhere
+		return "drain the node, for this removes " + inventory.Hits(d.Path) + ": " +
+			output.Command("umount", d.Path) + " && " + output.Command("chown", "root", d.Path) + elsewhere
 	case d.Above && d.UID != 0:
 		return output.Command("chown", "-h", "root", d.Path) + elsewhere
 	case d.Above:
 		return output.Command("chmod", "go-w", d.Path) + elsewhere
 	case !d.Mode.IsDir():
-		return output.Command("rm", d.Path)
+		return look("ls", "-la", d.Path) + ifUnused([]string{"rm"}, d.Path)
 	case d.UID != 0:
-		return "find out who created it: " + output.Command("ls", "-lanR", d.Path) + "; remove it only if nobody uses it: " +
-			output.Command("rm", "-r", d.Path) + "; or keep it: " + output.Command("chown", "root:", d.Path)
+		return look("ls", "-lanR", d.Path) + "keep it: " + output.Command("chown", "root:", d.Path) + "; or " +
+			ifUnused([]string{"rm", "-r"}, d.Path)
 	}
 	return output.Command("chmod", "go-w", d.Path)
 }

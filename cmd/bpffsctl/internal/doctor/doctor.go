@@ -52,6 +52,7 @@ func checks() []check {
 		{"network-namespaces", eachSeen(decideNetNS)},
 		{"leftovers", eachSeen(decideLeftovers)},
 		{"foreign-pins", eachSeen(decideForeign)},
+		{"pods-without-endpoint", checkPods},
 		{"endpoint-ids", eachSeen(decideFree)},
 		{"runtime-directories", checkDirs},
 		{"plugin", checkPlugin},

@@ -2,8 +2,10 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,7 +43,7 @@ func TestEveryCheckSpeaks(t *testing.T) {
 			var names []string
 			for _, f := range r.run(t) {
 				names = append(names, f.Check)
-				if f.Looked == "" || f.Detail == "" || !slices.Contains([]Status{OK, Warning, Failure}, f.Status) {
+				if f.Looked == "" || f.Detail == "" || !slices.Contains([]Status{OK, Warning, Failure, Skipped}, f.Status) {
 					t.Errorf("it says too little: %+v", f)
 				}
 			}
@@ -67,5 +69,38 @@ func TestList(t *testing.T) {
 		if got := list(names[:n]); got != want {
 			t.Errorf("list of %d: got %q, want %q", n, got, want)
 		}
+	}
+}
+
+// What cannot look because of one fault is one line, and no fault of its own.
+func TestSkipped(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		make    func(r *rig)
+		because string
+	}{
+		{"a second bpffs", func(r *rig) { testns.Mount(r.t, "bpf", r.Root, "") }, "root"},
+		{"a tmpfs", func(r *rig) { testns.Mount(r.t, "tmpfs", r.Root, "") }, "root"},
+		{"an unsafe root", func(r *rig) { chmod(r.t, r.Root, 0o777) }, "directories"},
+		{"locked records", func(r *rig) { testns.Start(r.t, "hold records", envPath+"="+r.Root) }, "lock"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			row.make(r)
+			found := r.run(t)
+			var text strings.Builder
+			testns.Must(t, Print(&text, found))
+			skipped := slices.DeleteFunc(slices.Clone(found), func(f Finding) bool { return f.Status != Skipped })
+			if len(skipped) < 3 || strings.Count(text.String(), "skipped") != 2 {
+				t.Errorf("got %d checks skipped, and\n%s\nwant several on one line", len(skipped), text.String())
+			}
+			want := fmt.Sprintf("skipped  %d checks were skipped because of %s: ", len(skipped), row.because)
+			if !strings.Contains(text.String(), want) {
+				t.Errorf("got\n%s\nwant %q", text.String(), want)
+			}
+			if sum := Sum(found); sum != "1 failure, 0 warnings\n" {
+				t.Errorf("got the sum %q, want one failure", sum)
+			}
+		})
 	}
 }

@@ -56,6 +56,17 @@ func TestFaultsOfTheRecords(t *testing.T) {
 			repair: func(r *rig) { r.del(r.t, r.pod); r.add(r.t, r.pod) },
 		},
 		{
+			name: "a directory is where a map was", check: "pins", status: Warning, says: "1 recorded pin replaced: MAPS/stats_ID",
+			fix: "kubectl -n my-ns delete pod web-0",
+			make: func(r *rig) {
+				r.hurry()
+				pin := r.dir(r.t).LocalMapPath("stats_", r.id)
+				remove(r.t, pin)
+				mkdir(r.t, pin)
+			},
+			repair: func(r *rig) { r.del(r.t, r.pod); r.add(r.t, r.pod) },
+		},
+		{
 			name: "the network namespace is gone", check: "network-namespaces", status: Warning,
 			says: "1 endpoint whose network namespace is gone: ID of my-ns/web-0", fix: collect,
 			make:   func(r *rig) { remains := r.netns; r.lost(); remove(r.t, remains) },

@@ -10,11 +10,13 @@ import (
 type Status string
 
 // The pods of a node work in spite of a warning; with a failure they do not, or
-// will not for long, or leave something behind.
+// will not for long, or leave something behind. Skipped is a check that cannot look
+// because of what another one says.
 const (
 	OK      Status = "ok"
 	Warning Status = "warning"
 	Failure Status = "failure"
+	Skipped Status = "skipped"
 )
 
 // A Finding is what one check says.
@@ -24,6 +26,8 @@ type Finding struct {
 	Status Status `json:"status"`
 	Detail string `json:"detail"`
 	Fix    string `json:"fix,omitempty"` // what to type, unless all is well
+
+	Because string `json:"because,omitempty"` // the check that says why this one was skipped
 
 	Endpoints []inventory.Identity `json:"endpoints,omitempty"` // that it is about
 }
@@ -64,9 +68,9 @@ func without(looked, detail string) string {
 	return strings.TrimPrefix(detail, looked+": ")
 }
 
-// fixFirst is the fix where a check could not look because of another one.
-const fixFirst = "fix that first, then: bpffsctl doctor"
-
 func notLooked(looked, because string) []Finding {
-	return warn(looked, "not looked at, because of what "+because+" says", fixFirst)
+	return []Finding{{
+		Looked: looked, Status: Skipped, Detail: "not looked at, because of what " + because + " says",
+		Fix: "fix that first, then: bpffsctl doctor", Because: because,
+	}}
 }

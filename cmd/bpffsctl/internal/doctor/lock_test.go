@@ -8,7 +8,6 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
-	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 func TestLocks(t *testing.T) {
@@ -49,13 +48,17 @@ func TestPassingFaults(t *testing.T) {
 		name string
 		then func(r *rig)
 	}{
-		{"the pin is made", func(r *rig) { r.pin(r.t, bpffs.LocalMapName("stats_", r.id)) }},
+		{"the pin is made", func(r *rig) {
+			pin := r.dir(r.t).LocalMapPath("stats_", r.id)
+			testns.Must(r.t, os.Rename(pin+"_away", pin))
+		}},
 		{"the endpoint is released", func(r *rig) { r.del(r.t, r.pod) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t)
 			r.Patience = time.Second
-			remove(t, r.dir(t).LocalMapPath("stats_", r.id))
+			pin := r.dir(t).LocalMapPath("stats_", r.id)
+			testns.Must(t, os.Rename(pin, pin+"_away"))
 			unmount(t, r.netns)
 			checks := []string{"pins"}
 			if row.name == "the endpoint is released" {

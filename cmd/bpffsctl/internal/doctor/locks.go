@@ -82,9 +82,9 @@ func lastingHolder(path string, later time.Duration) holder {
 func decideLock(s site) []Finding {
 	switch {
 	case s.rootErr != nil:
-		return notLooked(s.path, "root")
+		return notLooked(s.Path, "root")
 	case s.locker.pid != 0:
-		return fail(s.path, fmt.Sprintf("%v keeps the directory locked, so that no bpffs can be mounted on it", s.locker), endHolder(s.locker))
+		return fail(s.Path, fmt.Sprintf("%v keeps the directory locked, so that no bpffs can be mounted on it", s.locker), endHolder(s.locker))
 	case errors.Is(s.seenErr, bpffs.ErrLocked):
 		return fail(s.seen.Records, fmt.Sprintf("%v keeps the records locked: every ADD and DEL waits, and fails after %v", s.holder, bpffs.LockTimeout),
 			endHolder(s.holder))
@@ -104,5 +104,5 @@ func (s site) where() string {
 	if s.mounted {
 		return s.seen.Records
 	}
-	return s.path
+	return s.Path
 }

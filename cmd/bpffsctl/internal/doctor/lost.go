@@ -35,8 +35,8 @@ func (s site) lostAs(state inventory.State) (some []inventory.Endpoint) {
 // collect returns what removes the endpoints of containers that are gone.
 func (s site) collect() string {
 	words := []string{"bpffsctl", "gc"}
-	if s.path != bpffs.DefaultRoot {
-		words = append(words, "--root", s.path)
+	if s.only != "" {
+		words = append(words, "--root", s.only)
 	}
 	if s.socket != "" {
 		words = append(words, "--cri-socket", s.socket)
@@ -55,7 +55,7 @@ const nearlyFull = 90
 
 func decideFree(s site) []Finding {
 	used := bpffs.MaxEndpoints - s.seen.FreeIDs
-	detail := fmt.Sprintf("%d of %d endpoint IDs are in use", used, bpffs.MaxEndpoints)
+	detail := fmt.Sprintf("in use: %d of %d endpoint IDs", used, bpffs.MaxEndpoints)
 	switch {
 	case s.seen.FreeIDs <= 0:
 		return fail(s.where(), detail+": no pod can start", s.collect())

@@ -10,6 +10,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -35,27 +36,29 @@ func decideMountNamespace(same bool, err error) []Finding {
 func decideRoot(s site) []Finding {
 	switch {
 	case errors.Is(s.rootErr, bpffs.ErrStacked):
-		return fail(s.path, s.rootErr.Error(), output.Command("umount", s.path)+
-			", which takes the upper one away with all that is pinned in it; what is where: "+output.Command("findmnt", s.path))
+		return fail(s.Path, s.rootErr.Error(), look("findmnt", s.Path)+"unmount the upper one, "+ifUnused([]string{"umount"}, s.Path))
+	case errors.Is(s.rootErr, places.ErrHidden):
+		return fail(s.Path, s.rootErr.Error(), look("findmnt", "--all")+
+			"unmount what is over it or over a directory above it, only if nobody uses that")
 	case errors.Is(s.rootErr, bpffs.ErrOtherFileSystem):
-		return fail(s.path, s.rootErr.Error(), output.Command("umount", s.path)+", or configure another bpfRoot")
+		return fail(s.Path, s.rootErr.Error(), look("findmnt", s.Path)+"configure another bpfRoot; or "+ifUnused([]string{"umount"}, s.Path))
 	case errors.Is(s.rootErr, syscall.ENOTDIR):
-		return fail(s.path, s.rootErr.Error(), output.Command("rm", s.path)+", or configure another bpfRoot")
+		return fail(s.Path, s.rootErr.Error(), look("ls", "-l", s.Path)+"configure another bpfRoot; or "+ifUnused([]string{"rm"}, s.Path))
 	case s.rootErr != nil:
-		return fail(s.path, s.rootErr.Error(), "as this says; what is there: "+output.Command("ls", "-A", s.path))
+		return fail(s.Path, s.rootErr.Error(), "as this says; what is there: "+output.Command("ls", "-A", s.Path))
 	case s.mountErr != nil:
-		return fail(s.path, s.mountErr.Error(), mountProc)
+		return fail(s.Path, s.mountErr.Error(), mountProc)
 	case s.mounted && readOnly(s.mount):
-		return fail(s.path, "the bpffs is mounted read-only: no pod can start or be deleted",
-			output.Command("mount", "-o", "remount,rw", s.path)+" && "+output.Command("mount", "-o", "remount,bind,rw", s.path))
-	case s.fellBack:
-		return warn(s.path, "the fallback is used, because another file system is mounted at "+bpffs.DefaultRoot+
+		return fail(s.Path, "the bpffs is mounted read-only: no pod can start or be deleted",
+			output.Command("mount", "-o", "remount,rw", s.Path)+" && "+output.Command("mount", "-o", "remount,bind,rw", s.Path))
+	case s.Fallback:
+		return warn(s.Path, "the fallback is used, because another file system is mounted at "+bpffs.DefaultRoot+
 			": programs that look there do not find the maps",
-			output.Command("umount", bpffs.DefaultRoot)+" and restart the pods, or configure bpfRoot")
+			look("findmnt", bpffs.DefaultRoot)+"configure bpfRoot; or "+ifUnused([]string{"umount"}, bpffs.DefaultRoot)+", and restart the pods")
 	case !s.mounted:
-		return pass(s.path, "nothing is mounted there yet; the first ADD mounts a bpffs")
+		return pass(s.Path, "nothing is mounted there yet; the first ADD mounts a bpffs")
 	}
-	return pass(s.path, "one bpffs, which can be written to")
+	return pass(s.Path, "one bpffs, which can be written to")
 }
 
 func readOnly(m mountinfo.Info) bool {
@@ -66,20 +69,20 @@ func readOnly(m mountinfo.Info) bool {
 // one above it is.
 func decidePropagation(s site) []Finding {
 	if s.rootErr != nil || s.mountErr != nil {
-		return notLooked(s.path, "root")
+		return notLooked(s.Path, "root")
 	}
 	const others = "mount namespaces that are there already, such as that of a runtime or an agent with its own, "
 	shared := strings.Contains(s.mount.Optional, "shared:")
 	switch {
 	case shared && s.mounted:
-		return pass(s.path, "the mount is shared")
+		return pass(s.Path, "the mount is shared")
 	case shared:
-		return pass(s.path, "the mount will be shared")
+		return pass(s.Path, "the mount will be shared")
 	case s.mounted:
-		return warn(s.path, "the mount is "+propagation(s.mount)+": "+others+"do not see a change of it",
-			output.Command("mount", "--make-shared", s.path)+", then restart runtimes and agents that have a mount namespace of their own")
+		return warn(s.Path, "the mount is "+propagation(s.mount)+": "+others+"do not see a change of it",
+			output.Command("mount", "--make-shared", s.Path)+", then restart runtimes and agents that have a mount namespace of their own")
 	}
-	return warn(s.path, "the mount will be private, as that at "+s.mount.Mountpoint+" is: "+others+"will not see it",
+	return warn(s.Path, "the mount will be private, as that at "+s.mount.Mountpoint+" is: "+others+"will not see it",
 		output.Command("mount", "--make-shared", s.mount.Mountpoint)+", then restart runtimes and agents that have a mount namespace of their own")
 }
 

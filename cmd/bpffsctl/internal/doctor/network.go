@@ -62,16 +62,3 @@ func (n networks) uses() (all []use) {
 	}
 	return all
 }
-
-// places returns what the configurations say of where the bpffs and the maps are.
-// Whatever is wrong in them is another check's business.
-func (n networks) places() (all []place) {
-	for _, u := range n.uses() {
-		p := place{known: u.conf.ParseAll() == nil, roots: u.conf.Roots}
-		if p.known {
-			p.prefix, p.names = u.conf.MapPrefix, u.conf.Names()
-		}
-		all = append(all, p)
-	}
-	return all
-}

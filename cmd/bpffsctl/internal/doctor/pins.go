@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,20 +10,31 @@ import (
 )
 
 func decidePins(s site) []Finding {
-	owners := s.lostAs(inventory.PinMissing)
+	missing := s.decideLost(inventory.PinMissing, "missing", "; somebody removed what was there",
+		func(p inventory.Pin) bool { return p.Kind == inventory.Missing })
+	replaced := s.decideLost(inventory.PinReplaced, "replaced", "; what is there is not the map that the plugin made",
+		func(p inventory.Pin) bool { return p.Replaced })
+	if found := append(missing, replaced...); len(found) > 0 {
+		return found
+	}
+	return pass(s.maps, "all maps that the plugin made are there")
+}
+
+// decideLost warns of the pins of the endpoints in the state.
+func (s site) decideLost(state inventory.State, what, why string, is func(inventory.Pin) bool) []Finding {
+	owners := s.lostAs(state)
 	var paths []string
 	for _, e := range owners {
 		for _, p := range e.Pins {
-			if p.Kind == inventory.Missing {
+			if is(p) {
 				paths = append(paths, p.Path)
 			}
 		}
 	}
 	if len(paths) == 0 {
-		return pass(s.maps, "all maps that the plugin made are there")
+		return nil
 	}
-	return about(owners, warn(s.maps, output.Count(len(paths), "recorded pin", "recorded pins")+" missing: "+list(paths)+
-		"; somebody removed what was there", deletePods(owners)))
+	return about(owners, warn(s.maps, output.Count(len(paths), "recorded pin", "recorded pins")+" "+what+": "+list(paths)+why, deletePods(owners)))
 }
 
 // deletePods says how to have the pods made anew.
@@ -35,7 +45,7 @@ func deletePods(endpoints []inventory.Endpoint) string {
 			lines = append(lines, output.Command("kubectl", "-n", e.PodNamespace, "delete", "pod", e.PodName))
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("delete and make anew: container %s (bpffsctl show %d)", e.Container, e.ID))
+		lines = append(lines, "delete and make anew: container "+output.Quote(e.Container))
 	}
 	return strings.Join(lines, "; ") + again(len(endpoints))
 }
@@ -54,8 +64,8 @@ func decideForeign(s site) []Finding {
 	if len(occupying) > 0 {
 		return warn(s.maps, output.Count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
 			"; no pod can get an ID that a pin occupies",
-			"see what it is: "+output.Command("bpftool", "map", "show", "pinned", occupying[0])+"; remove it only if nobody uses it: "+
-				output.Command(append([]string{"rm", "-r"}, some(occupying)...)...)+again(len(occupying)))
+			look("bpftool", "map", "show", "pinned", occupying[0])+ifUnused([]string{"rm", "-r"}, some(occupying)...)+
+				again(len(occupying)))
 	}
 	if others > 0 {
 		return pass(s.maps, output.Count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
@@ -67,5 +77,5 @@ func decideForeign(s site) []Finding {
 // configuration says which names it declares, it may be any.
 func (s site) occupies(pin string) bool {
 	m, ok := bpffs.ParseLocalMap(pin)
-	return ok && (!s.known || slices.Contains(s.names, m.Name))
+	return ok && (!s.Known || slices.Contains(s.Names, m.Name))
 }

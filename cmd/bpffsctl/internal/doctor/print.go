@@ -3,6 +3,9 @@ package doctor
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
@@ -35,20 +38,31 @@ func Sum(findings []Finding) string {
 }
 
 // Print prints a line for each finding, for people, and below one that is not ok
-// its fix, except where that is to repair another one.
+// its fix. Those that were skipped are one line in all for each reason.
 func Print(w io.Writer, findings []Finding) error {
 	width := 0
+	skipped := make(map[string][]string)
 	for _, f := range findings {
 		width = max(width, len(f.Check))
+		if f.Status == Skipped && !slices.Contains(skipped[f.Because], f.Check) {
+			skipped[f.Because] = append(skipped[f.Because], f.Check)
+		}
 	}
+	var text strings.Builder
 	for _, f := range findings {
-		_, err := fmt.Fprintf(w, "%-7s  %-*s  %s: %s\n", f.Status, width, f.Check, output.Clean(f.Looked), output.Clean(f.Detail))
-		if err == nil && f.Fix != "" && f.Fix != fixFirst {
-			_, err = fmt.Fprintf(w, "%-7s  → %s\n", "", output.Clean(f.Fix))
+		if f.Status == Skipped {
+			continue
 		}
-		if err != nil {
-			return err
+		fmt.Fprintf(&text, "%-7s  %-*s  %s: %s\n", f.Status, width, f.Check, output.Clean(f.Looked), output.Clean(f.Detail))
+		if f.Fix != "" {
+			fmt.Fprintf(&text, "%-7s  → %s\n", "", output.Clean(f.Fix))
 		}
 	}
-	return nil
+	for _, because := range slices.Sorted(maps.Keys(skipped)) {
+		checks := skipped[because]
+		fmt.Fprintf(&text, "%-7s  %s skipped because of %s: %s\n", Skipped, output.Count(len(checks), "check was", "checks were"),
+			because, strings.Join(checks, ", "))
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -28,16 +29,17 @@ func decideRecords(s site) []Finding {
 	switch because := s.hindered(); {
 	case errors.Is(s.seenErr, bpffs.ErrLayout):
 		return fail(s.seen.Records, s.seenErr.Error(),
-			"install the version of bpffs that made them; or drain the node and "+output.Command("umount", s.path))
+			"install the version of bpffs that made them; or drain the node, for this removes "+inventory.Hits(s.Path)+": "+
+				output.Command("umount", s.Path))
 	case because == "records":
 		return fail(s.seen.Records, s.seenErr.Error(), output.Command("ls", "-laR", s.seen.Records))
 	case because != "":
-		return notLooked(s.path, because)
+		return notLooked(s.Path, because)
 	}
 	var found []Finding
 	for _, bad := range s.seen.Unreadable[:min(len(s.seen.Unreadable), maxListed)] {
 		found = append(found, fail(bad.Path, "this record cannot be read, and no DEL removes what it owns: "+bad.Err.Error(),
-			s.underLock("rm", "-r", bad.Path)+again(len(s.seen.Unreadable)))...)
+			look("ls", "-la", bad.Path)+"only if its pod is gone, remove the record, its pins stay: "+s.underLock("rm", "-r", bad.Path)+again(len(s.seen.Unreadable)))...)
 	}
 	if lost := s.seen.Unindexed; len(lost) > 0 {
 		first := output.Command("mkdir", "-p", path.Dir(lost[0].Path)) + " && " + output.Command("ln", "-sfn", lost[0].Target, lost[0].Path)

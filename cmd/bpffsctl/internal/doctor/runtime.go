@@ -57,7 +57,7 @@ func checkRuntimeNamespace(_ context.Context, n *node) []Finding {
 	r := n.runtime()
 	var found []Finding
 	for _, s := range n.sites() {
-		found = append(found, decideRuntimeNamespace(r.process, s, r.sees(s.path))...)
+		found = append(found, decideRuntimeNamespace(r.process, s, r.sees(s.Path))...)
 	}
 	return found
 }
@@ -75,18 +75,18 @@ func (r criRuntime) sees(path string) bool {
 func decideRuntimeNamespace(p process, s site, sees bool) []Finding {
 	looked := p.String()
 	fix := "let the runtime use the host's mount namespace (systemd: no PrivateMounts=, PrivateTmp= or ProtectSystem= in its unit), " +
-		"or mount before it starts: " + output.Command("mount", "-t", "bpf", "none", s.path) + "; then restart it"
+		"or mount before it starts: " + output.Command("mount", "-t", "bpf", "none", s.Path) + "; then restart it"
 	switch {
 	case p.pid == 0:
 		return pass("the runtime", "its process is not known")
 	case !p.ownNS:
 		return pass(looked, "the runtime is in this mount namespace")
 	case s.rootErr != nil:
-		return notLooked(s.path, "root")
+		return notLooked(s.Path, "root")
 	case !s.mounted:
 		return warn(looked, "the runtime has a mount namespace of its own, in which the first ADD mounts the bpffs; it dies with the runtime, and nobody else sees it", fix)
 	case !sees:
-		return fail(looked, "the runtime has a mount namespace of its own and does not see the bpffs at "+s.path+
+		return fail(looked, "the runtime has a mount namespace of its own and does not see the bpffs at "+s.Path+
 			": pods have their maps in another one, which dies with the runtime", fix)
 	}
 	return pass(looked, "the runtime has a mount namespace of its own, and sees this bpffs")

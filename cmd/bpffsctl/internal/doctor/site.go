@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -11,20 +10,19 @@ import (
 	"github.com/moby/sys/mountinfo"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // A site is all that was seen at one place.
 type site struct {
-	place
+	places.Place
 
-	// The root: where it is or would be, and why it cannot be.
-	path     string
-	fellBack bool
-	rootErr  error
+	socket   string // which was given for the runtime
+	only     string // the root that was given
+	rootErr  error  // why the root cannot be used
 	mounted  bool
-	top      inode          // of the path
 	mount    mountinfo.Info // the mount that holds the path
 	mountErr error
 	locker   holder // of the directory on which a bpffs is to be mounted
@@ -40,25 +38,27 @@ type site struct {
 }
 
 // lookAt looks at one place.
-func lookAt(ctx context.Context, p place, patience time.Duration) site {
-	s := site{place: p}
-	m, err := bpffs.CheckMount(p.roots)
-	s.path, s.fellBack = m.Path, m.Fallback
-	if s.rootErr = notUnsafe(err); s.rootErr != nil {
+func (n *node) lookAt(ctx context.Context, p places.Place) site {
+	s := site{Place: p, socket: n.CRISocket, only: n.Root}
+	if s.rootErr = notUnsafe(p.Err); s.rootErr != nil {
 		return s
 	}
-	s.mounted = !m.New
-	s.top, _ = inodeOf(s.path) // there is none where nothing is mounted yet
-	if s.mount, s.mountErr = holding(s.path); !s.mounted {
-		s.locker = lastingHolder(s.path, patience)
+	s.mounted = !p.New
+	if s.mount, s.mountErr = holding(s.Path); !s.mounted {
+		s.locker = lastingHolder(s.Path, n.Patience)
 	}
-	dir, err := bpffs.NewMapDir(s.path, p.prefix)
+	dir, err := bpffs.NewMapDir(s.Path, p.Prefix)
 	if s.seenErr = err; err != nil {
 		return s
 	}
 	s.maps = dir.Path()
-	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(p.asked(m), p.prefix)
-	return s.inspect(ctx, patience)
+	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(s.Asked(), p.Prefix)
+	return s.inspect(ctx, n.Patience)
+}
+
+// isEmpty reports whether nothing is left in a bpffs that no configuration names.
+func (s site) isEmpty() bool {
+	return s.Other && s.hindered() == "" && len(s.seen.Endpoints)+len(s.seen.Unreadable) == 0
 }
 
 // notUnsafe is err unless that is about who can change a directory, which another
@@ -70,14 +70,6 @@ func notUnsafe(err error) error {
 	return err
 }
 
-// asked returns the root as the configuration has it, with the links that lead to it.
-func (p place) asked(m bpffs.MountPoint) string {
-	if m.Fallback {
-		return cmp.Or(p.roots.Fallback, bpffs.DefaultFallback)
-	}
-	return cmp.Or(p.roots.Root, bpffs.DefaultRoot)
-}
-
 // holding returns the mount that holds the path, or what of it is there.
 func holding(path string) (mountinfo.Info, error) {
 	m, err := mounts.Holding(path)
@@ -87,25 +79,31 @@ func holding(path string) (mountinfo.Info, error) {
 	return m, err
 }
 
-// inspect adds what the records say. It looks at them without opening them as an
-// ADD does, which would remove what a killed process left.
+// inspect adds what the records say.
 func (s site) inspect(ctx context.Context, patience time.Duration) site {
-	read := func() (seen bpffs.Inspection, records []inventory.Record, err error) {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		seen, err = bpffs.Inspect(ctx, s.path, s.prefix)
-		for _, e := range seen.Endpoints {
-			records = append(records, inventory.Record{Root: s.path, Endpoint: e})
-		}
-		return seen, records, err
-	}
-	var records []inventory.Record
-	if s.seen, records, s.seenErr = read(); errors.Is(s.seenErr, bpffs.ErrLocked) {
+	if s.seenErr = s.read(ctx, patience); errors.Is(s.seenErr, bpffs.ErrLocked) {
 		s.holder = holderOf(s.seen.Records)
 	}
-	s.lost = inventory.Lost(ctx, records, patience, func() ([]inventory.Record, error) {
-		_, now, err := read()
-		return now, err
+	s.lost = inventory.Lost(ctx, s.records(), patience, func() ([]inventory.Record, error) {
+		again := s
+		err := again.read(ctx, patience)
+		return again.records(), err
 	})
 	return s
+}
+
+// read looks at the records without opening them as an ADD does, which would remove
+// what a killed process left.
+func (s *site) read(ctx context.Context, patience time.Duration) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s.seen, err = bpffs.Inspect(ctx, s.Path, s.Prefix)
+	return err
+}
+
+func (s *site) records() (all []inventory.Record) {
+	for _, e := range s.seen.Endpoints {
+		all = append(all, inventory.Record{Root: s.Path, Endpoint: e})
+	}
+	return all
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -41,7 +42,7 @@ func allocate(t *testing.T, root string, a bpffs.Attachment, netns string) {
 // decisions returns one to remove for every record at root.
 func decisions(t *testing.T, root string) (all []Decision) {
 	t.Helper()
-	records, err := inventory.Records(t.Context(), root)
+	records, err := inventory.Records(t.Context(), places.Where{Roots: bpffs.Roots{Root: root}})
 	testns.Must(t, err)
 	for _, r := range records {
 		all = append(all, Decision{r, Remove, "its container is gone"})

@@ -4,64 +4,48 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// places are where the plugin may have left records.
-type places []bpffs.Roots
-
-// with adds those of a configuration of the plugin. With a wrong one no pod started.
-func (p places) with(plugin []byte) places {
-	c, err := netconf.Parse(plugin)
-	if err != nil || c.ParseRoots() != nil || slices.Contains(p, c.Roots) {
-		return p
-	}
-	return append(p, c.Roots)
+// A recorded is what was found of endpoints on the node.
+type recorded struct {
+	mounted   bool // there is a bpffs
+	endpoints int
+	roots     []string // that have endpoints
+	networks  []string // that they are on
 }
 
-// all returns the paths, each once.
-func (p places) all() (paths []string) {
-	for _, r := range p {
-		for _, path := range r.All() {
-			if !slices.Contains(paths, path) {
-				paths = append(paths, path)
-			}
+// look looks for endpoints at the places.
+func look(ctx context.Context, where []places.Place) (found recorded, err error) {
+	roots, err := places.Roots(where)
+	found.mounted = len(roots) > 0
+	records, err := inventory.RecordsIn(ctx, roots, err)
+	if errors.Is(err, bpffs.ErrNotOurs) && len(records) == 0 {
+		err = nil // a bpffs without records of ours
+	}
+	found.endpoints = len(records)
+	for _, r := range records {
+		found.roots = append(found.roots, r.Root)
+		if r.Attachment.Network != "" {
+			found.networks = append(found.networks, r.Attachment.Network)
 		}
 	}
-	return paths
-}
-
-// A recorded is what was found at the places.
-type recorded struct {
-	seen      bool   // there is a bpffs
-	root      string // the first with endpoints
-	endpoints int    // there
-}
-
-// look looks for endpoints.
-func (p places) look(ctx context.Context) (found recorded, err error) {
-	for _, r := range p {
-		err = errors.Join(err, r.Walk(ctx, found.visit))
-	}
+	found.roots, found.networks = unique(found.roots), unique(found.networks)
 	return found, err
 }
 
-func (s *recorded) visit(root string, e *bpffs.Endpoints, err error) error {
-	if errors.Is(err, bpffs.ErrNotMounted) {
-		return nil
-	}
-	s.seen = true
-	if errors.Is(err, bpffs.ErrNoRecords) || errors.Is(err, bpffs.ErrNotOurs) {
-		return nil // a bpffs without records of ours
-	}
-	if err != nil {
-		return err
-	}
-	free, err := e.FreeIDs()
-	if n := bpffs.MaxEndpoints - free; n > 0 && s.endpoints == 0 {
-		s.root, s.endpoints = root, n
-	}
-	return err
+func unique(words []string) []string {
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// collect returns the command that removes the endpoints when their pods are gone.
+// Nothing that a runtime starts from now on is among them.
+func (found recorded) collect() string {
+	return output.Command("bpffsctl", "gc", "--network", strings.Join(found.networks, ","), "--allow-empty", "--older-than", "0s", "--yes")
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -43,8 +45,11 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 		return fmt.Errorf("%w in %s: networks may name it elsewhere, for there is no directory %s; "+
 			"say with --conf-dir where they are, or --force", ErrKept, un.BinDir, un.ConfDir)
 	}
-	where := places{un.Roots}
-	named, err := un.takeOut(n.conf, &where)
+	where := places.Find(places.Where{Roots: un.Roots, ConfDir: un.ConfDir}) // before the configurations forget them
+	if _, err := places.Roots(where); err != nil && !un.KeepBinary && !un.Force {
+		return notKnown(err)
+	}
+	named, err := un.takeOut(n.conf)
 	if un.KeepBinary {
 		return err
 	}
@@ -54,15 +59,19 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w; therefore the plugin's binary stays in %s, unless with --force", err, un.BinDir)
 	}
-	if err := needed(ctx, named, where); err != nil {
+	found, err := look(ctx, where)
+	if err != nil {
+		return notKnown(err)
+	}
+	if err := found.needs(named); err != nil {
 		return fmt.Errorf("%w in %s: %w", ErrKept, un.BinDir, err)
 	}
 	return un.removeBinary(n.bin)
 }
 
 // takeOut takes the plugin out of the configurations and returns those that still
-// name it. It adds the places that they say. What cannot be read might name it.
-func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error) {
+// name it. What cannot be read might name it.
+func (un Uninstaller) takeOut(d *dir) (named []string, err error) {
 	if d == nil {
 		return nil, nil
 	}
@@ -71,7 +80,7 @@ func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error)
 	in := Installer{Log: un.Log}
 	for _, n := range all.All() {
 		takes := un.Network == "" || n.List.Name == un.Network
-		ours, ok := n.List.Ours()
+		_, ok := n.List.Ours()
 		switch {
 		case n.Err != nil:
 			errs = append(errs, n.Err)
@@ -79,21 +88,20 @@ func (un Uninstaller) takeOut(d *dir, where *places) (named []string, err error)
 		case !takes || !n.List.HasOthers():
 			named = append(named, n.Path)
 		default:
-			*where = where.with(ours.Raw)
 			errs = append(errs, in.edit(d, n.File, conflist.Remove))
 		}
-		still, err := un.takeOutDropIns(in, d, network{n}, takes, where)
+		still, err := un.takeOutDropIns(in, d, network{n}, takes)
 		named, errs = append(named, still...), append(errs, err)
 	}
 	return named, errors.Join(errs...)
 }
 
 // takeOutDropIns does the same with the drop-in files of a network, unless they stay.
-func (un Uninstaller) takeOutDropIns(in Installer, d *dir, n network, takes bool, where *places) (named []string, err error) {
+func (un Uninstaller) takeOutDropIns(in Installer, d *dir, n network, takes bool) (named []string, err error) {
 	errs := []error{n.DropInsErr}
 	var remove []conflist.File
 	for _, f := range n.DropIns {
-		ours, ok := f.List.Ours()
+		_, ok := f.List.Ours()
 		switch {
 		case f.Unclear():
 			errs = append(errs, f.Err)
@@ -101,7 +109,6 @@ func (un Uninstaller) takeOutDropIns(in Installer, d *dir, n network, takes bool
 		case !takes:
 			named = append(named, f.Path)
 		default:
-			*where = where.with(ours.Raw)
 			if err := changeable(f.Path); err != nil {
 				errs = append(errs, err)
 				continue
@@ -116,29 +123,26 @@ func (un Uninstaller) takeOutDropIns(in Installer, d *dir, n network, takes bool
 	return named, errors.Join(errs...)
 }
 
-// needed says why somebody may still need the binary.
-func needed(ctx context.Context, named []string, where places) error {
+// needs says why somebody may still need the binary, also if configurations name it.
+func (found recorded) needs(named []string) error {
 	if len(named) > 0 {
 		return fmt.Errorf("%v still name it", named)
 	}
-	found, err := where.look(ctx)
-	if err != nil {
-		return fmt.Errorf("it is not known whether pods need it: %w", err)
-	}
-	if !found.seen {
-		return fmt.Errorf("no bpffs can be seen at any of %v, so that it is not known whether pods need it; "+
-			"in a container mount the node's there; if there are no such pods: bpffsctl uninstall --force", where.all())
+	if !found.mounted {
+		return errors.New("no bpffs can be seen, neither at " + bpffs.DefaultRoot + " nor elsewhere, so that it is not known whether pods need it; " +
+			"in a container mount the node's; if there are no such pods: bpffsctl uninstall --force")
 	}
 	if found.endpoints == 0 {
 		return nil
 	}
-	var at string
-	if found.root != bpffs.DefaultRoot && found.root != bpffs.DefaultFallback { // nothing tells it any more when the configuration is gone
-		at = " " + output.Command("--root", found.root)
-	}
 	return fmt.Errorf("%s at %s: the runtime needs the plugin to delete the pods; delete them, remove what is left "+
-		"of them with bpffsctl gc%s, then run bpffsctl uninstall%s again; or give up the maps of these pods: bpffsctl uninstall --force",
-		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), found.root, at, at)
+		"of them with %s, then run this command again; or give up the maps of these pods: bpffsctl uninstall --force",
+		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), strings.Join(found.roots, ", "), found.collect())
+}
+
+// notKnown is err as the reason not to remove the binary.
+func notKnown(err error) error {
+	return fmt.Errorf("it is not known whether pods need the plugin, and its binary stays, unless with --force: %w", err)
 }
 
 func (un Uninstaller) removeBinary(d *dir) error {
@@ -149,8 +153,8 @@ func (un Uninstaller) removeBinary(d *dir) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if !isPlugin(path) {
-		return fmt.Errorf("%s is not the plugin bpffs, and stays", path)
+	if err := checkIsPlugin(path); err != nil {
+		return fmt.Errorf("%w, and stays", err)
 	}
 	if err := os.Remove(path); err != nil {
 		return err

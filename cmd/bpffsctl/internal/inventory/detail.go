@@ -60,8 +60,15 @@ func (e *Endpoint) facts() *output.Columns {
 }
 
 func (p *Pin) row() []string {
+	kind := string(p.Kind)
+	if p.Kind == Map {
+		kind = p.Type
+	}
+	if p.Replaced {
+		kind += ",replaced"
+	}
 	if p.Kind != Map {
-		return []string{p.Path, string(p.Kind), "", "", "", "", "", ""}
+		return []string{p.Path, kind, "", "", "", "", "", ""}
 	}
 	flags := fmt.Sprintf("%#x", p.Flags)
 	if p.Frozen {
@@ -69,7 +76,7 @@ func (p *Pin) row() []string {
 	}
 	number := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 	return []string{
-		p.Path, p.Type, number(p.KeySize), number(p.ValueSize), number(p.MaxEntries),
+		p.Path, kind, number(p.KeySize), number(p.ValueSize), number(p.MaxEntries),
 		flags, output.Bytes(p.Memory), number(p.MapID),
 	}
 }

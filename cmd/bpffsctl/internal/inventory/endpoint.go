@@ -14,22 +14,24 @@ type State string
 
 // The states.
 const (
-	OK         State = "ok"          // none of the others
-	PinMissing State = "pin-missing" // a map that the plugin made is not there any more
-	NetNSGone  State = "netns-gone"  // there is no network namespace at the recorded path
-	Unreadable State = "unreadable"  // the record, or what is at one of its paths, cannot be read
+	OK          State = "ok"           // none of the others
+	PinMissing  State = "pin-missing"  // a map that the plugin made is not there any more
+	PinReplaced State = "pin-replaced" // something else is where the plugin made a map
+	NetNSGone   State = "netns-gone"   // there is no network namespace at the recorded path
+	NoEndpoint  State = "no-endpoint"  // a pod of the runtime that has none
+	Unreadable  State = "unreadable"   // the record, or what is at one of its paths, cannot be read
 )
 
 // States returns all states, for completion.
 func States() []string {
-	return []string{string(OK), string(PinMissing), string(NetNSGone), string(Unreadable)}
+	return []string{string(OK), string(PinMissing), string(PinReplaced), string(NetNSGone), string(NoEndpoint), string(Unreadable)}
 }
 
 // An Identity says which endpoint is meant: whose it is, and where it is recorded.
 // All that bpffsctl prints for machines names endpoints by it. The names of its JSON
 // fields are documented in docs/operations.md and stay.
 type Identity struct {
-	ID           uint16    `json:"id"` // 0 if the record stands under no ID
+	ID           uint16    `json:"id"` // 0 if the record stands under no ID, or the pod has none
 	Network      string    `json:"network"`
 	PodNamespace string    `json:"podNamespace"`
 	PodName      string    `json:"podName"`
@@ -91,7 +93,8 @@ const (
 type Pin struct {
 	Path       string `json:"path"`
 	Kind       Kind   `json:"kind"`
-	Type       string `json:"type,omitempty"` // as bpftool calls it
+	Replaced   bool   `json:"replaced,omitempty"` // it is not the map that the plugin made
+	Type       string `json:"type,omitempty"`     // as bpftool calls it
 	MapID      uint32 `json:"mapID,omitempty"`
 	KeySize    uint32 `json:"keySize,omitempty"`
 	ValueSize  uint32 `json:"valueSize,omitempty"`

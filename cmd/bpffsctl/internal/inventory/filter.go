@@ -12,13 +12,14 @@ type Filter struct {
 	Container string // the beginning of its ID
 	Network   string
 	States    []string // one of them
+	Problems  bool     // those that are not ok
 }
 
 // Check reports a state that there is not, for it would never be found.
 func (f *Filter) Check() error {
 	for _, s := range f.States {
 		if !slices.Contains(States(), s) {
-			return fmt.Errorf("there is no state %q: the states are %s", s, strings.Join(States(), ", "))
+			return fmt.Errorf("there is no state %.100q: the states are %s", s, strings.Join(States(), ", "))
 		}
 	}
 	return nil
@@ -36,7 +37,7 @@ func (f *Filter) Apply(all []Endpoint) []Endpoint {
 // ApplyStates returns those of all that are in a wanted state.
 func (f *Filter) ApplyStates(all []Endpoint) []Endpoint {
 	return slices.DeleteFunc(all, func(e Endpoint) bool {
-		return len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s string) bool { return e.Is(State(s)) })
+		return f.Problems && e.Is(OK) || len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s string) bool { return e.Is(State(s)) })
 	})
 }
 

@@ -10,14 +10,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // Choose returns endpoints of [Records] with what the kernel says of them. choose
 // gets all as they are recorded, and returns those that the kernel is to be asked
 // about. That happens after the records were closed, so that no ADD waits for it.
-func Choose(ctx context.Context, root string, choose func([]Endpoint) []Endpoint) ([]Endpoint, error) {
-	records, err := Records(ctx, root)
+func Choose(ctx context.Context, where places.Where, choose func([]Endpoint) []Endpoint) ([]Endpoint, error) {
+	records, err := Records(ctx, where)
 	all := choose(recorded(records))
 	if lookAll(ctx, all); ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -39,13 +40,13 @@ func (r *Record) Identity() Identity {
 	}
 }
 
-// recorded returns the endpoints as they are recorded.
+// recorded returns the endpoints as they are recorded, also which map the plugin made.
 func recorded(records []Record) []Endpoint {
 	all := make([]Endpoint, len(records))
 	for i, r := range records {
 		all[i] = Endpoint{Identity: r.Identity(), Pins: make([]Pin, len(r.Pins))}
 		for j, path := range r.Pins {
-			all[i].Pins[j].Path = path
+			all[i].Pins[j].Path, all[i].Pins[j].MapID = path, r.MapIDs[path]
 			if !slices.Contains(r.Maps, path) {
 				all[i].Pins[j].Kind = Reserved
 			}
@@ -127,7 +128,7 @@ func dropReleased(ctx context.Context, all []Endpoint) ([]Endpoint, error) {
 
 // isSuspect reports whether something is missing that a DEL takes away, or what
 // the runtime takes away after it.
-func (e *Endpoint) isSuspect() bool { return e.Is(PinMissing) || e.Is(NetNSGone) }
+func (e *Endpoint) isSuspect() bool { return e.Is(PinMissing) || e.Is(PinReplaced) || e.Is(NetNSGone) }
 
 // isReleased reports whether the open records have the endpoint no more. One that
 // cannot be read is still there.

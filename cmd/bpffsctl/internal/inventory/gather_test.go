@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -79,7 +81,29 @@ func TestStates(t *testing.T) {
 		{"process gone", func(*testing.T) string { return "/proc/4194303/ns/net" }, nil, Map, []State{NetNSGone}},
 		{"pin removed", existing, remove, Missing, []State{PinMissing}},
 		{"both", gone, remove, Missing, []State{PinMissing, NetNSGone}},
-		{"directory of another plugin", existing, directory, Directory, []State{OK}},
+		{"directory instead", existing, directory, Directory, []State{PinReplaced}},
+		{"map of another type instead", existing, func(t *testing.T, pin string) {
+			t.Helper()
+			replace(t, pin, bpf.MapAttr{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 8, MaxEntries: 10})
+		}, Map, []State{PinReplaced}},
+		{"map of the same shape instead", existing, func(t *testing.T, pin string) {
+			t.Helper()
+			replace(t, pin, bpf.MapAttr{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 10})
+		}, Map, []State{PinReplaced}},
+		{"another map of the endpoint instead", existing, func(t *testing.T, pin string) {
+			t.Helper()
+			testns.Must(t, os.Rename(pin, pin+"_away"))
+			testns.Must(t, os.Rename(strings.Replace(pin, "policy_", "stats_", 1), pin))
+		}, Map, []State{PinMissing, PinReplaced}},
+		{"the same map, pinned anew", existing, func(t *testing.T, pin string) {
+			t.Helper()
+			m, err := bpf.Open(pin)
+			testns.Must(t, err)
+			defer m.Close()
+			remove(t, pin)
+			testns.Must(t, bpf.Pin(m, pin))
+		}, Map, []State{OK}},
+		{"replaced, and the netns gone", gone, directory, Directory, []State{PinReplaced, NetNSGone}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := testns.BPFFS(t)
@@ -147,6 +171,46 @@ func directory(t *testing.T, pin string) {
 	testns.Must(t, os.Mkdir(pin, 0o700))
 }
 
+// replace pins a new map at the path of another.
+func replace(t *testing.T, pin string, attr bpf.MapAttr) {
+	t.Helper()
+	remove(t, pin)
+	m, err := bpf.CreateMap(attr)
+	testns.Must(t, err)
+	defer m.Close()
+	testns.Must(t, bpf.Pin(m, pin))
+}
+
+// A name without a type is for whoever makes something there, and the record of an
+// earlier version does not say which map was made.
+func TestNotReplaced(t *testing.T) {
+	root := testns.BPFFS(t)
+	id := add(t, root, bpffs.Details{NetNS: liveNetNS}, pods(1)...)[0]
+	pin := mapDir(t, root).LocalMapPath("policy_", id)
+	maps := fmt.Sprintf("%s/cni/endpoints/%05d/maps", root, id)
+	for _, row := range []struct {
+		maps string // what the record says
+		want State
+	}{
+		{"policy_/stats_", OK},
+		{"stats_", OK},
+		{"", OK},
+		{"policy_.1/stats_", PinReplaced},
+		{"policy_.x/stats_", OK},
+	} {
+		remove(t, maps)
+		if row.maps != "" {
+			testns.Must(t, os.Symlink(row.maps, maps))
+		}
+		if got := one(t, root); !got.Is(row.want) {
+			t.Errorf("with the record %q: got %v of %s, want %s", row.maps, got.States, pin, row.want)
+		}
+		if row.maps == "" {
+			testns.Must(t, os.Symlink("stats_", maps))
+		}
+	}
+}
+
 // A record that cannot be read is in the list, and those after it are, too.
 func TestUnreadable(t *testing.T) {
 	root := testns.BPFFS(t)
@@ -180,7 +244,7 @@ func TestReleasedMeanwhile(t *testing.T) {
 	root := testns.BPFFS(t)
 	as := pods(3)
 	ids := add(t, root, bpffs.Details{NetNS: liveNetNS}, as...)
-	all, err := Choose(t.Context(), root, func(all []Endpoint) []Endpoint {
+	all, err := Choose(t.Context(), at(root), func(all []Endpoint) []Endpoint {
 		release(t, root, as[0])
 		for _, id := range ids[1:] {
 			remove(t, mapDir(t, root).LocalMapPath("stats_", id))
@@ -200,11 +264,11 @@ func TestGatherCancelled(t *testing.T) {
 	root := testns.BPFFS(t)
 	add(t, root, bpffs.Details{NetNS: liveNetNS}, pods(2)...)
 	ctx, cancel := context.WithCancel(t.Context())
-	all, err := Choose(ctx, root, func(all []Endpoint) []Endpoint { cancel(); return all })
+	all, err := Choose(ctx, at(root), func(all []Endpoint) []Endpoint { cancel(); return all })
 	if !errors.Is(err, context.Canceled) || len(all) > 0 {
 		t.Errorf("Choose: got %+v, %v, want %v", all, err, context.Canceled)
 	}
-	if _, err := Records(ctx, root); !errors.Is(err, context.Canceled) {
+	if _, err := Records(ctx, at(root)); !errors.Is(err, context.Canceled) {
 		t.Errorf("Records: got %v, want %v", err, context.Canceled)
 	}
 }

@@ -42,12 +42,15 @@ func (e *Endpoint) State() string {
 // what is wrong with those that cannot be read.
 func Sum(all []Endpoint) string {
 	var memory uint64
-	var bad int
+	var bad, none int
 	var b strings.Builder
 	for i := range all {
 		e := &all[i]
 		memory += e.Memory
-		if !e.Is(OK) {
+		switch {
+		case e.Is(NoEndpoint):
+			none++
+		case !e.Is(OK):
 			bad++
 		}
 		if e.Error != "" {
@@ -57,6 +60,10 @@ func Sum(all []Endpoint) string {
 	if len(all) == 0 {
 		return "no endpoints\n"
 	}
-	fmt.Fprintf(&b, "endpoints: %d, %s; not ok: %d\n", len(all), output.Bytes(memory), bad)
+	fmt.Fprintf(&b, "endpoints: %d, %s; not ok: %d", len(all)-none, output.Bytes(memory), bad)
+	if none > 0 {
+		fmt.Fprintf(&b, "; pods without an endpoint: %d", none)
+	}
+	b.WriteByte('\n')
 	return b.String()
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -28,8 +29,11 @@ func decls() []bpffs.MapDecl {
 // gather returns all endpoints at root.
 func gather(t *testing.T, root string) ([]Endpoint, error) {
 	t.Helper()
-	return Choose(t.Context(), root, func(all []Endpoint) []Endpoint { return all })
+	return Choose(t.Context(), at(root), func(all []Endpoint) []Endpoint { return all })
 }
+
+// at returns the place of the bpffs at root.
+func at(root string) places.Where { return places.Where{Roots: bpffs.Roots{Root: root}} }
 
 // mapDir returns the map directory at root.
 func mapDir(t *testing.T, root string) bpffs.MapDir {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 // Why a word does not say which endpoints are meant.
@@ -28,7 +30,7 @@ func Match(all []Endpoint, word string) ([]Endpoint, error) {
 		}
 	}
 	if len(groups) > 0 {
-		return only(groups, word)
+		return only(groups, all, word)
 	}
 	for _, e := range all {
 		if key := e.isNamed(word); key != "" {
@@ -38,7 +40,7 @@ func Match(all []Endpoint, word string) ([]Endpoint, error) {
 	if exact, ok := groups[word]; ok {
 		return exact, nil
 	}
-	return only(groups, word)
+	return only(groups, all, word)
 }
 
 // hasID reports whether word is the endpoint's ID, with or without zeros.
@@ -62,31 +64,45 @@ func (e *Endpoint) isNamed(word string) string {
 }
 
 // only returns the endpoints of the only group.
-func only(groups map[string][]Endpoint, word string) ([]Endpoint, error) {
-	var names []string
-	for name, group := range groups {
-		names = append(names, name)
+func only(groups map[string][]Endpoint, all []Endpoint, word string) ([]Endpoint, error) {
+	for _, group := range groups {
 		if len(groups) == 1 {
 			return group, nil
 		}
 	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("%q: %w: say an ID, NAMESPACE/NAME of a pod, or the beginning of a container ID, as in bpffsctl list --wide",
-			word, ErrUnknown)
+	if len(groups) > 0 {
+		return nil, fmt.Errorf("%q: %w: say which: %s", word, ErrAmbiguous, first(slices.Collect(maps.Keys(groups))))
 	}
+	err := fmt.Errorf("%.100q: %w: say an ID, NAMESPACE/NAME of a pod, or the beginning of a container ID, as in bpffsctl list --wide",
+		word, ErrUnknown)
+	var similar []string
+	for i := range all {
+		if e := &all[i]; word != "" && (strings.HasPrefix(e.Pod(), word) || strings.HasPrefix(e.PodName, word)) {
+			similar = append(similar, e.Pod())
+		}
+	}
+	if len(similar) > 0 {
+		err = fmt.Errorf("%w; pods whose name begins so: %s", err, first(similar))
+	}
+	return nil, err
+}
+
+// first returns the first of the names in their order, each once.
+func first(names []string) string {
 	slices.Sort(names)
+	names = slices.Compact(names)
 	const most = 10
 	if more := len(names) - most; more > 0 {
 		names = append(names[:most], fmt.Sprintf("%d more", more))
 	}
-	return nil, fmt.Errorf("%q: %w: say which: %s", word, ErrAmbiguous, strings.Join(names, ", "))
+	return strings.Join(names, ", ")
 }
 
 // Words returns what Match takes, for completion: none if the records cannot be
 // read.
-func Words(ctx context.Context, root string) []string {
+func Words(ctx context.Context, where places.Where) []string {
 	var words []string
-	records, err := Records(ctx, root)
+	records, err := Records(ctx, where)
 	if err != nil {
 		records = nil
 	}

@@ -33,7 +33,7 @@ func ByName(name string) (Order, error) {
 	case "memory":
 		return func(a, b *Endpoint) int { return cmp.Compare(b.Memory, a.Memory) }, nil
 	}
-	return nil, fmt.Errorf("cannot sort by %q, only by %s", name, strings.Join(Orders(), ", "))
+	return nil, fmt.Errorf("cannot sort by %.100q, only by %s", name, strings.Join(Orders(), ", "))
 }
 
 func byID(a, b *Endpoint) int {

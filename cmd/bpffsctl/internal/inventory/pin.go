@@ -33,28 +33,41 @@ func readPin(path string) Pin {
 
 // look fills in what the kernel says of the endpoint's maps and its namespace.
 func (e *Endpoint) look() {
-	var missing bool
+	var missing, replaced bool
 	for i, recorded := range e.Pins {
 		p := readPin(recorded.Path)
 		if p.Kind == Missing && recorded.Kind == Reserved {
 			p.Kind = Reserved
 		}
+		p.Replaced = recorded.isReplacedBy(p)
 		e.Pins[i] = p
 		e.Memory += p.Memory
-		missing = missing || p.Kind == Missing
+		missing, replaced = missing || p.Kind == Missing, replaced || p.Replaced
 		if p.Error != "" && e.Error == "" {
 			e.Error = fmt.Sprintf("%s: %s", p.Path, p.Error)
 		}
 	}
-	e.States = states(missing, NetNSState(e.NetNS) == NetNSIsGone, e.Error != "")
+	e.States = states(e.Error != "", missing, replaced, NetNSState(e.NetNS) == NetNSIsGone)
+}
+
+// isReplacedBy reports whether the plugin made a map, and something else is there now.
+// Whether it is another map only the kernel's IDs tell, where they are recorded.
+func (p *Pin) isReplacedBy(now Pin) bool {
+	switch {
+	case p.Kind == Reserved:
+		return false
+	case now.Kind == Map:
+		return p.MapID != 0 && p.MapID != now.MapID
+	}
+	return now.Kind == Directory || now.Kind == Object
 }
 
 // states returns the words for what is wrong.
-func states(missing, gone, unreadable bool) (all []State) {
+func states(unreadable, missing, replaced, gone bool) (all []State) {
 	for _, s := range []struct {
 		holds bool
 		state State
-	}{{unreadable, Unreadable}, {missing, PinMissing}, {gone, NetNSGone}} {
+	}{{unreadable, Unreadable}, {missing, PinMissing}, {replaced, PinReplaced}, {gone, NetNSGone}} {
 		if s.holds {
 			all = append(all, s.state)
 		}

@@ -13,7 +13,7 @@ func TestRecordsLetsOthersHaveThem(t *testing.T) {
 	root := testns.BPFFS(t)
 	testadd.Many(t, root, many, "/run/netns/1")
 	testadd.Waits(t, root, func() {
-		if all, err := Records(t.Context(), root); len(all) != many || err != nil {
+		if all, err := Records(t.Context(), at(root)); len(all) != many || err != nil {
 			t.Errorf("Records: got %d, %v, want %d", len(all), err, many)
 		}
 	})

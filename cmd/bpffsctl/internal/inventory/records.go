@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -18,16 +19,20 @@ type Record struct {
 	Err error
 }
 
-// Records returns what is recorded in the bpffs at root, or with an empty root
-// wherever the plugin mounts one unless configured otherwise. What cannot be
-// opened is reported in the error, beside the records of the others.
-func Records(ctx context.Context, root string) ([]Record, error) {
-	roots, err := []string{root}, error(nil)
-	if root == "" {
-		roots, err = used(ctx)
+// Records returns what is recorded in each bpffs of the places. What cannot be seen is
+// reported in the error, beside the records of the others.
+func Records(ctx context.Context, where places.Where) ([]Record, error) {
+	roots, err := places.Roots(places.Find(where))
+	if len(roots) == 0 && err == nil && where.Root != "" {
+		roots = []string{where.Root} // to hear why there are none
 	}
+	return RecordsIn(ctx, roots, err)
+}
+
+// RecordsIn is [Records] where the roots are known. seen is the error of the look for them.
+func RecordsIn(ctx context.Context, roots []string, seen error) ([]Record, error) {
 	var all []Record
-	errs := []error{err}
+	errs := []error{asRoot(seen)}
 	for _, root := range roots {
 		some, err := recordsAt(ctx, root)
 		if !errors.Is(err, bpffs.ErrNoRecords) { // no plugin has used it yet
@@ -36,20 +41,6 @@ func Records(ctx context.Context, root string) ([]Record, error) {
 		all = append(all, some...)
 	}
 	return all, errors.Join(errs...)
-}
-
-// used returns the roots that have records.
-func used(ctx context.Context) (roots []string, err error) {
-	err = bpffs.Roots{}.Walk(ctx, func(root string, _ *bpffs.Endpoints, err error) error {
-		switch {
-		case errors.Is(err, bpffs.ErrNotMounted), errors.Is(err, bpffs.ErrNoRecords):
-			return nil
-		case err == nil:
-			roots = append(roots, root)
-		}
-		return asRoot(err)
-	})
-	return roots, err
 }
 
 // Open opens the records in the bpffs at root, which every ADD and DEL then waits

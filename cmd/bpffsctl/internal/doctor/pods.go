@@ -1,0 +1,55 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
+)
+
+// checkPods looks for pods that run without an endpoint although the network that the
+// runtime uses has the plugin.
+func checkPods(ctx context.Context, n *node) []Finding {
+	network, calls := places.Used(n.dirs().Conf)
+	r := n.runtime()
+	switch {
+	case !calls:
+		return pass(n.dirs().Conf, "no pod needs an endpoint, as far as is known: the network that the runtime uses does not have bpffs")
+	case r.Socket == "":
+		return pass("the usual places", "no CRI socket: it is not known which pods run")
+	case r.Err != nil:
+		return notLooked(r.Socket, "runtime")
+	}
+	var records []inventory.Record
+	for _, s := range n.sites() {
+		if because := s.hindered(); because != "" {
+			return notLooked(s.Path, because)
+		}
+		records = append(records, s.records()...)
+	}
+	lacking, err := inventory.Lacking(ctx, r.Runtime.Runtime, network, records, n.Patience, func() (all []inventory.Record, err error) {
+		for _, s := range n.sites() {
+			err = errors.Join(err, s.read(ctx, n.Patience))
+			all = append(all, s.records()...)
+		}
+		return all, err
+	})
+	return decidePods(r.Socket, lacking, err)
+}
+
+func decidePods(socket string, lacking []inventory.Endpoint, err error) []Finding {
+	if err != nil {
+		return warn(socket, "it is not known which pods have no endpoint: "+err.Error(), "bpffsctl list")
+	}
+	if len(lacking) == 0 {
+		return pass(socket, "every pod on the network has an endpoint")
+	}
+	var names []string
+	for _, e := range lacking {
+		names = append(names, nameOf(e))
+	}
+	return about(lacking, fail(socket, output.Count(len(names), "pod has", "pods have")+" no endpoint and no maps: "+list(names)+
+		"; started before the plugin was installed, or somebody unmounted the bpffs", deletePods(lacking)))
+}
