@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -15,15 +19,16 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// A runtimeOf says that it is containerd, and what containerd says of directories.
+// A runtimeOf says what it is, at first containerd 2.4, and what containerd says of
+// directories.
 type runtimeOf struct {
 	runtime.UnimplementedRuntimeServiceServer
 
-	config string
+	name, version, config string
 }
 
-func (runtimeOf) Version(context.Context, *runtime.VersionRequest) (*runtime.VersionResponse, error) {
-	return &runtime.VersionResponse{RuntimeName: "containerd", RuntimeVersion: "v2.4.2"}, nil
+func (r runtimeOf) Version(context.Context, *runtime.VersionRequest) (*runtime.VersionResponse, error) {
+	return &runtime.VersionResponse{RuntimeName: cmp.Or(r.name, "containerd"), RuntimeVersion: cmp.Or(r.version, "v2.4.2")}, nil
 }
 
 func (r runtimeOf) Status(context.Context, *runtime.StatusRequest) (*runtime.StatusResponse, error) {
@@ -34,13 +39,77 @@ func (r runtimeOf) Status(context.Context, *runtime.StatusRequest) (*runtime.Sta
 func (r runtimeOf) listen(t *testing.T) (socket string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", socket)
+	stop, err := r.serve(socket)
 	testns.Must(t, err)
+	t.Cleanup(stop)
+	return socket
+}
+
+func (r runtimeOf) serve(socket string) (stop func(), err error) {
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, err
+	}
 	server := grpc.NewServer()
 	runtime.RegisterRuntimeServiceServer(server, r)
 	go func() { _ = server.Serve(l) }()
-	t.Cleanup(server.Stop)
-	return socket
+	return server.Stop, nil
+}
+
+// says returns what containerd says of its directories.
+func says(binDir, confDir string) runtimeOf {
+	return runtimeOf{config: fmt.Sprintf(`{"cni": {"binDirs": [%q], "confDir": %q}}`, binDir, confDir)}
+}
+
+// beRuntime is a runtime for which another file system is at the directory of
+// plugins; it has a mount namespace of its own.
+func beRuntime(stdout io.Writer) error {
+	dir := os.Getenv("DIR")
+	if err := syscall.Mount("tmpfs", filepath.Join(dir, "bin"), "tmpfs", 0, ""); err != nil {
+		return err
+	}
+	if _, err := says(filepath.Join(dir, "bin"), dir).serve(filepath.Join(dir, "s")); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "listens")
+	testns.Await()
+	return nil
+}
+
+// A directory that has the name of the runtime's is not taken for it.
+func TestRuntimeElsewhere(t *testing.T) {
+	testns.Need(t)
+	dir := t.TempDir()
+	testns.Must(t, os.Mkdir(dir+"/bin", 0o755))
+	cmd := testns.Command("runtime", "DIR="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	testns.Must(t, err)
+	stdout, err := cmd.StdoutPipe()
+	testns.Must(t, err)
+	testns.Must(t, cmd.Start())
+	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() })
+	_, err = bufio.NewReader(stdout).ReadString('\n')
+	testns.Must(t, err)
+	const refused = "/bin: for containerd 2.4.2 another directory has this name than for this process: run it where the runtime runs: nsenter --target "
+	for _, tt := range []struct {
+		args string
+		want int
+		says string
+	}{
+		{"install --from /none", exitFailed, refused},
+		{"uninstall", exitFailed, refused},
+		{"doctor", exitFound, "/bin: for containerd 2.4.2 another directory has this name than for this process\n"},
+		{"install --from /none --bin-dir " + dir + "/bin", exitFailed, "the runtime does not look there"},
+		{"uninstall --force --bin-dir " + dir + "/bin", exitDone, ""},
+	} {
+		var out strings.Builder
+		code := run(t.Context(), append(strings.Fields(tt.args), "--cri-socket", dir+"/s"), &out, &out)
+		if code != tt.want || !strings.Contains(out.String(), tt.says) {
+			t.Errorf("%s: got exit code %d, want %d, and %q in %s", tt.args, code, tt.want, tt.says, out.String())
+		}
+	}
 }
 
 // Where the runtime does not look, nothing is installed.
@@ -48,7 +117,7 @@ func TestInstallWhereTheRuntimeLooks(t *testing.T) {
 	testns.Need(t)
 	top := t.TempDir()
 	silent := filepath.Join(top, "none.sock")
-	said := runtimeOf{config: fmt.Sprintf(`{"cni": {"binDirs": ["%s/bin"], "confDir": "%[1]s/net.d"}}`, top)}.listen(t)
+	said := says(top+"/bin", top+"/net.d").listen(t)
 	nothing := runtimeOf{}.listen(t)
 	for _, tt := range []struct {
 		name, args string

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,7 +60,7 @@ remove (without --yes), 2 not everything could be looked at or removed.`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	addPlaceFlags(cmd, &f.where)
+	addPlaceFlags(cmd, &f.where, func() string { return strings.Join(f.sockets[:min(len(f.sockets), 1)], "") })
 	output.Flag(cmd, &f.format)
 	flags.BoolVar(&f.yes, "yes", false, "remove, instead of saying what would be removed")
 	flags.StringSliceVar(&f.sockets, "cri-socket", nil, "the runtime's CRI socket, or several (default: all at the usual places)")

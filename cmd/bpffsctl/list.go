@@ -43,7 +43,7 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	addPlaceFlags(cmd, &f.where)
+	addPlaceFlags(cmd, &f.where, func() string { return f.socket })
 	flags.StringVar(&f.socket, "cri-socket", "", "the runtime's CRI socket, to find pods without an endpoint (default: the usual places)")
 	output.Flag(cmd, &f.format)
 	flags.BoolVarP(&f.wide, "wide", "w", false, "whole container IDs, and the path of each map")
@@ -60,11 +60,17 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 	return cmd
 }
 
-// addPlaceFlags adds the flags of the commands that look at what is recorded.
-func addPlaceFlags(cmd *cobra.Command, where *places.Where) {
+// addPlaceFlags adds the flags of the commands that look at what is recorded. Where
+// networks are, the runtime at the socket is asked, unless it is said.
+func addPlaceFlags(cmd *cobra.Command, where *places.Where, socket func() string) {
 	addRootFlag(cmd, &where.Root)
-	cmd.Flags().StringVar(&where.ConfDir, "conf-dir", cnidirs.DefaultConf, "where the runtime finds networks, which may name other roots")
+	cmd.Flags().StringVar(&where.ConfDir, "conf-dir", "", "where the runtime finds networks, which may name other roots (default: where it says, else "+cnidirs.DefaultConf+")")
 	_ = cmd.MarkFlagDirname("conf-dir")
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		if where.ConfDir == "" {
+			where.ConfDir = cnidirs.Of(cnidirs.Request{}, cnidirs.Ask(cmd.Context(), socket(), askTime)).Conf
+		}
+	}
 }
 
 func addRootFlag(cmd *cobra.Command, root *string) {

@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testns.Act(map[string]func(io.Writer) error{"list as nobody": listAsNobody, "gc or add": gcOrAdd})
+	testns.Act(map[string]func(io.Writer) error{"list as nobody": listAsNobody, "gc or add": gcOrAdd, "runtime": beRuntime})
 	os.Exit(testns.Main(m))
 }
 
@@ -348,8 +348,13 @@ func TestBoundedErrors(t *testing.T) {
 	n := newNode(t, "a")
 	long := strings.Repeat("x\x1b", 50_000)
 	for _, c := range [][]string{
-		{"show", long}, {"list", "--state", long}, {"list", "--sort-by", long}, {"list", "-o", long}, {"list", "--" + long},
-		{"gc", "--live-from", "/" + long}, {long},
+		{"show", long},
+		{"list", "--state", long},
+		{"list", "--sort-by", long},
+		{"list", "-o", long},
+		{"list", "--" + long},
+		{"gc", "--live-from", "/" + long},
+		{long},
 	} {
 		if _, errs := n.run(t, exitFailed, c...); len(errs) > 8192 || strings.Contains(errs, "\x1b") {
 			t.Errorf("%.20q: got %d bytes", c, len(errs))

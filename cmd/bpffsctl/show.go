@@ -31,7 +31,7 @@ endpoint, it is not clear which is meant, or it could not be looked at.`,
 			return runShow(cmd, where, args[0], format)
 		},
 	}
-	addPlaceFlags(cmd, &where)
+	addPlaceFlags(cmd, &where, func() string { return "" })
 	output.Flag(cmd, &format)
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {

@@ -48,8 +48,14 @@ Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
 	return cmd
 }
 
-// uninstall takes the plugin out of every directory that has it.
+// uninstall takes the plugin out of every directory that has it. A directory that was
+// named may be one in which the runtime does not look any more.
 func uninstall(ctx context.Context, un install.Uninstaller, dirs cnidirs.Dirs) error {
+	for _, u := range dirs.Unread() {
+		if u.From != cnidirs.Given {
+			return u
+		}
+	}
 	un.ConfDir = dirs.Conf
 	for _, un.BinDir = range dirs.Having(conflist.PluginType) {
 		if err := un.Uninstall(ctx); err != nil {

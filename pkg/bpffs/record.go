@@ -149,7 +149,7 @@ func (r record) maps(pins []string) (made []string, ids map[string]uint32, err e
 	files := make(map[string]uint32)
 	for word := range strings.SplitSeq(target, "/") {
 		name, digits, _ := strings.Cut(word, ".")
-		id, _ := strconv.ParseUint(digits, 10, 32) //nolint:errcheck // not recorded
+		id, _ := strconv.ParseUint(digits, 10, 32) // 0 where it is not recorded
 		files[LocalMapName(name, r.id)] = uint32(id)
 	}
 	for _, pin := range pins {

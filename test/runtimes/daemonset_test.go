@@ -30,10 +30,7 @@ func TestDaemonSet(t *testing.T) {
 	}
 	alone := conflist("1.0.0")
 	rt.network(t, alone)
-	file := filepath.Join(t.TempDir(), "image.tar")
-	mustRun(t, filepath.Join(top, "deploy/image.sh"), bins, runtime.GOARCH, installerImage, file)
-	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", file)
-
+	importInstaller(t)
 	d := deploymentIn(t, "overlays/kubeadm")
 	d.config.Data["bpffs.json"] = ours
 	installer := rt.newPod(t, "bpffs")
@@ -60,6 +57,41 @@ func TestDaemonSet(t *testing.T) {
 	alone += "\n"
 	rt.rewrite(t, alone)
 	rt.otherOwner(t, alone)
+}
+
+// importInstaller gives containerd the image of the DaemonSet.
+func importInstaller(t *testing.T) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "image.tar")
+	mustRun(t, filepath.Join(top, "deploy/image.sh"), bins, runtime.GOARCH, installerImage, file)
+	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", file)
+}
+
+// TestDaemonSetWithSocket lets the DaemonSet's pods ask the runtime. They have the
+// node's directories by other names, and do not see the runtime's process: what
+// cannot be compared is not refused.
+func TestDaemonSetWithSocket(t *testing.T) {
+	if !onNode(t) {
+		return
+	}
+	rt := newContainerd(t, "2.4")
+	works(t, rt.subject(), "the image as the DaemonSet runs it, with the CRI socket: drop-in files")
+	testns.Must(t, os.Remove(cniBin+"/bpffs")) // a link to what was built
+	rt.network(t, bridgeOnly)
+	importInstaller(t)
+	d := deploymentIn(t, "overlays/kubeadm")
+	c := &d.daemonSet.Spec.Template.Spec.Containers[0]
+	c.Args = append(c.Args, "--cri-socket="+socket)
+	c.VolumeMounts = append(c.VolumeMounts, core.VolumeMount{Name: "socket", MountPath: socket})
+	installer := rt.newPod(t, "bpffs")
+	installer.namespaces().Network = cri.NamespaceMode_NODE
+	must(t, installer.run)
+	installer.containerLike(t, d)
+	podWith(t, rt, 1).end(t)
+	if _, err := os.Stat(confDir + "/" + network + "/bpffs.conf"); err != nil {
+		t.Errorf("the drop-in file: got %v, want one", err)
+	}
+	installer.end(t)
 }
 
 // otherOwner runs the image while directories and list belong to somebody else:
@@ -179,7 +211,7 @@ func mountsOf(t *testing.T, d deployment) (mounts []*cri.Mount) {
 	for name, text := range d.config.Data {
 		write(t, filepath.Join(config, name), text)
 	}
-	node := map[string]string{"bin": cniBin, "conf": confDir, "bpffs": config}
+	node := map[string]string{"bin": cniBin, "conf": confDir, "bpffs": config, "socket": socket}
 	for _, m := range d.daemonSet.Spec.Template.Spec.Containers[0].VolumeMounts {
 		if node[m.Name] == "" {
 			t.Fatalf("mounts of the manifest: got %s, want one that is known here", m.Name)

@@ -115,6 +115,10 @@ func TestManifests(t *testing.T) {
 			if diff := cmp.Diff(map[string]string{"bin": tt.bin, "conf": tt.conf}, hostPaths(d.daemonSet)); diff != "" {
 				t.Errorf("directories of the node (-want +got):\n%s", diff)
 			}
+			args := strings.Join(d.daemonSet.Spec.Template.Spec.Containers[0].Args, " ")
+			if chain := strings.HasSuffix(args, " --network=vendor-cni-chain --mode=drop-in"); chain != strings.HasSuffix(tt.dir, "openshift") {
+				t.Errorf("arguments: got %s, want Multus' auxiliary chain on OpenShift only", args)
+			}
 			checkRights(t, d)
 			checkReferences(t, d)
 		})

@@ -1,7 +1,6 @@
 package cnidirs
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,24 +11,17 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
-// ErrUnread says that the runtime does not look in a directory.
-var ErrUnread = errors.New("the runtime does not look there")
-
-// An UnreadError is a directory in which the runtime does not look, though a command was
-// told so, or though it has the name that the runtime says.
+// An UnreadError names a directory in which the runtime does not look, though a
+// command was told so, or though it has the name that the runtime says.
 type UnreadError struct {
 	Dir    string
-	Detail string // where the runtime looks
+	From   Source // Given or Said
+	Detail string // that it is so, and where the runtime looks
 	Fix    string // what to type instead
 }
 
 // Error says everything in one line.
-func (u UnreadError) Error() string {
-	return fmt.Sprintf("%s: %v: %s: %s", u.Dir, ErrUnread, u.Detail, u.Fix)
-}
-
-// Is reports whether target is [ErrUnread].
-func (u UnreadError) Is(target error) bool { return target == ErrUnread }
+func (u UnreadError) Error() string { return u.Dir + ": " + u.Detail + ": " + u.Fix }
 
 // Unread returns those of the directories in which the runtime does not look. What
 // is not known is not among them: the runtime may say nothing of directories, or
@@ -57,12 +49,12 @@ func (d Dirs) unread(dir string, from Source, said []string, flag string) []Unre
 		return nil
 	case from == Given:
 		return []UnreadError{{
-			dir, fmt.Sprintf("%v reads %s", d.Runtime, strings.Join(said, ", ")),
+			dir, from, fmt.Sprintf("the runtime does not look there: %v reads %s", d.Runtime, strings.Join(said, ", ")),
 			"leave out " + flag + ", or say " + output.Command(flag, said[0]),
 		}}
 	}
 	return []UnreadError{{
-		dir, fmt.Sprintf("for %v another directory has this name than for this process", d.Runtime),
+		dir, from, fmt.Sprintf("for %v another directory has this name than for this process", d.Runtime),
 		"run it where the runtime runs: " + output.Command("nsenter", "--target", strconv.Itoa(d.Runtime.PID), "--mount", "bpffsctl") +
 			" …; or mount the runtime's directory here and say with " + flag + " where",
 	}}

@@ -120,8 +120,11 @@ func (d Dirs) Assumption() string {
 		return ""
 	}
 	why := d.Runtime.String()
-	if d.Runtime.Version != (cri.Version{}) {
+	switch {
+	case d.Runtime.Version != (cri.Version{}):
 		why += " does not say where it looks"
+	case d.Runtime.Err != nil && d.request.CRISocket == "":
+		why = d.Runtime.Err.Error()
 	}
 	return "assumed " + strings.Join(what, " and ") + ": " + why
 }

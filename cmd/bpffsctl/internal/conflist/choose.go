@@ -59,5 +59,6 @@ func (f File) refuseSingle() error {
 	if !f.Single {
 		return nil
 	}
-	return fmt.Errorf("%s: %w; have the main plugin write a .conflist, or choose another network with --network", f.Path, ErrSingle)
+	return fmt.Errorf("%s: %w; have the main plugin write a .conflist, choose another network with --network, "+
+		"or on OpenShift the chain of Multus with --network %s --mode drop-in", f.Path, ErrSingle, VendorChain)
 }

@@ -17,15 +17,15 @@ const listsVersions = "1.1.0"
 // versions up to the newest: the newest of both keys that it knows, and before
 // libcni 1.2 that of cniVersion. It is empty if the list says none.
 func (l List) Version(newest string) string {
-	if newer(listsVersions, newest) {
+	if Newer(listsVersions, newest) {
 		return l.CNIVersion
 	}
-	known := slices.DeleteFunc(slices.Clone(l.CNIVersions), func(v string) bool { return newer(v, newest) })
+	known := slices.DeleteFunc(slices.Clone(l.CNIVersions), func(v string) bool { return Newer(v, newest) })
 	if len(known) == 0 {
 		return l.CNIVersion
 	}
 	best := slices.MaxFunc(known, compare)
-	if l.CNIVersion != "" && !newer(l.CNIVersion, newest) && newer(l.CNIVersion, best) {
+	if l.CNIVersion != "" && !Newer(l.CNIVersion, newest) && Newer(l.CNIVersion, best) {
 		return l.CNIVersion
 	}
 	return best
@@ -65,17 +65,17 @@ func versions(data []byte) (one string, several []string) {
 	return one, several
 }
 
-// newer compares two versions of CNI. What is none is not newer.
-func newer(a, b string) bool {
+// Newer compares two versions of CNI. What is none is not newer.
+func Newer(a, b string) bool {
 	is, err := version.GreaterThan(a, b)
 	return is && err == nil
 }
 
 func compare(a, b string) int {
 	switch {
-	case newer(a, b):
+	case Newer(a, b):
 		return 1
-	case newer(b, a):
+	case Newer(b, a):
 		return -1
 	}
 	return 0

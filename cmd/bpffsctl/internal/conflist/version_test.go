@@ -62,3 +62,21 @@ func TestSetVersion(t *testing.T) {
 		}
 	}
 }
+
+func TestNewer(t *testing.T) {
+	for _, row := range []struct {
+		a, b string
+		want bool
+	}{
+		{"1.1.0", "1.0.0", true},
+		{"1.0.0", "1.0.0", false},
+		{"0.4.0", "1.0.0", false},
+		{"1.10.0", "1.9.0", true},
+		{"", "1.0.0", false},
+		{"latest", "1.0.0", false},
+	} {
+		if got := Newer(row.a, row.b); got != row.want {
+			t.Errorf("newer(%q, %q): got %v, want %v", row.a, row.b, got, row.want)
+		}
+	}
+}

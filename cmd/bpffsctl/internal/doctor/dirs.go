@@ -16,9 +16,13 @@ func checkDirs(_ context.Context, n *node) []Finding {
 // where it was told to look.
 func decideDirs(d cnidirs.Dirs, reinstall string) (found []Finding) {
 	for _, u := range d.Unread() {
-		found = append(found, fail(u.Dir, cnidirs.ErrUnread.Error()+": "+u.Detail, reinstall+"; "+u.Fix)...)
+		fix := u.Fix
+		if u.From == cnidirs.Given {
+			fix = reinstall + "; " + fix
+		}
+		found = append(found, fail(u.Dir, u.Detail, fix)...)
 	}
-	looked := strings.Join(append(d.Bin, d.Conf), ", ")
+	looked := strings.Join(d.Bin, ", ") + ", " + d.Conf
 	switch assumed := d.Assumption(); {
 	case found != nil:
 		return found

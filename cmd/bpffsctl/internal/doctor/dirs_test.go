@@ -120,6 +120,7 @@ func TestDirectoriesAreKnown(t *testing.T) {
 		{"a loaded network", "runtime-networks", "containerd 2.4.2 has loaded the network net, cniVersion 1.0.0, with bridge, bpffs", func(r *rig) {
 			r.loaded("net", "1.0.0", "bridge", "bpffs")
 		}},
+		{"a loaded Multus", "runtime-networks", "what Multus calls is elsewhere", func(r *rig) { r.loaded("multus-cni-network", "0.3.1", "multus-shim") }},
 		{"a drop-in file that is loaded", "drop-ins", "containerd 2.4.2 reads it", func(r *rig) {
 			r.write(r.t, list, listOf("1.0.0", "net"))
 			r.write(r.t, "net/bpffs.conf", ours)

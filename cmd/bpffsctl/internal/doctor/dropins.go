@@ -33,7 +33,7 @@ func decideDropIns(n networks, r cnidirs.Runtime, install command) []Finding {
 	}
 	for _, chain := range n.Chains {
 		for _, f := range chain.Broken() {
-			found = append(found, decideBroken(f, chain, true, cri.Version{})...)
+			found = append(found, fail(f.Path, "Multus leaves out its chain "+chain.List.Name+" because of this file, and pods run without bpffs: "+reason(f), fixFile(f))...)
 		}
 		for _, u := range usesOf(chain) {
 			found = append(found, pass(u.path, "Multus reads it, as a part of its chain "+u.network)...)

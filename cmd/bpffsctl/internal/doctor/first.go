@@ -55,8 +55,15 @@ func decideBroken(f conflist.File, one conflist.Network, isFirst bool, r cri.Ver
 	case isFirst:
 		say, what = fail, "runtimes take the first file of the directory, and cannot use this one"
 	}
-	return say(f.Path, what+": "+strings.TrimPrefix(f.Err.Error(), f.Path+": "),
-		"fix it: ${EDITOR:-vi} "+output.Quote(f.Path)+", or: "+output.Command("mv", f.Path, f.Path+".bad"))
+	return say(f.Path, what+": "+reason(f), fixFile(f))
+}
+
+// reason returns why the file cannot be used, without its path.
+func reason(f conflist.File) string { return strings.TrimPrefix(f.Err.Error(), f.Path+": ") }
+
+// fixFile returns what to do about a file that cannot be used; nothing in it is lost.
+func fixFile(f conflist.File) string {
+	return "fix it: ${EDITOR:-vi} " + output.Quote(f.Path) + ", or: " + output.Command("mv", f.Path, f.Path+".bad")
 }
 
 // decideFirst says whether the network that the runtime uses has our plugin.
@@ -87,15 +94,12 @@ func decideFirst(n networks, first *conflist.Network, install command) []Finding
 	return fail(first.Path, uses+", and it does not have bpffs: pods run without", n.addTo(*first, delegates, install))
 }
 
-// addTo returns what adds our plugin to the network, or to one that it calls. A single
-// plugin's file takes no other.
+// addTo returns what adds our plugin to the network, or to one that Multus calls for it.
+// A single plugin's file takes no other.
 func (n networks) addTo(one conflist.Network, delegates bool, install command) string {
-	if !one.Single && !delegates {
-		return install()
-	}
 	for _, other := range n.Networks {
-		if _, makes := other.List.Main(); makes && !other.Single && delegates && other.Path != one.Path {
-			return install("--network", other.List.Name)
+		if _, makes := other.List.Main(); makes && !other.Single && delegates == (other.Path != one.Path) {
+			return n.forNetwork(other, install)
 		}
 	}
 	if !one.Single {

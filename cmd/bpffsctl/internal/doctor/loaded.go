@@ -32,7 +32,10 @@ func decideLoaded(n networks, r cnidirs.Runtime) (found []Finding) {
 func decideOneLoaded(loaded cri.Network, n networks, r cnidirs.Runtime) []Finding {
 	is := fmt.Sprintf("%v has loaded the network %s, cniVersion %s, with %s", r, loaded.Name, loaded.CNIVersion, strings.Join(loaded.Plugins, ", "))
 	i := slices.IndexFunc(n.Networks, func(one conflist.Network) bool { return one.List.Name == loaded.Name })
-	if i < 0 {
+	switch {
+	case i < 0 && slices.ContainsFunc(loaded.Plugins, func(p string) bool { return strings.HasPrefix(p, "multus") }):
+		return pass(r.Socket, is+"; what Multus calls is elsewhere")
+	case i < 0:
 		return warn(r.Socket, is+", and no file in "+n.dir+" says so", lookAgain(n.dir)+"; or say with --conf-dir where it looks")
 	}
 	one := n.Networks[i]

@@ -352,7 +352,7 @@ func TestAuxiliaryChain(t *testing.T) {
 			t.Errorf("chain %s: the configuration in it: got %+v, want it to be checked", name, places)
 		}
 		r.write(t, name+"/50-x.conf", "{")
-		if bad := faulty(of(r.run(t), "drop-ins")); len(bad) != 1 || !strings.Contains(bad[0].Detail, "no pod of the network "+name) {
+		if bad := faulty(of(r.run(t), "drop-ins")); len(bad) != 1 || !strings.Contains(bad[0].Detail, "leaves out its chain "+name) {
 			t.Errorf("chain %s with half a file: %+v", name, bad)
 		}
 	}

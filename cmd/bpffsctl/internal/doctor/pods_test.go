@@ -31,8 +31,12 @@ func TestPodsWithoutEndpoint(t *testing.T) {
 		{"ended", []testcri.Pod{has, {ID: "e", NotReady: true}}, nil, OK, "every pod", ""},
 		{"older than the plugin", []testcri.Pod{has, lacks}, nil, Failure, "1 pod has no endpoint", "kubectl -n my-ns delete pod 'web $(x)'"},
 		{"many", many, nil, Failure, "9 pods have no endpoint", "delete pod pod-4, and again"},
-		{"unmounted under it", []testcri.Pod{has}, func(r *rig, _ *testcri.Runtime) { unmount(r.t, r.Root) },
-			Failure, "1 pod has no endpoint", "kubectl -n my-ns delete pod web-0"},
+		{
+			"unmounted under it",
+			[]testcri.Pod{has},
+			func(r *rig, _ *testcri.Runtime) { unmount(r.t, r.Root) },
+			Failure, "1 pod has no endpoint", "kubectl -n my-ns delete pod web-0",
+		},
 		{"stacked mounts", []testcri.Pod{has, lacks}, func(r *rig, _ *testcri.Runtime) { testns.Mount(r.t, "bpf", r.Root, "") }, Skipped, "root", ""},
 		{"no answer", []testcri.Pod{lacks}, func(_ *rig, runtime *testcri.Runtime) { runtime.Silence() }, Warning, "not known", ""},
 		{"another network is used", []testcri.Pod{lacks}, func(r *rig, _ *testcri.Runtime) {

@@ -30,10 +30,10 @@ func decideCNIVersion(n networks, r cnidirs.Runtime, supports []string, install 
 		case len(supports) > 0 && !slices.Contains(supports, its):
 			found = append(found, fail(one.Path, fmt.Sprintf("bpffs does not support cniVersion %q: every ADD fails; it supports %s",
 				its, strings.Join(supports, ", ")), set)...)
-		case lib.Known && newer(its, lib.Newest):
+		case lib.Known && conflist.Newer(its, lib.Newest):
 			found = append(found, fail(one.Path, fmt.Sprintf("cniVersion %s is too new for %v, which knows %s: it calls the network ready, and every pod fails",
 				its, r, lib.Newest), set)...)
-		case !lib.Known && newer(its, "1.0.0"):
+		case !lib.Known && conflist.Newer(its, "1.0.0"):
 			found = append(found, pass(one.Path, fmt.Sprintf("cniVersion %s needs a runtime with libcni 1.2 or newer; %v", its, r))...)
 		default:
 			found = append(found, pass(one.Path, "cniVersion "+its)...)
@@ -52,10 +52,4 @@ func effective(list conflist.List, r cnidirs.Runtime) string {
 		return loaded.CNIVersion
 	}
 	return list.Version(cmp.Or(r.Libcni().Newest, version.Current()))
-}
-
-// newer compares two versions of CNI. What is none is not newer.
-func newer(a, b string) bool {
-	is, err := version.GreaterThan(a, b)
-	return is && err == nil
 }

@@ -155,8 +155,8 @@ func (in Installer) unserved(ctx context.Context, n network, runtime cri.Version
 	wanted = append(wanted, list.Version(newest))
 	for _, its := range wanted {
 		if !slices.Contains(supports, its) {
-			return fmt.Errorf("%s: bpffs does not support the network's cniVersion %q, and every pod would fail; it supports %s; "+
-				"if the other plugins do, too, give the network another one: --cni-version 1.0.0", n.Path, its, strings.Join(supports, ", "))
+			return fmt.Errorf("%s: bpffs does not support the network's cniVersion %q (empty: it says none), and every pod would fail; "+
+				"it supports %s; if the other plugins do, too, give the network another one: --cni-version 1.0.0", n.Path, its, strings.Join(supports, ", "))
 		}
 	}
 	return nil

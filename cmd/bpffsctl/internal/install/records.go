@@ -46,6 +46,6 @@ func unique(words []string) []string {
 
 // collect returns the command that removes the endpoints when their pods are gone.
 // Nothing that a runtime starts from now on is among them.
-func (r recorded) collect() string {
-	return output.Command("bpffsctl", "gc", "--network", strings.Join(r.networks, ","), "--allow-empty", "--older-than", "0s", "--yes")
+func (found recorded) collect() string {
+	return output.Command("bpffsctl", "gc", "--network", strings.Join(found.networks, ","), "--allow-empty", "--older-than", "0s", "--yes")
 }

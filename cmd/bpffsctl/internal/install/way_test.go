@@ -16,7 +16,7 @@ import (
 func reads() cri.Version   { return cri.Version{Runtime: "containerd", Version: "v2.4.2"} }
 func ignores() cri.Version { return cri.Version{Runtime: "containerd", Version: "v1.7.27"} }
 func noDEL() cri.Version   { return cri.Version{Runtime: "cri-o", Version: "1.37.0"} }
-func unknown() cri.Version { return cri.Version{} }
+func nothing() cri.Version { return cri.Version{} }
 
 // A row of ways is a network, what is asked for, and whether the network gets a
 // drop-in file, or why nothing is done.
@@ -36,22 +36,22 @@ func TestWay(t *testing.T) {
 		{"bridge tuning", "", Auto, false, reads, true, ""},
 		{"bridge tuning", "", Auto, false, ignores, false, ""},
 		{"bridge tuning", "", Auto, false, noDEL, false, ""},
-		{"bridge tuning", "", Auto, false, unknown, false, ""},
+		{"bridge tuning", "", Auto, false, nothing, false, ""},
 		{"bridge bpffs datapath", "", Auto, false, reads, false, ""},
 		{"bridge bpffs", "", Auto, false, reads, false, ""},
 		{"bridge bpffs", "bpffs.conf", Auto, false, reads, false, ""},
 		{"bridge", "bpffs.conf", Auto, false, reads, true, ""},
-		{"bridge", "bpffs.conf", Auto, false, unknown, true, ""},
+		{"bridge", "bpffs.conf", Auto, false, nothing, true, ""},
 		{"bridge", "bpffs.conf", Auto, false, ignores, false, "containerd 1.7.27 ignores drop-in files"},
 		{"bridge", "bpffs.conf", Auto, false, noDEL, false, "not for DEL"},
 		{"bridge", "bpffs.conf", Conflist, false, noDEL, false, ""},
 		{"bridge", "", DropIn, false, noDEL, false, "not for DEL"},
 		{"bridge", "", DropIn, false, ignores, false, "ignores drop-in files"},
-		{"bridge tuning", "", DropIn, false, unknown, true, ""},
+		{"bridge tuning", "", DropIn, false, nothing, true, ""},
 		{"bridge bpffs", "", DropIn, false, reads, true, ""},
 		{"bridge tuning bpffs", "", DropIn, false, reads, true, ""},
 		{"bridge bpffs datapath", "", DropIn, false, reads, false, "datapath would lose the paths"},
-		{"bridge bpffs tuning datapath", "", DropIn, false, unknown, false, "tuning, datapath would lose the paths"},
+		{"bridge bpffs tuning datapath", "", DropIn, false, nothing, false, "tuning, datapath would lose the paths"},
 		{"bridge bpffs", "10-other.conf", DropIn, false, reads, false, "10-other would lose the paths"},
 		{"bridge bpffs", "other.conf", DropIn, false, reads, true, ""},
 		{"bridge bpffs datapath", "", DropIn, true, reads, true, ""},
@@ -87,7 +87,7 @@ func TestNetworkAfterABrokenOne(t *testing.T) {
 	if n, err := findNetwork(dir, "", noDEL().PassesBroken()); err != nil || n.List.Name != "net" {
 		t.Errorf("with CRI-O: got %q, %v, want net", n.List.Name, err)
 	}
-	for _, runtime := range []cri.Version{reads(), ignores(), unknown()} {
+	for _, runtime := range []cri.Version{reads(), ignores(), nothing()} {
 		if n, err := findNetwork(dir, "", runtime.PassesBroken()); !errors.Is(err, conflist.ErrInvalid) {
 			t.Errorf("with %v: got %q, %v, want %v", runtime, n.List.Name, err, conflist.ErrInvalid)
 		}

@@ -11,13 +11,13 @@ import (
 // that no network has now. One that cannot be read says nothing, which is another's
 // business: the mount table has what was mounted because of it.
 func configured(dir string) (all []Place) {
-	files, _ := conflist.ReadDir(dir) //nolint:errcheck // see above
+	files, _ := conflist.ReadDir(dir) // see above
 	for _, f := range files {
 		all = append(all, inFile(f, f.List.Name)...)
 	}
-	entries, _ := os.ReadDir(dir) //nolint:errcheck // see above
+	entries, _ := os.ReadDir(dir) // see above
 	for _, e := range entries {
-		dropIns, _ := conflist.DropIns(dir, e.Name()) //nolint:errcheck // no network can have this name
+		dropIns, _ := conflist.DropIns(dir, e.Name()) // no network can have this name
 		for _, f := range dropIns {
 			all = append(all, inFile(f, e.Name())...)
 		}
@@ -31,7 +31,7 @@ func inFile(f conflist.File, network string) (all []Place) {
 		if !plugin.Ours() {
 			continue
 		}
-		conf, _ := netconf.Parse(plugin.Raw) //nolint:errcheck // libcni has read it as an object already
+		conf, _ := netconf.Parse(plugin.Raw) // libcni has read it as an object already
 		conf.Name = network                  // which libcni gives to the plugin, too
 		p := Place{Known: conf.ParseAll() == nil, Roots: conf.Roots}
 		if p.Known {
@@ -52,7 +52,7 @@ func Used(dir string) (network string, calls bool) {
 	first := files[0]
 	called := inFile(first, first.List.Name)
 	if !first.Single && !first.List.OnlyInlined {
-		dropIns, _ := conflist.DropIns(dir, first.List.Name) //nolint:errcheck // no network can have this name
+		dropIns, _ := conflist.DropIns(dir, first.List.Name) // no network can have this name
 		for _, f := range dropIns {
 			called = append(called, inFile(f, first.List.Name)...)
 		}
