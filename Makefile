@@ -106,7 +106,7 @@ test-reliability: build ## kill at every system call, and race for minutes (root
 test-mutants: ## take every guard out of a copy and demand that a test fails (root; three minutes)
 	CGO_ENABLED=0 go run -C test ./mutants -source ..
 
-demo: tools ## show a pod's life with the plugin, in namespaces of its own (root)
+demo: build tools ## show a pod's life with the plugin, in namespaces of its own (root)
 	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo
 	@$(BIN)/demo
 

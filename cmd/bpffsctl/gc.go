@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/gc"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
@@ -104,7 +105,11 @@ func (f *gcFlags) run(cmd *cobra.Command) error {
 func (f *gcFlags) live(ctx context.Context, stdin io.Reader) (*gc.Live, error) {
 	live := &gc.Live{}
 	if f.liveFrom != "" {
-		if err := readLive(live, f.liveFrom, stdin); err != nil {
+		list, err := input.Read(ctx, f.liveFrom, stdin)
+		if err != nil {
+			return nil, fmt.Errorf("the list of live containers: %w", err)
+		}
+		if err := live.ReadList(bytes.NewReader(list)); err != nil {
 			return nil, err
 		}
 	}
@@ -114,18 +119,6 @@ func (f *gcFlags) live(ctx context.Context, stdin io.Reader) (*gc.Live, error) {
 		}
 	}
 	return live, nil
-}
-
-func readLive(live *gc.Live, name string, stdin io.Reader) error {
-	if name == "-" {
-		return live.ReadList(stdin)
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return fmt.Errorf("the list of live containers: %w", err)
-	}
-	defer file.Close()
-	return live.ReadList(file)
 }
 
 // sum says on standard error what came of it all, and how to go on.

@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 // waitFor is how long install waits for the main plugin if nothing is said.
@@ -50,7 +52,7 @@ Exit codes: 0 done, 2 not done.`,
 	flags.StringVar(&f.network, "network", "", "name of the network (default: the one that runtimes take, the first in the order of file names)")
 	flags.StringVar(&f.mode, "mode", string(install.Auto), "auto, drop-in or conflist; auto is what the network has, at first drop-in where the runtime, asked over its CRI socket, reads such files")
 	flags.StringVar(&f.from, "from", "", "the plugin's binary (default: bpffs beside bpffsctl)")
-	flags.StringVar(&f.pluginConf, "plugin-conf", "", `file with the plugin's configuration, a JSON object (default: the one that the network has, else {"type":"bpffs"})`)
+	flags.StringVar(&f.pluginConf, "plugin-conf", "", `file with the plugin's configuration, a JSON object, - for standard input (default: the one that the network has, else {"type":"bpffs"})`)
 	flags.StringVar(&f.cniVersion, "cni-version", "", "set the cniVersion of the network's own list; uninstall leaves it so (default: what the list says)")
 	flags.BoolVar(&f.losePaths, "lose-paths", false, "change to drop-in though the plugins that come after bpffs in the list do not get the maps' paths any more")
 	flags.BoolVar(&f.wait, "wait", true, "wait for the main plugin's configuration")
@@ -64,7 +66,7 @@ Exit codes: 0 done, 2 not done.`,
 }
 
 func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
-	in, err := f.installer(stderr)
+	in, err := f.installer(ctx, stderr)
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 }
 
 // installer returns what the flags ask for.
-func (f *installFlags) installer(stderr io.Writer) (install.Installer, error) {
+func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install.Installer, error) {
 	in := install.Installer{
 		Network: f.network, Mode: install.Mode(f.mode), From: f.from,
 		CNIVersion: f.cniVersion, LosePaths: f.losePaths,
@@ -108,7 +110,7 @@ func (f *installFlags) installer(stderr io.Writer) (install.Installer, error) {
 	}
 	if f.pluginConf != "" {
 		var err error
-		if in.Plugin, err = os.ReadFile(f.pluginConf); err != nil {
+		if in.Plugin, err = input.Read(ctx, f.pluginConf, os.Stdin); err != nil {
 			return in, err
 		}
 	}
@@ -118,6 +120,6 @@ func (f *installFlags) installer(stderr io.Writer) (install.Installer, error) {
 // logTo writes one line for each message.
 func logTo(w io.Writer) func(format string, args ...any) {
 	return func(format string, args ...any) {
-		fmt.Fprintf(w, "bpffsctl: "+format+"\n", args...)
+		fmt.Fprintln(w, "bpffsctl:", output.Sprintf(format, args...))
 	}
 }

@@ -52,6 +52,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errFound):
 		return exitFound
 	}
-	fmt.Fprintf(stderr, "bpffsctl: %.*s\n", maxMessage, output.CleanLines(err.Error()))
+	fmt.Fprintf(stderr, "bpffsctl: %.*s\n", maxMessage, output.Error(err))
 	return exitFailed
 }

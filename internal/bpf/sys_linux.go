@@ -94,8 +94,8 @@ func Pin(f *os.File, path string) error {
 	return err
 }
 
-// Open opens the object that is pinned at path. EACCES means that what is there
-// is none, and ENOENT that nothing is.
+// Open opens the object that is pinned at path. ENOENT means that nothing is there;
+// EACCES that what is there is none, or that somebody refuses.
 func Open(path string) (*os.File, error) {
 	fd, err := obj(unix.BPF_OBJ_GET, path, 0)
 	if err != nil {

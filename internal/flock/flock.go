@@ -102,14 +102,14 @@ func wait(ctx context.Context, f *os.File) error {
 // How soon and how long [Politely] lets others have a lock.
 const (
 	pause    = time.Millisecond
-	patience = 100 * time.Millisecond
+	patience = 20 * time.Millisecond
 )
 
 // Politely is [File] for whoever gives a lock back in between and wants it again. The
 // kernel passes no lock on: whoever asks at once has it again before a waiter wakes
 // up, and whoever asks later may do so just between two waiters. So it takes the
-// lock only when nobody has announced to wait for it, for a tenth of a second; then
-// it waits like everybody.
+// lock only when nobody has announced to wait for it. Where somebody always does, it
+// waits like everybody after a while: about as long as those take who come at once.
 func Politely(ctx context.Context, f *os.File) (unlock func(), err error) {
 	for end := time.Now().Add(patience); time.Now().Before(end) && ctx.Err() == nil; {
 		time.Sleep(pause)

@@ -120,7 +120,11 @@ func (c *Config) ParseRoots() error {
 		if *k.dst == "" {
 			continue
 		}
-		if err := bpffs.CheckRoot(*k.dst); err != nil {
+		err := bpffs.CheckRoot(*k.dst)
+		if err == nil {
+			err = bpffs.CheckLinks(*k.dst)
+		}
+		if err != nil {
 			return c.bad(k.key, err)
 		}
 	}

@@ -79,6 +79,15 @@ func (d *Dir) IsBPF() (bool, error) {
 	return uint32(st.Type) == unix.BPF_FS_MAGIC, nil
 }
 
+// isProc reports whether path lies on a procfs.
+func isProc(path string) (bool, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return false, &os.PathError{Op: "statfs", Path: path, Err: err}
+	}
+	return st.Type == unix.PROC_SUPER_MAGIC, nil
+}
+
 // CheckWritable reports why this process cannot write to the directory: EROFS for
 // one that is mounted read-only.
 func (d *Dir) CheckWritable() error {

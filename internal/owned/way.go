@@ -1,6 +1,8 @@
 package owned
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -12,6 +14,10 @@ import (
 
 // maxLinks is how many symbolic links the kernel follows on one way (MAXSYMLINKS).
 const maxLinks = 40
+
+// ErrOfProcess says that a way leads through a link of a process's directory of
+// /proc, such as its root: it leads elsewhere for each process.
+var ErrOfProcess = errors.New("a link of /proc leads elsewhere for each process: write the path that is meant")
 
 // A Way is where an absolute path leads.
 type Way struct {
@@ -25,7 +31,8 @@ type Way struct {
 
 // Follow goes the way that the kernel goes, component by component. What is
 // missing at its end stays as it is. The error of a look that failed says nothing
-// about what is there, unless [IsAbsent].
+// about what is there, unless [IsAbsent]. [ErrOfProcess] where the way depends on who
+// goes it.
 //
 // Whoever owns a directory on the way, or can write to it, can lead it elsewhere,
 // and can detach what is mounted further down by removing the mount point in a
@@ -103,6 +110,9 @@ func (f *follower) follow(name string) error {
 	}
 	if f.links++; f.links > maxLinks {
 		return &os.PathError{Op: "open", Path: name, Err: syscall.ELOOP}
+	}
+	if onProc, err := isProc(f.at); err != nil || onProc {
+		return cmp.Or(err, fmt.Errorf("%s: %w", name, ErrOfProcess))
 	}
 	target, err := os.Readlink(name)
 	if err != nil {

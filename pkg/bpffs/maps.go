@@ -117,14 +117,19 @@ func (m *Maps) Close() error {
 // declared shape is kept with its contents; for one that is not, that of made is
 // pinned: [ErrNoMap] if made is nil.
 //
-// It does all or nothing: after an error no map is pinned that was not before.
+// It does all or nothing: after an error no map is pinned that was not before. It
+// returns the declared names of those that it pinned, for [Endpoints.UnpinMaps].
 // [ErrMapShape] if something else is pinned, [ErrMapRefused] with the reason of the
 // kernel.
-func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Maps) error {
+func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Maps) (pinned []string, err error) {
 	maps, err := NewMapDir(e.Root(), prefix)
-	if err != nil {
-		return e.in(err)
+	if err == nil {
+		pinned, err = e.pinMaps(id, maps, decls, made)
 	}
+	return pinned, e.in(err)
+}
+
+func (e *Endpoints) pinMaps(id uint16, maps MapDir, decls []MapDecl, made *Maps) (pinned []string, err error) {
 	var names []string
 	var missing []*MapDecl
 	ids := made.ids()
@@ -133,36 +138,45 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 			continue
 		}
 		names = append(names, d.Name)
-		pinned, err := e.checkPin(maps, id, d)
+		kept, err := e.checkPin(maps, id, d)
 		if errors.Is(err, fs.ErrNotExist) {
 			missing = append(missing, &decls[i])
 		} else if err != nil {
-			return e.in(err)
+			return nil, err
 		} else {
-			ids[d.Name] = pinned
+			ids[d.Name] = kept
 		}
 	}
 	if len(names) == 0 {
-		return nil
+		return nil, nil
 	}
 	if len(missing) > 0 && made == nil {
-		return e.in(fmt.Errorf("%w: %s", ErrNoMap, missing[0].Name))
+		return nil, fmt.Errorf("%w: %s", ErrNoMap, missing[0].Name)
 	}
 	if err := e.record(id).setMaps(names, ids); err != nil {
-		return e.in(err)
+		return nil, err
 	}
-	return e.in(e.pinAll(id, maps, missing, made))
+	return e.pinAll(id, maps, missing, made)
 }
 
-func (e *Endpoints) pinAll(id uint16, maps MapDir, decls []*MapDecl, made *Maps) error {
-	var pinned []string
+func (e *Endpoints) pinAll(id uint16, maps MapDir, decls []*MapDecl, made *Maps) (pinned []string, err error) {
 	for _, d := range decls {
 		if err := made.pin(d, maps.LocalMapPath(d.Name, id)); err != nil {
-			return errlist.Join(err, e.unpin(maps.Prefix(), pinned))
+			return nil, errlist.Join(err, e.unpin(pinGroup{maps.Prefix(), pinned}, id))
 		}
-		pinned = append(pinned, LocalMapName(d.Name, id))
+		pinned = append(pinned, d.Name)
 	}
-	return nil
+	return pinned, nil
+}
+
+// UnpinMaps takes back what [Endpoints.PinMaps] pinned for the endpoint id in the map
+// directory prefix, where what had to follow failed. The record keeps the names.
+func (e *Endpoints) UnpinMaps(id uint16, prefix string, pinned []string) error {
+	maps, err := NewMapDir(e.Root(), prefix)
+	if err == nil && len(pinned) > 0 {
+		err = e.unpin(pinGroup{maps.Prefix(), pinned}, id)
+	}
+	return e.in(err)
 }
 
 // pin pins the map that was created for the declaration, or creates it now.
@@ -286,7 +300,7 @@ func ReadMap(path string) (MapInfo, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return MapInfo{}, err
 	}
-	if errors.Is(err, syscall.EACCES) { // neither a map nor another object of BPF
+	if st, serr := os.Stat(path); err != nil && serr == nil && !st.Mode().IsRegular() { // no object of BPF
 		return MapInfo{}, fmt.Errorf("%w: it is no map: %w", ErrMapShape, err)
 	}
 	if err != nil {

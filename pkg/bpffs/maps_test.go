@@ -39,7 +39,8 @@ func createMaps(e *Endpoints, id uint16, decls []MapDecl) error {
 		return err
 	}
 	defer made.Close()
-	return e.PinMaps(id, "", decls, made)
+	_, err = e.PinMaps(id, "", decls, made)
+	return err
 }
 
 // elemAttr is the part of union bpf_attr for single elements.
@@ -239,7 +240,8 @@ func TestMapIDs(t *testing.T) {
 		{"created", few, func(*testing.T, *Endpoints, uint16, []MapDecl) {}, 2},
 		{"kept", few, func(t *testing.T, e *Endpoints, id uint16, decls []MapDecl) {
 			t.Helper()
-			testns.Must(t, e.PinMaps(id, "", decls, nil))
+			_, err := e.PinMaps(id, "", decls, nil)
+			testns.Must(t, err)
 		}, 2},
 		{"one created again", few, func(t *testing.T, e *Endpoints, id uint16, decls []MapDecl) {
 			t.Helper()

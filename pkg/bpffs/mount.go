@@ -102,8 +102,15 @@ func makeDir(path string) (owned.Way, error) {
 }
 
 // checkEmpty reports that there is something in a directory, which a mount would
-// hide from everybody.
+// hide from everybody, or will be: in a directory of /proc.
 func checkEmpty(path string) error {
+	st, err := statfs(path)
+	if err == nil && isProc(st) {
+		err = fmt.Errorf("mounting a bpffs at %s: the directory belongs to /proc: choose another", path)
+	}
+	if err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(path)
 	if err == nil && len(entries) > 0 {
 		err = fmt.Errorf("mounting a bpffs at %s: the directory is not empty, and the mount would hide what is in it: "+

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Where the maps are unless something else is configured. The values are those
@@ -61,9 +62,20 @@ const (
 // CheckRoot reports why the path cannot be the root of a bpffs, as far as can be
 // said without looking at the file system: it is not absolute, it has ".." in it,
 // which means one thing before links are followed and another after, it has a zero
-// byte, it is longer than 3,072 bytes, or it begins in a process's directory of
-// /proc, whose links lead to that process's root and files.
+// byte, a control character or something that is not UTF-8, it is longer than 3,072
+// bytes, or it begins in a process's directory of /proc, whose links lead to that
+// process's root and files.
 func CheckRoot(root string) error {
+	err := checkRootPath(root)
+	if err == nil && !isPlain(root) {
+		err = fmt.Errorf("bpffs root %.300q %s", root, notPlain)
+	}
+	return err
+}
+
+// checkRootPath is CheckRoot of what is used, not configured, for pods can be there
+// from before.
+func checkRootPath(root string) error {
 	switch {
 	case !filepath.IsAbs(root):
 		return fmt.Errorf("bpffs root %.300q is not an absolute path", root)
@@ -79,6 +91,14 @@ func CheckRoot(root string) error {
 	return nil
 }
 
+// isPlain reports whether the text can be shown, and read back from JSON.
+func isPlain(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// notPlain says what is wrong with a text that is not plain.
+const notPlain = "has a control character in it, or is not UTF-8"
+
 // isOfProcess reports whether the path begins in the directory of a process.
 func isOfProcess(root string) bool {
 	of, found := strings.CutPrefix(path.Clean(root), "/proc/")
@@ -92,6 +112,9 @@ func checkPrefix(prefix string) error {
 		if err := checkName(name); err != nil {
 			return fmt.Errorf("map prefix %q: %w", prefix, err)
 		}
+	}
+	if !isPlain(prefix) {
+		return fmt.Errorf("map prefix %q %s", prefix, notPlain)
 	}
 	if len(prefix) > maxPrefix {
 		return fmt.Errorf("map prefix of %d bytes is too long, %d are the limit", len(prefix), maxPrefix)
@@ -147,14 +170,17 @@ func LocalMapName(name string, id uint16) string {
 }
 
 // CheckMapName reports why name cannot be declared as the name of a local map:
-// it is empty, has a dot, a slash, white space or a control character in it, or
-// is too long to be a file name once the digits of the endpoint ID follow it.
+// it is empty, has a dot, a slash, white space or a control character in it, is not
+// UTF-8, or is too long to be a file name once the digits of the endpoint ID follow it.
 func CheckMapName(name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		return fmt.Errorf("%q has white space or a control character in it", name)
+	if strings.ContainsFunc(name, unicode.IsSpace) {
+		return fmt.Errorf("%q has white space in it", name)
+	}
+	if !isPlain(name) {
+		return fmt.Errorf("%q %s", name, notPlain)
 	}
 	if limit := maxName - len(idDigits); len(name) > limit {
 		return fmt.Errorf("%d bytes are too long, %d are the limit", len(name), limit)

@@ -53,7 +53,7 @@ func (e *Endpoints) remove(r record) error {
 	}
 	var errs []error
 	for _, g := range pins {
-		errs = append(errs, e.unpin(g.dir, g.files(r.id)))
+		errs = append(errs, e.unpin(g, r.id))
 	}
 	if err := errlist.Join(errs...); err != nil {
 		return fmt.Errorf("%w of endpoint %d: %w", ErrPinStuck, r.id, err)
@@ -64,22 +64,22 @@ func (e *Endpoints) remove(r record) error {
 	return e.cni.RemoveTree(scratchDir)
 }
 
-// unpin removes whatever is at the recorded names in dir, below the root.
-func (e *Endpoints) unpin(dir string, names []string) error {
-	err := owned.Walk(dir, e.root.Check)
+// unpin removes whatever is at the paths of local maps of the endpoint id.
+func (e *Endpoints) unpin(g pinGroup, id uint16) error {
+	err := owned.Walk(g.dir, e.root.Check)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	maps, err := e.root.Open(dir)
+	maps, err := e.root.Open(g.dir)
 	if err != nil {
 		return err
 	}
 	defer maps.Close()
 	var errs []error
-	for _, name := range names {
+	for _, name := range g.files(id) {
 		errs = append(errs, maps.RemoveTree(name))
 	}
 	return errlist.Join(errs...)

@@ -23,6 +23,8 @@ var (
 	ErrOtherFileSystem = errors.New("another file system is mounted there")
 	// ErrStacked: several file systems are mounted on top of each other there.
 	ErrStacked = errors.New("mounts are stacked there")
+	// ErrBadRoot: the path of a root, or one that its links lead to, can be none.
+	ErrBadRoot = errors.New("it cannot be a bpffs root")
 	// ErrMounted: something is mounted on a directory below the root, and hides what
 	// belongs there.
 	ErrMounted = owned.ErrMounted
@@ -180,17 +182,37 @@ func openTop(root string) (*rootDir, error) {
 
 // follow returns where the path of a root leads.
 func follow(root string) (owned.Way, error) {
-	if err := CheckRoot(root); err != nil {
-		return owned.Way{}, err
+	if err := checkRootPath(root); err != nil {
+		return owned.Way{}, fmt.Errorf("%w: %w", ErrBadRoot, err)
 	}
 	way, err := owned.Follow(root)
+	if errors.Is(err, owned.ErrOfProcess) {
+		return way, fmt.Errorf("%s: %w: %w", root, ErrBadRoot, err)
+	}
 	if err != nil {
 		return way, fmt.Errorf("following %s: %w", root, err)
 	}
-	if CheckRoot(way.Path) != nil {
-		err = fmt.Errorf("%s leads to a path of %d bytes, %d are the limit: %w", root, len(way.Path), maxRoot, syscall.ENAMETOOLONG)
+	if len(way.Path) > maxRoot {
+		return way, fmt.Errorf("%s leads to a path of %d bytes, %d are the limit: %w", root, len(way.Path), maxRoot, syscall.ENAMETOOLONG)
 	}
-	return way, err
+	if err := checkRootPath(way.Path); err != nil {
+		return way, fmt.Errorf("%s: %w: it leads there: %w", root, ErrBadRoot, err)
+	}
+	return way, nil
+}
+
+// CheckLinks reports, as [ErrBadRoot], that symbolic links lead the root to what
+// [CheckRoot] refuses, or through a link of a process's directory of /proc. What
+// cannot be followed is no error: whoever uses the root says so.
+func CheckLinks(root string) error {
+	way, err := follow(root)
+	if errors.Is(err, ErrBadRoot) {
+		return err
+	}
+	if err == nil && CheckRoot(way.Path) != nil {
+		return fmt.Errorf("%s: %w: it leads there: %w", root, ErrBadRoot, CheckRoot(way.Path))
+	}
+	return nil
 }
 
 // checkBPF reports that a directory is not on a bpffs, and if so, that it hides one.

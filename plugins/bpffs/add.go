@@ -139,16 +139,20 @@ func record(ctx context.Context, c call, root string, made *bpffs.Maps) (ep endp
 	if err != nil {
 		return ep, err
 	}
-	if err = e.PinMaps(ep.id, c.MapPrefix, c.Maps, made); err == nil {
+	pinned, err := e.PinMaps(ep.id, c.MapPrefix, c.Maps, made)
+	if err == nil {
 		err = e.SetDetails(ep.id, c.details())
 	}
 	if err == nil {
 		ep.stamp, err = e.Stamp(ep.id)
 	}
-	if err != nil && ep.isNew {
-		err = errlist.Join(err, e.Release(c.attachment()))
+	switch {
+	case err == nil:
+		return ep, nil
+	case ep.isNew:
+		return ep, errlist.Join(err, e.Release(c.attachment()))
 	}
-	return ep, err
+	return ep, errlist.Join(err, e.UnpinMaps(ep.id, c.MapPrefix, pinned))
 }
 
 // undo takes back an endpoint whose result reached nobody. It may have taken long

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
@@ -46,15 +47,20 @@ func checkEndpoint(c call, prev *types100.Result, e *bpffs.Endpoints, id uint16)
 		if !d.Typed() {
 			continue
 		}
-		err := e.CheckMap(id, c.MapPrefix, d)
-		if errors.Is(err, bpffs.ErrMapRefused) { // it is not known what is there
-			return err
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", errCheck, err)
+		if err := e.CheckMap(id, c.MapPrefix, d); err != nil {
+			return differs(err)
 		}
 	}
 	return nil
+}
+
+// differs returns the error of a look at a map as the difference that it has found.
+// Any other error says that it is not known what is there.
+func differs(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bpffs.ErrMapShape) {
+		return fmt.Errorf("%w: %w", errCheck, err)
+	}
+	return err
 }
 
 // checkPaths compares the paths in prevResult with those of the endpoint id.

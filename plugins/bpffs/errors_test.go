@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 	"testing"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
@@ -26,6 +28,12 @@ func TestCodes(t *testing.T) {
 		{bpffs.ErrOccupied, "ADD", 104},
 		{fmt.Errorf("%w: %w", errCheck, bpffs.ErrMapShape), "CHECK", 105},
 		{bpffs.ErrMapShape, "ADD", 107},
+		{differs(bpffs.ErrMapShape), "CHECK", 105},
+		{differs(fs.ErrNotExist), "CHECK", 105},
+		{differs(syscall.EIO), "CHECK", 999},
+		{differs(syscall.EROFS), "CHECK", 100},
+		{differs(fmt.Errorf("%w: %w", bpffs.ErrMapRefused, syscall.EIO)), "CHECK", 106},
+		{differs(bpffs.ErrMounted), "CHECK", 100},
 	} {
 		if got := codeOf(row.err, row.command); got != row.want {
 			t.Errorf("code of %q from %s: got %d, want %d", row.err, row.command, got, row.want)

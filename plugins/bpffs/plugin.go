@@ -171,6 +171,8 @@ func (p *plugin) tolerate(c call, root string, err error) error {
 	case errors.Is(err, bpffs.ErrNoRecords), errors.Is(err, bpffs.ErrNotMounted), errors.Is(err, bpffs.ErrNoEndpoint):
 	case errors.Is(err, bpffs.ErrStacked):
 		p.warn("%v; what is recorded in a hidden bpffs stays", err)
+	case errors.Is(err, bpffs.ErrBadRoot):
+		p.warn("%v; looking in the other places only", err)
 	case elsewhere:
 		p.warn("%v; bpfRoot is elsewhere, so that it is left alone", err)
 	default:

@@ -9,6 +9,7 @@ import (
 	"github.com/containernetworking/cni/libcni"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/document"
 )
 
 const tree = "../.."
@@ -29,10 +30,16 @@ func TestDemo(t *testing.T) {
 		t.Log(out.String())
 	}
 	testns.Must(t, err)
+	for _, line := range document.Block(t, filepath.Join(tree, "README.md"), "pktcount show") {
+		if !strings.Contains(document.Shape(out.String()), document.Shape(line)) {
+			t.Errorf("README.md: got the line %q, want one that the demo prints", line)
+		}
+	}
 }
 
 // The file to drop into a network's directory has the same plugin as the
-// configuration that is complete, in the form that libcni wants.
+// configuration that is complete, in the form that libcni wants, and so has what a
+// cluster gets. One of its maps is created, so that there is something to look at.
 func TestDropIn(t *testing.T) {
 	list, err := libcni.NetworkConfFromFile(filepath.Join(tree, "conf/10-bpffs.conflist"))
 	testns.Must(t, err)
@@ -46,5 +53,15 @@ func TestDropIn(t *testing.T) {
 	testns.Must(t, err)
 	if string(got.Bytes) != string(want.Bytes) {
 		t.Errorf("conf/bpffs.conf: got %s, want the last plugin of conf/10-bpffs.conflist: %s", got.Bytes, want.Bytes)
+	}
+	if !strings.Contains(string(raw), `"type": "percpu_array"`) {
+		t.Errorf("conf/bpffs.conf: got %s, want a map with a type in it", raw)
+	}
+	for _, name := range []string{"deploy/base/bpffs.json", "README.md"} {
+		text, err := os.ReadFile(filepath.Join(tree, name))
+		testns.Must(t, err)
+		if !strings.Contains(string(text), string(raw)) {
+			t.Errorf("%s: got another configuration, want that of conf/bpffs.conf: %s", name, raw)
+		}
 	}
 }

@@ -46,9 +46,9 @@ func add(s *shell) (id string) {
 		"where the plugin \"downstream\", last in the chain, reads them (its lines come first):")
 	s.run("cnitool add "+network+" /run/netns/pod1",
 		`downstream: map policy_ of endpoint \d+: /sys/fs/bpf/tc/globals/policy_(\d{5})\n`,
-		`downstream: map calls_ of endpoint \d+: /sys/fs/bpf/tc/globals/calls_\d{5}\n`,
+		`downstream: map stats_ of endpoint \d+: /sys/fs/bpf/tc/globals/stats_\d{5}\n`,
 		`"name": "/sys/fs/bpf/tc/globals/policy_\d{5}"`,
-		`"name": "/sys/fs/bpf/tc/globals/calls_\d{5}"`)
+		`"name": "/sys/fs/bpf/tc/globals/stats_\d{5}"`)
 	if s.err == nil {
 		id = s.found[0]
 	}
@@ -57,12 +57,14 @@ func add(s *shell) (id string) {
 	return id
 }
 
-// fill does what an agent would: it creates the maps at the paths.
+// fill does what an agent would: it creates the map that is only named.
 func fill(s *shell, id string) {
-	s.say("Whoever programs the pod's datapath pins its maps at these paths (the demo does it here, in Go):")
+	s.say("stats_ is declared with a type, so that its map is there. Whoever programs the pod's datapath",
+		"pins a map at the path of policy_, which is only named (the demo does it here, in Go):")
+	s.run("bpffsctl list", `(?m)^`+id+`  `+network+` .* percpu_array:2,reserved:1 .* ok$`)
 	s.do(func() error { return node.Pin("/sys/fs/bpf/tc/globals/policy_" + id) })
-	s.do(func() error { return node.Pin("/sys/fs/bpf/tc/globals/calls_" + id) })
-	s.run("ls /sys/fs/bpf/tc/globals", `^calls_`+id+`\npolicy_`+id+`$`)
+	s.run("ls /sys/fs/bpf/tc/globals", `^policy_`+id+`\nstats_`+id+`$`)
+	s.run("bpffsctl list", `(?m)^`+id+`  `+network+` .* array:1,percpu_array:2 .* ok$`)
 }
 
 // records shows where the plugin keeps what it knows.
@@ -70,7 +72,7 @@ func records(s *shell, pod, id string) {
 	s.say("The plugin's records are directories and links in the same bpffs. All of them:")
 	s.run("find /sys/fs/bpf/cni -type l -printf '%p -> %l\\n'",
 		"(?m)^/sys/fs/bpf/cni/endpoints/"+id+"/owner -> "+network+"/"+pod+"/eth0$",
-		"(?m)^/sys/fs/bpf/cni/endpoints/"+id+"/pins0 -> tc/globals//policy_/calls_$",
+		"(?m)^/sys/fs/bpf/cni/endpoints/"+id+"/pins0 -> tc/globals//policy_/stats_$",
 		"(?m)^/sys/fs/bpf/cni/attachments/"+network+"/"+pod+"/eth0 -> "+id+"$")
 	s.say("So who has the endpoint ID " + id + "?")
 	s.run("readlink /sys/fs/bpf/cni/endpoints/"+id+"/owner", "^"+network+"/"+pod+"/eth0$")
@@ -82,7 +84,7 @@ func records(s *shell, pod, id string) {
 func collect(s *shell, pod, id string) {
 	dead := s.pod("pod2")
 	s.say("A second pod gets its own ID. Then it dies, and the runtime loses its DEL; the ID stays taken:")
-	s.run("cnitool add "+network+" /run/netns/pod2 2>&1 >/dev/null | grep calls_", `of endpoint (\d+)`)
+	s.run("cnitool add "+network+" /run/netns/pod2 2>&1 >/dev/null | grep stats_", `of endpoint (\d+)`)
 	s.do(func() error {
 		cached := fmt.Sprintf("/var/lib/cni/results/%s-%s-eth0", network, dead.ContainerID)
 		return errors.Join(dead.Crash(), os.Remove(cached)) // libcni remembers it too
@@ -98,7 +100,7 @@ func collect(s *shell, pod, id string) {
 	valid := `, "cni.dev/valid-attachments": [{"containerID": "` + pod + `", "ifname": "eth0"}]`
 	s.run(fmt.Sprintf(gc, valid))
 	s.run("ls /sys/fs/bpf/cni/endpoints", "^"+id+"$")
-	s.run("ls /sys/fs/bpf/tc/globals", `^calls_`+id+`\npolicy_`+id+`$`)
+	s.run("ls /sys/fs/bpf/tc/globals", `^policy_`+id+`\nstats_`+id+`$`)
 }
 
 // remove shows DEL.

@@ -5,7 +5,7 @@
 // after which the kernel has neither map nor links nor programs any more. What is
 // not as expected ends the demo, which says so.
 //
-// It needs root, the binaries that "make tools" builds, and of the system only
+// It needs root, the binaries that "make build tools" builds, and of the system only
 // sh, ls, find, grep and rm. Each story is played in namespaces of its own; the
 // node stays as it is.
 package main

@@ -123,39 +123,6 @@ func TestBusy(t *testing.T) {
 	testns.Must(t, cmd.Wait())
 }
 
-// What is at the plugin's place is replaced if it is ours or half of it.
-func TestForeignBinary(t *testing.T) {
-	for _, tt := range []struct {
-		name, content string
-		replaced      bool
-	}{
-		{"a script", "#!/bin/sh\n", false},
-		{"another Go program", program, false},
-		{"half of ours", string(ours()[:len(ours())/2]), true},
-		{"nothing", "", true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
-			if tt.content == program {
-				data, err := os.ReadFile(program)
-				testns.Must(t, err)
-				tt.content = string(data)
-			}
-			n.write("bin/bpffs", tt.content)
-			before := n.tree()
-			if tt.replaced {
-				n.succeed("install")
-				return
-			}
-			n.fail(2, []string{"bin/bpffs", "another program"}, "install")
-			n.fail(2, []string{"bin/bpffs", "not the plugin"}, "uninstall", "--force")
-			if diff := cmp.Diff(before, n.tree()); diff != "" {
-				t.Errorf("(-before +after):\n%s", diff)
-			}
-		})
-	}
-}
-
 // A change of the mode that fails leaves the plugin where it was.
 func TestChangeThatFails(t *testing.T) {
 	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})

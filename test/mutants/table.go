@@ -114,6 +114,8 @@ func orderMutants() []mutant {
 			drop("Endpoints.remove", "Rename"), renamed("Endpoints.remove", scratch, "r.dir")),
 		inLibrary("the index after the record", "DEL cannot find what a killed DEL left", del,
 			instead("Endpoints.forget", "e.remove", "errors.Join(e.index.remove(a), $0)")),
+		inPlugin("the undoing of the pins of an ADD that fails", "maps stay that no ADD has answered with",
+			by(whole("TestUndoOnlyOwnPins")), instead("record", "UnpinMaps", no)),
 		inPlugin("the undoing of an ADD that fails", "a refused map costs an ID",
 			by(whole("TestRefused|TestStandardOutput")), never("record", "isNew")),
 	}
@@ -154,6 +156,8 @@ func lookMutants() []mutant {
 		inLeaf("owned", "only absent means absent", "DEL succeeds with everything left", looks, always("IsAbsent", "absent")),
 		inLibrary("the look at what is hidden", "DEL says nothing of a hidden bpffs that it cannot see",
 			by(whole("TestOnlyAbsentMeansAbsentBelowAMount")), always("checkHidden", "IsAbsent")),
+		inLibrary("who refuses a look at a map", "CHECK says that a map differs which it has not seen",
+			by(whole("TestOnlyAbsentMeansAbsentOfPins")), instead("ReadMap", "IsRegular", "false")),
 		inPlugin("errors of roots where the pod may be", "DEL succeeds where it saw nothing", looks, never("eachRecords", "found")),
 		inLibrary("the look for records that are another's", "DEL succeeds with everything left",
 			by(whole("TestOnlyAbsentMeansAbsentOfLost")), never("whose", "found")),
@@ -164,8 +168,12 @@ func lookMutants() []mutant {
 		inLibrary("one bpffs once", "CHECK fails where two roots show one bpffs", by(whole("TestOnePlaceOnce")), never("walk", "seen")),
 		inLibrary("the hint before the lock", "DEL waits for a lock where the pod is not",
 			by(whole("TestOnePlaceOnce")), never("WalkTo", "mayHave")),
-		inLibrary("CheckRoot: dots", "the verbs disagree on what a root is", by(whole("TestOneResolver")), never("CheckRoot", "slices")),
-		inLibrary("CheckRoot: the length", "what cannot be a root is mounted", by(whole("TestOneResolver")), never("CheckRoot", "maxRoot")),
+		inLibrary("CheckRoot: dots", "the verbs disagree on what a root is", by(whole("TestOneResolver")), never("checkRootPath", "slices")),
+		inLibrary("CheckRoot: control characters", "a root is accepted that no terminal can show",
+			by(whole("TestOneResolverTakes")), never("CheckRoot", "isPlain")),
+		inLeaf("owned", "links of processes", "each process finds another root",
+			by(whole("TestOneResolverFollows")), instead("follower.follow", "isProc", "false, "+no)),
+		inLibrary("CheckRoot: the length", "what cannot be a root is mounted", by(whole("TestOneResolver")), never("checkRootPath", "maxRoot")),
 	}
 }
 

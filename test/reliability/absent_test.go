@@ -224,3 +224,56 @@ func (c call) pinned(t *testing.T) string {
 	testns.Must(t, err)
 	return paths[0]
 }
+
+// TestOnlyAbsentMeansAbsentOfPins: CHECK says that something differs only where it has
+// seen that; else the code is that of the cause.
+func TestOnlyAbsentMeansAbsentOfPins(t *testing.T) {
+	refused := func(nr uint32, errno unix.Errno) plugintest.Limits {
+		return plugintest.Limits{Fail: map[uint32]unix.Errno{nr: errno}}
+	}
+	remount := func(flags uintptr) func(root, pin string) error {
+		return func(root, _ string) error { return unix.Mount("", root, "", unix.MS_REMOUNT|flags, "") }
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(root, pin string) error
+		limits plugintest.Limits
+		code   uint // 0: success
+		says   string
+	}{
+		{"as it was", nil, plugintest.Limits{}, 0, ""},
+		{"a pin is gone", func(_, pin string) error { return os.Remove(pin) }, plugintest.Limits{}, 105, "no such file"},
+		{"a directory", func(_, pin string) error { return errors.Join(os.Remove(pin), os.Mkdir(pin, 0o700)) }, plugintest.Limits{}, 105, "no map"},
+		{"a read-only mount", remount(unix.MS_BIND | unix.MS_RDONLY), plugintest.Limits{}, 0, ""},
+		{"a read-only bpffs", remount(unix.MS_RDONLY), plugintest.Limits{}, 100, "read-only file system"},
+		{"bpf: EIO", nil, refused(unix.SYS_BPF, unix.EIO), 106, "input/output error"},
+		{"bpf: EACCES", nil, refused(unix.SYS_BPF, unix.EACCES), 106, "permission denied"},
+		{"bpf: EPERM", nil, refused(unix.SYS_BPF, unix.EPERM), 106, "not permitted"},
+		{"bpf: EROFS", nil, refused(unix.SYS_BPF, unix.EROFS), 100, "read-only file system"},
+		{"statx: EIO", nil, refused(unix.SYS_STATX, unix.EIO), 999, "input/output error"},
+		{"readlinkat: EIO", nil, refused(unix.SYS_READLINKAT, unix.EIO), 999, "input/output error"},
+		{"flock: ENOMEM", nil, refused(unix.SYS_FLOCK, unix.ENOMEM), 999, "cannot allocate memory"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := newRoot(t)
+			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: root, maps: created}
+			a := add.succeed(t)
+			paths, err := a.Paths()
+			testns.Must(t, err)
+			if tt.change != nil {
+				testns.Must(t, tt.change(root, paths[0]))
+			}
+			limited, err := plugin().Within(tt.limits)
+			testns.Must(t, err)
+			conf := plugintest.Conf(plugintest.Keys{
+				"bpfRoot": root, "maps": json.RawMessage(created), "prevResult": json.RawMessage(a.Stdout),
+			})
+			check := limited.Call(t, "CHECK", conf, add.env()...)
+			if tt.code != 0 {
+				check.WantError(t, "CHECK", tt.code, tt.says)
+			} else if check.Status != 0 {
+				t.Errorf("CHECK: got %+v, want success", check)
+			}
+		})
+	}
+}

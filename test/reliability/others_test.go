@@ -2,6 +2,7 @@ package reliability
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -250,5 +251,77 @@ func TestOneResolver(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOneResolverFollowsNoProcess: a root whose links lead through a process's
+// directory of /proc, or to what could not be written as a root, is refused like one
+// that is written so.
+func TestOneResolverFollowsNoProcess(t *testing.T) {
+	dir := filepath.Dir(newRoot(t))
+	link := func(name, target string) string {
+		at := filepath.Join(dir, name)
+		testns.Must(t, os.Symlink(target, at))
+		return at
+	}
+	mkdirs(t, dir+"/new\nline")
+	for name, root := range map[string]string{
+		"the root of a process":           link("root", "/proc/1/root/run/bpf"),
+		"its own root":                    link("own", "/proc/self/root/run/bpf"),
+		"the directory of a process":      link("cwd", fmt.Sprintf("/proc/%d/cwd", os.Getpid())),
+		"a link further up":               link("up", "/proc/thread-self/root/run") + "/bpf",
+		"a link to a link":                link("twice", dir+"/root"),
+		"a directory of a process":        link("task", fmt.Sprintf("/proc/%d/task", os.Getpid())),
+		"a missing one of a process":      link("missing", fmt.Sprintf("/proc/%d/none", os.Getpid())),
+		"standard input":                  "/dev/stdin",
+		"what the process has open":       "/dev/fd/0",
+		"a name with a control character": link("control", dir+"/new\nline"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, key := range []string{"bpfRoot", "bpfFallback"} {
+				known := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, maps: created}
+				t.Cleanup(func() { node.Unmount(bpffs.DefaultRoot) })
+				result := known.succeed(t).Stdout
+				wrong := func(more plugintest.Keys) string {
+					return plugintest.Conf(plugintest.Keys{key: root, "cni.dev/valid-attachments": []string{}}, more)
+				}
+				before := node.Identities(t, dir)
+				for _, verb := range []string{"ADD", "CHECK", "STATUS"} {
+					plugin().Fail(t, 7, []string{key, root[:4]}, verb, wrong(nil), known.env()...)
+				}
+				if diff := cmp.Diff(before, node.Identities(t, dir)); diff != "" {
+					t.Errorf("a wrong %s changed something (-before +after):\n%s", key, diff)
+				}
+				for _, verb := range []string{"DEL", "GC"} {
+					known.succeed(t)
+					a := plugin().Succeed(t, verb, wrong(plugintest.Keys{"prevResult": json.RawMessage(result)}), known.env()...)
+					if !plugintest.Contains(a.Stderr, "warning", key) {
+						t.Errorf("%s: got the warning %q, want one about %s", verb, a.Stderr, key)
+					}
+					node.NothingLeft(t, bpffs.DefaultRoot)
+				}
+			}
+		})
+	}
+}
+
+// TestOneResolverTakesNoControlCharacter: what a terminal would obey, or no result in
+// JSON can name, is refused in a root and in a prefix.
+func TestOneResolverTakesNoControlCharacter(t *testing.T) {
+	for _, bad := range []string{"a\nb", "a\tb", "a\x1b[31mb", "a\x7fb", "a\u0085b"} {
+		for key, value := range map[string]string{"bpfRoot": "/run/" + bad, "bpfFallback": "/run/" + bad, "mapPrefix": bad} {
+			known := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, maps: created}
+			t.Cleanup(func() { node.Unmount(bpffs.DefaultRoot) })
+			known.succeed(t)
+			wrong := plugintest.Conf(plugintest.Keys{key: value, "cni.dev/valid-attachments": []string{}})
+			for _, verb := range []string{"ADD", "CHECK", "STATUS"} {
+				plugin().Fail(t, 7, []string{key, "control character"}, verb, wrong, known.env()...)
+			}
+			for _, verb := range []string{"DEL", "GC"} {
+				known.succeed(t)
+				plugin().Succeed(t, verb, wrong, known.env()...)
+				node.NothingLeft(t, bpffs.DefaultRoot)
+			}
+		}
 	}
 }

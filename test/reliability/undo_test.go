@@ -158,3 +158,48 @@ func TestUndoOnlyOwn(t *testing.T) {
 		}
 	}
 }
+
+// TestUndoOnlyOwnPins: an ADD again that fails after it has pinned maps takes these
+// back, and none that was there before.
+func TestUndoOnlyOwnPins(t *testing.T) {
+	const typedLater = `[{"name": "calls_", "type": "array", "keySize": 4, "valueSize": 8, "maxEntries": 1}, {"name": "policy_"}]`
+	for _, tt := range []struct {
+		name, before, again string
+		remove              []string // of what was pinned
+	}{
+		{"a pin that was removed", created, created, []string{"calls_"}},
+		{"two pins that were removed", created, created, []string{"calls_", "policy_"}},
+		{"a map that is created now", namesOnly, typedLater, nil},
+		{"one more map", created, oneMore, nil},
+		{"nothing is missing", created, created, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: tt.before}
+			c.succeed(t)
+			for _, name := range tt.remove {
+				found, err := filepath.Glob(c.root + "/" + node.Globals + "/" + name + "*")
+				testns.Must(t, err)
+				testns.Must(t, os.Remove(found[0]))
+			}
+			netns, err := filepath.Glob(c.root + "/cni/endpoints/*/netns")
+			testns.Must(t, err)
+			testns.Must(t, os.Rename(netns[0], netns[0]+"-away"))
+			testns.Must(t, os.MkdirAll(netns[0]+"/in/the/way", 0o700)) // of the details, which come last
+			pins := func() node.Tree {
+				all := node.Identities(t, c.root+"/"+node.Globals)
+				delete(all, ".") // when something in it came and went
+				return all
+			}
+			before := pins()
+			c.maps = tt.again
+			c.fail(t, 999, netns[0])
+			if diff := cmp.Diff(before, pins()); diff != "" {
+				t.Errorf("an ADD that failed changed pins (-before +after):\n%s", diff)
+			}
+			testns.Must(t, os.RemoveAll(netns[0]))
+			c.succeed(t)
+			c.as("DEL").succeed(t)
+			node.NothingLeft(t, c.root)
+		})
+	}
+}

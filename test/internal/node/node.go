@@ -142,7 +142,7 @@ func silence() error {
 // Environ returns the environment of commands on the node.
 func Environ() []string {
 	return []string{
-		"PATH=" + CNIDir + ":/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+		"PATH=" + CNIDir + ":" + BinDir + ":/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
 		"CNI_PATH=" + CNIDir, "NETCONFPATH=" + ConfDir,
 	}
 }

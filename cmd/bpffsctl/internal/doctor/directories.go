@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -35,19 +36,19 @@ func fixDir(d bpffs.UnsafeDir) string {
 	const elsewhere = ", or configure a bpfRoot in a directory that only root can change"
 	switch {
 	case errors.Is(d.Err, bpffs.ErrMounted):
-		return look("findmnt", d.Path) + removeIfUnused("umount", d.Path)
+		return look("findmnt", d.Path) + ifUnused([]string{"umount"}, d.Path)
 	case d.Above && isCovered(d):
-		return "drain the node, for this takes " + hits(d.Path) + " away: " +
+		return "drain the node, for this removes " + inventory.Hits(d.Path) + ": " +
 			output.Command("umount", d.Path) + " && " + output.Command("chown", "root", d.Path) + elsewhere
 	case d.Above && d.UID != 0:
 		return output.Command("chown", "-h", "root", d.Path) + elsewhere
 	case d.Above:
 		return output.Command("chmod", "go-w", d.Path) + elsewhere
 	case !d.Mode.IsDir():
-		return look("ls", "-la", d.Path) + removeIfUnused("rm", d.Path)
+		return look("ls", "-la", d.Path) + ifUnused([]string{"rm"}, d.Path)
 	case d.UID != 0:
 		return look("ls", "-lanR", d.Path) + "keep it: " + output.Command("chown", "root:", d.Path) + "; or " +
-			removeIfUnused("rm", "-r", d.Path)
+			ifUnused([]string{"rm", "-r"}, d.Path)
 	}
 	return output.Command("chmod", "go-w", d.Path)
 }

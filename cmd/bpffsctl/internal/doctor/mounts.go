@@ -36,14 +36,14 @@ func decideMountNamespace(same bool, err error) []Finding {
 func decideRoot(s site) []Finding {
 	switch {
 	case errors.Is(s.rootErr, bpffs.ErrStacked):
-		return fail(s.Path, s.rootErr.Error(), look("findmnt", s.Path)+"take the upper one away, "+removeIfUnused("umount", s.Path))
+		return fail(s.Path, s.rootErr.Error(), look("findmnt", s.Path)+"unmount the upper one, "+ifUnused([]string{"umount"}, s.Path))
 	case errors.Is(s.rootErr, places.ErrHidden):
 		return fail(s.Path, s.rootErr.Error(), look("findmnt", "--all")+
 			"unmount what is over it or over a directory above it, only if nobody uses that")
 	case errors.Is(s.rootErr, bpffs.ErrOtherFileSystem):
-		return fail(s.Path, s.rootErr.Error(), look("findmnt", s.Path)+"configure another bpfRoot; or "+removeIfUnused("umount", s.Path))
+		return fail(s.Path, s.rootErr.Error(), look("findmnt", s.Path)+"configure another bpfRoot; or "+ifUnused([]string{"umount"}, s.Path))
 	case errors.Is(s.rootErr, syscall.ENOTDIR):
-		return fail(s.Path, s.rootErr.Error(), look("ls", "-l", s.Path)+"configure another bpfRoot; or "+removeIfUnused("rm", s.Path))
+		return fail(s.Path, s.rootErr.Error(), look("ls", "-l", s.Path)+"configure another bpfRoot; or "+ifUnused([]string{"rm"}, s.Path))
 	case s.rootErr != nil:
 		return fail(s.Path, s.rootErr.Error(), "as this says; what is there: "+output.Command("ls", "-A", s.Path))
 	case s.mountErr != nil:
@@ -54,7 +54,7 @@ func decideRoot(s site) []Finding {
 	case s.Fallback:
 		return warn(s.Path, "the fallback is used, because another file system is mounted at "+bpffs.DefaultRoot+
 			": programs that look there do not find the maps",
-			look("findmnt", bpffs.DefaultRoot)+"configure bpfRoot; or "+removeIfUnused("umount", bpffs.DefaultRoot)+", and restart the pods")
+			look("findmnt", bpffs.DefaultRoot)+"configure bpfRoot; or "+ifUnused([]string{"umount"}, bpffs.DefaultRoot)+", and restart the pods")
 	case !s.mounted:
 		return pass(s.Path, "nothing is mounted there yet; the first ADD mounts a bpffs")
 	}

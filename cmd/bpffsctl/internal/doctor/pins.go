@@ -64,7 +64,7 @@ func decideForeign(s site) []Finding {
 	if len(occupying) > 0 {
 		return warn(s.maps, output.Count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
 			"; no pod can get an ID that a pin occupies",
-			look("bpftool", "map", "show", "pinned", occupying[0])+removeIfUnused("rm", append([]string{"-r"}, some(occupying)...)...)+
+			look("bpftool", "map", "show", "pinned", occupying[0])+ifUnused([]string{"rm", "-r"}, some(occupying)...)+
 				again(len(occupying)))
 	}
 	if others > 0 {

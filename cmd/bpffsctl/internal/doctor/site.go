@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -53,7 +52,7 @@ func (n *node) lookAt(ctx context.Context, p places.Place) site {
 		return s
 	}
 	s.maps = dir.Path()
-	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(s.asked(), p.Prefix)
+	s.unsafe, s.unsafeErr = bpffs.UnsafeDirs(s.Asked(), p.Prefix)
 	return s.inspect(ctx, n.Patience)
 }
 
@@ -71,14 +70,6 @@ func notUnsafe(err error) error {
 	return err
 }
 
-// asked returns the root as the configuration has it, with the links that lead to it.
-func (s site) asked() string {
-	if s.Fallback {
-		return cmp.Or(s.Roots.Fallback, bpffs.DefaultFallback)
-	}
-	return cmp.Or(s.Roots.Root, bpffs.DefaultRoot)
-}
-
 // holding returns the mount that holds the path, or what of it is there.
 func holding(path string) (mountinfo.Info, error) {
 	m, err := mounts.Holding(path)
@@ -88,25 +79,31 @@ func holding(path string) (mountinfo.Info, error) {
 	return m, err
 }
 
-// inspect adds what the records say. It looks at them without opening them as an
-// ADD does, which would remove what a killed process left.
+// inspect adds what the records say.
 func (s site) inspect(ctx context.Context, patience time.Duration) site {
-	read := func() (seen bpffs.Inspection, records []inventory.Record, err error) {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		seen, err = bpffs.Inspect(ctx, s.Path, s.Prefix)
-		for _, e := range seen.Endpoints {
-			records = append(records, inventory.Record{Root: s.Path, Endpoint: e})
-		}
-		return seen, records, err
-	}
-	var records []inventory.Record
-	if s.seen, records, s.seenErr = read(); errors.Is(s.seenErr, bpffs.ErrLocked) {
+	if s.seenErr = s.read(ctx, patience); errors.Is(s.seenErr, bpffs.ErrLocked) {
 		s.holder = holderOf(s.seen.Records)
 	}
-	s.lost = inventory.Lost(ctx, records, patience, func() ([]inventory.Record, error) {
-		_, now, err := read()
-		return now, err
+	s.lost = inventory.Lost(ctx, s.records(), patience, func() ([]inventory.Record, error) {
+		again := s
+		err := again.read(ctx, patience)
+		return again.records(), err
 	})
 	return s
+}
+
+// read looks at the records without opening them as an ADD does, which would remove
+// what a killed process left.
+func (s *site) read(ctx context.Context, patience time.Duration) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s.seen, err = bpffs.Inspect(ctx, s.Path, s.Prefix)
+	return err
+}
+
+func (s *site) records() (all []inventory.Record) {
+	for _, e := range s.seen.Endpoints {
+		all = append(all, inventory.Record{Root: s.Path, Endpoint: e})
+	}
+	return all
 }

@@ -3,6 +3,9 @@ package doctor
 import (
 	"fmt"
 	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 // maxListed is how many names of one kind are listed.
@@ -28,4 +31,15 @@ func again(all int) string {
 		return ", and again for the others"
 	}
 	return ""
+}
+
+// look returns the beginning of a fix that does not come before a look.
+func look(words ...string) string {
+	return "see what it is: " + output.Command(words...) + "; then "
+}
+
+// ifUnused returns the end of a fix: a command that removes the paths, and what goes
+// with them.
+func ifUnused(command []string, paths ...string) string {
+	return "only if nobody uses it, for this removes " + inventory.Hits(paths...) + ": " + output.Command(append(command, paths...)...)
 }

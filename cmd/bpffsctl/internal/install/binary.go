@@ -10,6 +10,8 @@ import (
 	"os"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 // pluginPath is what Go wrote into the plugin when it was built.
@@ -20,17 +22,14 @@ const binaryMode fs.FileMode = 0o755
 // putBinary copies the plugin into the directory. One that is being executed goes
 // on as it was.
 func (in Installer) putBinary(d *dir) error {
-	content, err := os.ReadFile(in.From)
+	content, err := input.ReadFile(in.From)
 	if err != nil {
 		return err
 	}
 	path := d.join(conflist.PluginType)
-	if err := mayReplace(path); err != nil {
+	done, err := compare(path, content)
+	if done || err != nil {
 		return err
-	}
-	fi, err := os.Stat(path)
-	if err == nil && fi.Mode() == binaryMode && isMine(fi) && holds(path, content) {
-		return nil
 	}
 	if err := d.write(content, binaryMode, nil); err != nil {
 		return err
@@ -42,39 +41,58 @@ func (in Installer) putBinary(d *dir) error {
 	return d.sync()
 }
 
-// isPlugin reports whether a file is our plugin, of any version.
-func isPlugin(path string) bool {
-	info, err := buildinfo.ReadFile(path)
+// compare reports whether the plugin is at path as it has to be. An error means
+// that it must not come there: something else is in its place.
+func compare(path string, content []byte) (done bool, err error) {
+	f, err := input.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("the plugin's place is taken: %w; move it away: %s", err, moveAway(path))
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	begins, err := isStart(f, fi.Size(), content)
+	if err != nil {
+		return false, err
+	}
+	if !begins && !isPlugin(f) {
+		return false, fmt.Errorf("the plugin's place is taken: %s is another program; move it away: %s", path, moveAway(path))
+	}
+	return begins && fi.Size() == int64(len(content)) && fi.Mode() == binaryMode && isMine(fi), nil
+}
+
+// isStart reports whether the file is the content or the start of it, which a copy
+// that was interrupted leaves.
+func isStart(f io.ReaderAt, size int64, content []byte) (bool, error) {
+	if size > int64(len(content)) {
+		return false, nil
+	}
+	is, err := io.ReadAll(io.NewSectionReader(f, 0, size))
+	return bytes.HasPrefix(content, is), err
+}
+
+// isPlugin reports whether a program is our plugin, of any version.
+func isPlugin(program io.ReaderAt) bool {
+	info, err := buildinfo.Read(program)
 	return err == nil && info.Path == pluginPath
 }
 
-// mayReplace refuses to overwrite a program that is not ours. Half of one, which
-// a copy that was interrupted left, is nobody's.
-func mayReplace(path string) error {
-	start, err := readStart(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+// checkIsPlugin says that a file is not our plugin, or that it cannot be seen.
+func checkIsPlugin(path string) error {
+	f, err := input.Open(path)
 	if err != nil {
-		return fmt.Errorf("move it away: %w", err)
-	}
-	_, err = buildinfo.ReadFile(path)
-	if isPlugin(path) || len(start) == 0 || err != nil && bytes.HasPrefix(start, []byte("\x7fELF")) {
-		return nil
-	}
-	return fmt.Errorf("%s is another program; move it away", path)
-}
-
-func readStart(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+		return fmt.Errorf("%s is not the plugin bpffs: %w", path, err)
 	}
 	defer f.Close()
-	start := make([]byte, 4)
-	n, err := f.Read(start)
-	if errors.Is(err, io.EOF) {
-		err = nil
+	if !isPlugin(f) {
+		return fmt.Errorf("%s is not the plugin bpffs", path)
 	}
-	return start[:n], err
+	return nil
 }
+
+func moveAway(path string) string { return output.Command("mv", path, path+".other") }

@@ -86,8 +86,8 @@ func (d *dir) is(path string) bool {
 
 func (d *dir) join(name string) string { return filepath.Join(d.path, name) }
 
-// clear removes what has the scratch name: a file, or the directory of a network
-// that holds nothing but our note.
+// clear removes what has the scratch name: a file, the directory of a network that
+// holds nothing but our note, or that of an edit, which is settled before.
 func (d *dir) clear() error {
 	path := d.join(scratch)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -96,20 +96,42 @@ func (d *dir) clear() error {
 	if os.Remove(path) == nil {
 		return nil
 	}
-	err := os.Remove(filepath.Join(path, madeName))
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = os.Remove(path)
-	}
-	if err != nil {
+	if err := d.clearDir(path); err != nil {
 		return fmt.Errorf("removing what an interrupted bpffsctl left: %w", err)
 	}
 	return nil
 }
 
+func (d *dir) clearDir(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		p, ok := parsePending(e.Name())
+		if ok {
+			if err := d.settle(p); err != nil {
+				return err
+			}
+		}
+		if ok || e.Name() == madeName {
+			if err := os.Remove(filepath.Join(path, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return os.Remove(path) // which fails if something else is in it
+}
+
 // write makes the scratch file, on the disk, with the content and the mode, and
 // the owner of like if that is not nil.
-func (d *dir) write(content []byte, mode fs.FileMode, like fs.FileInfo) (err error) {
-	f, err := os.OpenFile(d.join(scratch), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func (d *dir) write(content []byte, mode fs.FileMode, like fs.FileInfo) error {
+	return d.writeFile(d.join(scratch), content, mode, like)
+}
+
+// writeFile is write for a file in the scratch directory.
+func (d *dir) writeFile(path string, content []byte, mode fs.FileMode, like fs.FileInfo) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return d.unwritable(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 )
 
 // errChanged: the main plugin has written its file in the meantime.
@@ -38,7 +39,7 @@ func (in Installer) edit(d *dir, f conflist.File, change func([]byte) ([]byte, e
 		if !errors.Is(err, errChanged) {
 			return err
 		}
-		f.Data, err = os.ReadFile(f.Path)
+		f.Data, err = input.ReadFile(f.Path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: %w", f.Path, errChanged)
 		}
@@ -61,7 +62,7 @@ func types(data []byte) (all []string) {
 // replace makes the file have the content now instead of before, with the mode
 // and the owner that it has. [errChanged] if it had another one.
 func (d *dir) replace(name string, before, now []byte) error {
-	path, temp := d.join(name), d.join(scratch)
+	path := d.join(name)
 	fi, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errChanged
@@ -72,48 +73,15 @@ func (d *dir) replace(name string, before, now []byte) error {
 	if !fi.Mode().IsRegular() {
 		return fmt.Errorf("%s is a symbolic link, so that somebody else manages what it leads to; use --mode drop-in, or put a file in its place", path)
 	}
-	if err := d.write(now, fi.Mode().Perm(), fi); err != nil {
+	p := pending{name, digest(before), digest(now)}
+	if err := os.Mkdir(d.join(scratch), 0o700); err != nil {
+		return d.unwritable(err)
+	}
+	if err := d.writeFile(d.temp(p), now, fi.Mode().Perm(), fi); err != nil {
 		return err
 	}
-	if err := d.swap(path, temp, before, now); err != nil {
+	if err := d.swap(p); err != nil {
 		return errors.Join(err, d.clear())
 	}
 	return errors.Join(d.clear(), d.sync())
-}
-
-// swap puts the file temp, which has the content now, in the place of path. After
-// it temp is what was replaced. If that is not before, somebody else has written
-// since it was read: it is put back, unless there is a yet newer one by then.
-func (d *dir) swap(path, temp string, before, now []byte) error {
-	err := exchange(temp, path)
-	if errors.Is(err, errNoExchange) {
-		return renameOver(path, temp, before)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return errChanged
-	}
-	if err != nil || holds(temp, before) {
-		return err
-	}
-	if err := exchange(temp, path); err != nil {
-		return err
-	}
-	if !holds(temp, now) {
-		return errors.Join(errChanged, exchange(temp, path))
-	}
-	return errChanged
-}
-
-// renameOver is swap where the file system can only rename. What somebody else
-// writes between its two steps is lost until they write again.
-func renameOver(path, temp string, before []byte) error {
-	if !holds(path, before) {
-		return errChanged
-	}
-	return os.Rename(temp, path)
-}
-
-func holds(path string, content []byte) bool {
-	is, err := os.ReadFile(path)
-	return err == nil && bytes.Equal(is, content)
 }

@@ -39,8 +39,17 @@ func newDir(t *testing.T) *dir {
 	return d
 }
 
-// What somebody else writes while a file is replaced is not lost, whenever that
-// is.
+// begin makes what an edit of the file x has when it was killed before its exchange.
+func begin(t *testing.T, d *dir, before string) pending {
+	t.Helper()
+	p := pending{"x", digest([]byte(before)), digest([]byte("ours"))}
+	testns.Must(t, os.Mkdir(d.join(scratch), 0o700))
+	put(t, d.temp(p), "ours")
+	return p
+}
+
+// What somebody else writes while a file is replaced is not lost, whenever that is,
+// and nothing is left.
 func TestReplaceMeanwhile(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -51,28 +60,35 @@ func TestReplaceMeanwhile(t *testing.T) {
 		{"not at all", func(d *dir) error {
 			return d.replace("x", []byte("theirs"), []byte("ours"))
 		}, map[string]string{"x": "ours"}, nil},
-		{"before the comparison", func(d *dir) error {
+		{"before", func(d *dir) error {
 			return d.replace("x", []byte("older"), []byte("ours"))
 		}, map[string]string{"x": "theirs"}, errChanged},
 		{"removed", func(d *dir) error {
 			return d.replace("y", []byte("theirs"), []byte("ours"))
 		}, map[string]string{"x": "theirs"}, errChanged},
-		{"after the comparison", func(d *dir) error {
-			put(t, d.join(scratch), "ours")
-			return d.swap(d.join("x"), d.join(scratch), []byte("older"), []byte("ours"))
-		}, map[string]string{"x": "theirs", scratch: "ours"}, errChanged},
-		{"removed after the comparison", func(d *dir) error {
-			put(t, d.join(scratch), "ours")
-			return d.swap(d.join("y"), d.join(scratch), []byte("older"), []byte("ours"))
-		}, map[string]string{"x": "theirs", scratch: "ours"}, errChanged},
+		{"removed just before the exchange", func(d *dir) error {
+			p := begin(t, d, "theirs")
+			testns.Must(t, os.Remove(d.join("x")))
+			return d.swap(p)
+		}, map[string]string{}, errChanged},
+		{"in between the exchanges", func(d *dir) error {
+			p := begin(t, d, "older")
+			err := d.swap(p)
+			put(t, d.join("x"), "newest")
+			return err
+		}, map[string]string{"x": "newest"}, errChanged},
+		{"removed in between the exchanges", func(d *dir) error {
+			p := begin(t, d, "older")
+			err := d.swap(p)
+			testns.Must(t, os.Remove(d.join("x")))
+			return err
+		}, map[string]string{}, errChanged},
 		{"where the file system can only rename, not at all", func(d *dir) error {
-			put(t, d.join(scratch), "ours")
-			return renameOver(d.join("x"), d.join(scratch), []byte("theirs"))
+			return d.renameOver(begin(t, d, "theirs"))
 		}, map[string]string{"x": "ours"}, nil},
 		{"where it can only rename, before that", func(d *dir) error {
-			put(t, d.join(scratch), "ours")
-			return renameOver(d.join("x"), d.join(scratch), []byte("older"))
-		}, map[string]string{"x": "theirs", scratch: "ours"}, errChanged},
+			return d.renameOver(begin(t, d, "older"))
+		}, map[string]string{"x": "theirs"}, errChanged},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDir(t)
@@ -80,6 +96,7 @@ func TestReplaceMeanwhile(t *testing.T) {
 			if err := tt.replace(d); !errors.Is(err, tt.err) {
 				t.Errorf("error %v, want %v", err, tt.err)
 			}
+			testns.Must(t, d.clear())
 			if diff := cmp.Diff(tt.want, files(t, d.path)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

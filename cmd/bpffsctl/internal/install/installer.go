@@ -74,8 +74,8 @@ func (in Installer) Install(ctx context.Context) error {
 // checkPlugin refuses a configuration with which every pod would fail. What else
 // the plugin may say is about this node, or this container.
 func (in Installer) checkPlugin(ctx context.Context) error {
-	if !isPlugin(in.From) {
-		return fmt.Errorf("%s is not the plugin bpffs; name it with --from", in.From)
+	if err := checkIsPlugin(in.From); err != nil {
+		return fmt.Errorf("%w; name it with --from", err)
 	}
 	if in.Plugin == nil {
 		return nil

@@ -47,7 +47,7 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 	}
 	where := places.Find(places.Where{Roots: un.Roots, ConfDir: un.ConfDir}) // before the configurations forget them
 	if _, err := places.Roots(where); err != nil && !un.KeepBinary && !un.Force {
-		return unknown(err)
+		return notKnown(err)
 	}
 	named, err := un.takeOut(n.conf)
 	if un.KeepBinary {
@@ -61,7 +61,7 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 	}
 	found, err := look(ctx, where)
 	if err != nil {
-		return unknown(err)
+		return notKnown(err)
 	}
 	if err := found.needs(named); err != nil {
 		return fmt.Errorf("%w in %s: %w", ErrKept, un.BinDir, err)
@@ -140,8 +140,8 @@ func (found recorded) needs(named []string) error {
 		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), strings.Join(found.roots, ", "), found.collect())
 }
 
-// unknown is err as the reason not to remove the binary.
-func unknown(err error) error {
+// notKnown is err as the reason not to remove the binary.
+func notKnown(err error) error {
 	return fmt.Errorf("it is not known whether pods need the plugin, and its binary stays, unless with --force: %w", err)
 }
 
@@ -153,8 +153,8 @@ func (un Uninstaller) removeBinary(d *dir) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if !isPlugin(path) {
-		return fmt.Errorf("%s is not the plugin bpffs, and stays", path)
+	if err := checkIsPlugin(path); err != nil {
+		return fmt.Errorf("%w, and stays", err)
 	}
 	if err := os.Remove(path); err != nil {
 		return err

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
@@ -60,4 +61,32 @@ func (p Pods) Without(ctx context.Context, has map[string]bool, patience time.Du
 		}
 	}
 	return all, nil
+}
+
+// Lacking returns the pods that the runtime has running on the network and that have
+// no endpoint, as [Pods.Without]: now and a while later, too, for a pod may just be
+// started or deleted. again reads the records then.
+func Lacking(ctx context.Context, r cri.Runtime, network string, records []Record, later time.Duration, again func() ([]Record, error)) ([]Endpoint, error) {
+	look := func(read func() ([]Record, error)) ([]Endpoint, error) {
+		pods, err := AskPods(ctx, r, network, later)
+		if err != nil {
+			return nil, err
+		}
+		records, err := read()
+		if err != nil {
+			return nil, err
+		}
+		return pods.Without(ctx, Containers(recorded(records)), later)
+	}
+	before, err := look(func() ([]Record, error) { return records, nil })
+	if err != nil || len(before) == 0 {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(later):
+	}
+	now, err := look(again)
+	was := Containers(before)
+	return slices.DeleteFunc(now, func(e Endpoint) bool { return !was[e.Container] }), err
 }

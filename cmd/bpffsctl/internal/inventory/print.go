@@ -12,7 +12,7 @@ import (
 
 const (
 	shortID   = 12 // characters of a container ID, as crictl and podman show
-	shortMaps = 24
+	shortMaps = 32
 )
 
 // Print prints the endpoints as a table, which is as wide as it needs to be if

@@ -32,6 +32,58 @@ func CleanLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
+// Error returns the text of an error with names in it clean. Errors that were joined
+// (errors.Join) have a line each; what looks like a new line in a name makes none.
+func Error(err error) string {
+	var b strings.Builder
+	text := err.Error()
+	for i, one := range wrapped(err) {
+		before, after, ok := strings.Cut(text, one.Error())
+		switch {
+		case !ok:
+			continue
+		case i > 0 && before == "\n":
+			b.WriteString(before)
+		default:
+			b.WriteString(Clean(before))
+		}
+		b.WriteString(Error(one))
+		text = after
+	}
+	return b.String() + Clean(text)
+}
+
+// wrapped returns the errors that err was made of.
+func wrapped(err error) []error {
+	switch err := err.(type) { //nolint:errorlint // Error goes down by itself
+	case interface{ Unwrap() error }:
+		if one := err.Unwrap(); one != nil {
+			return []error{one}
+		}
+	case interface{ Unwrap() []error }:
+		return err.Unwrap()
+	}
+	return nil
+}
+
+// Sprintf is fmt.Sprintf for a message to people: names in it are clean, and errors
+// as [Error] returns them.
+func Sprintf(format string, args ...any) string {
+	clean := make([]any, len(args))
+	for i, arg := range args {
+		clean[i] = arg
+		switch arg := arg.(type) {
+		case error:
+			clean[i] = Error(arg)
+		case string:
+			clean[i] = Clean(arg)
+		case []string:
+			clean[i] = Clean(fmt.Sprint(arg))
+		}
+	}
+	return CleanLines(fmt.Sprintf(format, clean...))
+}
+
 // escape replaces the characters of s that are not printed by what as says.
 func escape(s string, as func(rune) string) string {
 	if isClean(s) {

@@ -2,8 +2,12 @@ package output
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -39,6 +43,31 @@ func TestClean(t *testing.T) {
 	}
 	if got, want := CleanLines("a\nb\x1b\n"), "a\nb\\x1b\n"; got != want {
 		t.Errorf("CleanLines: got %q, want %q", got, want)
+	}
+}
+
+// A new line in a name does not make one in a message.
+func TestMessages(t *testing.T) {
+	evil := &fs.PathError{Op: "open", Path: "/a\nbpffsctl: removed everything\x1b[2J", Err: syscall.ENOENT}
+	const clean = `open /a\x0abpffsctl: removed everything\x1b[2J: no such file or directory`
+	for _, tt := range []struct {
+		name, want, format string
+		args               []any
+	}{
+		{"a string", `copied a\x0ab to c`, "copied %s to %s", []any{"a\nb", "c"}},
+		{"strings", `[a\x0ab c] in 2s`, "%s in %v", []any{[]string{"a\nb", "c"}, 2 * time.Second}},
+		{"a number and no argument", "3 changes", "%d changes", []any{3}},
+		{"an error", "waiting: " + clean, "waiting: %v", []any{evil}},
+		{"a wrapped one", `x\x0ay: ` + clean, "%v", []any{fmt.Errorf("x\ny: %w", evil)}},
+		{"joined ones", clean + "\n" + clean, "%v", []any{errors.Join(evil, evil)}},
+		{
+			"joined and wrapped", `z\x0a: ` + clean + "\n" + clean + `; \x0ay: end`, "%v",
+			[]any{fmt.Errorf("z\n: %w; \ny: %w", errors.Join(evil, evil), errors.New("end"))},
+		},
+	} {
+		if got := Sprintf(tt.format, tt.args...); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package places
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
@@ -81,6 +82,14 @@ func add(all []Place, p Place) []Place {
 // look takes the look that ADD takes.
 func (p *Place) look() {
 	p.MountPoint, p.Err = bpffs.CheckMount(p.Roots)
+}
+
+// Asked returns the root as the configuration has it, with the links that lead to it.
+func (p *Place) Asked() string {
+	if p.Fallback {
+		return cmp.Or(p.Roots.Fallback, bpffs.DefaultFallback)
+	}
+	return cmp.Or(p.Roots.Root, bpffs.DefaultRoot)
 }
 
 // Mounted reports whether there is a bpffs that can be looked into.

@@ -25,7 +25,7 @@ func Add(ctx context.Context, root string, a bpffs.Attachment, d bpffs.Details, 
 		names = append(names, m.Name)
 	}
 	if id, _, err = e.Allocate(a, "", names...); err == nil {
-		err = e.PinMaps(id, "", maps, made)
+		_, err = e.PinMaps(id, "", maps, made)
 	}
 	if err == nil {
 		err = e.SetDetails(id, d)

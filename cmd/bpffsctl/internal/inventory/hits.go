@@ -1,4 +1,4 @@
-package doctor
+package inventory
 
 import (
 	"errors"
@@ -14,26 +14,11 @@ import (
 // maxHits is how many pins are counted of what a command takes away.
 const maxHits = 10_000
 
-// look returns the beginning of a fix that does not come before a look.
-func look(words ...string) string {
-	return "see what it is: " + output.Command(words...) + "; then "
-}
+var errMany = errors.New("more than are counted")
 
-// removeIfUnused returns the end of a fix: a command that takes something away, and
-// what that is.
-func removeIfUnused(command string, args ...string) string {
-	var paths []string
-	for _, a := range args {
-		if !strings.HasPrefix(a, "-") {
-			paths = append(paths, a)
-		}
-	}
-	return "only if nobody uses it, for it takes " + hits(paths...) + " away: " + output.Command(append([]string{command}, args...)...)
-}
-
-// hits counts what is at the paths and below them: pins, and the endpoints that they
-// are named after.
-func hits(paths ...string) string {
+// Hits says what goes with the paths and all below them: how many pins, and of how many
+// endpoints, which their names tell. The records need not be readable.
+func Hits(paths ...string) string {
 	var pins int
 	endpoints := make(map[uint16]bool)
 	count := func(path string, d fs.DirEntry, err error) error {
@@ -61,5 +46,3 @@ func hits(paths ...string) string {
 	}
 	return output.Count(pins, "pin", "pins") + " of " + output.Count(len(endpoints), "endpoint", "endpoints")
 }
-
-var errMany = errors.New("more than are counted")
