@@ -53,30 +53,34 @@ func usable(paths ...string) (absolute []string) {
 	return absolute
 }
 
-// crioDirs asks CRI-O for its configuration, which it says on its socket over HTTP
-// ("crio status config" asks for the same), as TOML (crio.conf(5)).
+// crioDirs asks CRI-O for its configuration, which it says on its socket over HTTP:
+// "crio status config" asks for the same.
 func (c *Client) crioDirs(ctx context.Context) (d Dirs, err error) {
 	err = c.ask(ctx, "its configuration", func(ctx context.Context) error {
-		var config struct {
-			CRIO struct {
-				Network struct {
-					NetworkDir string   `toml:"network_dir"`
-					PluginDirs []string `toml:"plugin_dirs"`
-				} `toml:"network"`
-			} `toml:"crio"`
-		}
 		text, err := c.get(ctx, "/config")
-		if err != nil {
-			return err
+		if err == nil {
+			d, err = crioConfigured(text)
 		}
-		if err := toml.Unmarshal(text, &config); err != nil {
-			return fmt.Errorf("/config: %w", err)
-		}
-		network := config.CRIO.Network
-		d = Dirs{usable(network.PluginDirs...), usable(network.NetworkDir)}
-		return nil
+		return err
 	})
 	return d, err
+}
+
+// crioConfigured returns the directories in a configuration of CRI-O (crio.conf(5)).
+func crioConfigured(text []byte) (Dirs, error) {
+	var config struct {
+		CRIO struct {
+			Network struct {
+				NetworkDir string   `toml:"network_dir"`
+				PluginDirs []string `toml:"plugin_dirs"`
+			} `toml:"network"`
+		} `toml:"crio"`
+	}
+	if err := toml.Unmarshal(text, &config); err != nil {
+		return Dirs{}, fmt.Errorf("/config: %w", err)
+	}
+	network := config.CRIO.Network
+	return Dirs{usable(network.PluginDirs...), usable(network.NetworkDir)}, nil
 }
 
 // get returns what is at a path of the socket's HTTP server.
@@ -93,7 +97,7 @@ func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Body.Close()
+	defer answer.Body.Close() //nolint:errcheck // it was only read
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: %s", path, answer.Status)
 	}

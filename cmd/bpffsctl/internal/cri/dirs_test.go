@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +112,7 @@ func (s crioServer) listen(t *testing.T) (socket string) {
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = server.Serve(l) }()
-	t.Cleanup(func() { server.Close() })
+	t.Cleanup(func() { _ = server.Close() })
 	return socket
 }
 
@@ -169,8 +170,29 @@ func TestOthersAreNotAskedForAPath(t *testing.T) {
 func TestCRIOIsEndless(t *testing.T) {
 	c, err := New(crioServer{named{}, says(strings.Repeat("#", maxAnswer) + "\n[crio.network]\nnetwork_dir = \"/a\"\n")}.listen(t))
 	testns.Must(t, err)
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if got, err := c.crioDirs(t.Context()); err != nil || got.Conf != nil {
 		t.Errorf("crioDirs: got %+v, %v, want none", got, err)
 	}
+}
+
+// FuzzDirs wants paths that mean the same to everybody, or none, of whatever a
+// runtime says.
+func FuzzDirs(f *testing.F) {
+	f.Add([]byte(`{"cni": {"binDirs": ["/opt/cni/bin", "bin"], "binDir": "/usr/lib/cni", "confDir": "/etc/cni/net.d"}}`))
+	f.Add([]byte("[crio.network]\nnetwork_dir = \"/etc/cni/net.d/\"\nplugin_dirs = [\"/opt/cni/bin\", \"\"]\n"))
+	f.Add([]byte(`{"Networks": [{"IFName": "eth0", "Config": {"Name": "n", "Plugins": [{"Network": {"type": "bridge"}}]}}]}`))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		_ = loaded(string(said))
+		crio, err := crioConfigured(said)
+		if err != nil && crio.Bin != nil {
+			t.Errorf("of what is wrong: got %+v, want nothing", crio)
+		}
+		containerd := configured(string(said))
+		for _, path := range slices.Concat(crio.Bin, crio.Conf, containerd.Bin, containerd.Conf) {
+			if !filepath.IsAbs(path) || path != filepath.Clean(path) {
+				t.Errorf("got the path %q, want a clean absolute one", path)
+			}
+		}
+	})
 }
