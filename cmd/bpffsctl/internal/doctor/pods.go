@@ -27,12 +27,12 @@ func checkPods(ctx context.Context, n *node) []Finding {
 		if because := s.hindered(); because != "" {
 			return notLooked(s.Path, because)
 		}
-		records = append(records, s.records()...)
+		records = append(records, s.records(s.seen)...)
 	}
 	lacking, err := inventory.Lacking(ctx, r.Runtime.Runtime, network, records, n.Patience, func() (all []inventory.Record, err error) {
 		for _, s := range n.sites() {
-			err = errors.Join(err, s.read(ctx, n.Patience))
-			all = append(all, s.records()...)
+			seen, serr := s.read(ctx, n.Patience)
+			all, err = append(all, s.records(seen)...), errors.Join(err, serr)
 		}
 		return all, err
 	})

@@ -81,28 +81,26 @@ func holding(path string) (mountinfo.Info, error) {
 
 // inspect adds what the records say.
 func (s site) inspect(ctx context.Context, patience time.Duration) site {
-	if s.seenErr = s.read(ctx, patience); errors.Is(s.seenErr, bpffs.ErrLocked) {
+	if s.seen, s.seenErr = s.read(ctx, patience); errors.Is(s.seenErr, bpffs.ErrLocked) {
 		s.holder = holderOf(s.seen.Records)
 	}
-	s.lost = inventory.Lost(ctx, s.records(), patience, func() ([]inventory.Record, error) {
-		again := s
-		err := again.read(ctx, patience)
-		return again.records(), err
+	s.lost = inventory.Lost(ctx, s.records(s.seen), patience, func() ([]inventory.Record, error) {
+		seen, err := s.read(ctx, patience)
+		return s.records(seen), err
 	})
 	return s
 }
 
 // read looks at the records without opening them as an ADD does, which would remove
 // what a killed process left.
-func (s *site) read(ctx context.Context, patience time.Duration) (err error) {
+func (s site) read(ctx context.Context, patience time.Duration) (bpffs.Inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	s.seen, err = bpffs.Inspect(ctx, s.Path, s.Prefix)
-	return err
+	return bpffs.Inspect(ctx, s.Path, s.Prefix)
 }
 
-func (s *site) records() (all []inventory.Record) {
-	for _, e := range s.seen.Endpoints {
+func (s site) records(seen bpffs.Inspection) (all []inventory.Record) {
+	for _, e := range seen.Endpoints {
 		all = append(all, inventory.Record{Root: s.Path, Endpoint: e})
 	}
 	return all
