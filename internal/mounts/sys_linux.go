@@ -86,6 +86,32 @@ func parseStatmount(buf []byte) mount {
 
 func device(major, minor int) uint64 { return unix.Mkdev(uint32(major), uint32(minor)) }
 
+// identify returns the unique ID of the mount that holds the open file, 0 before
+// Linux 6.8, and the number of its device.
+func identify(f *os.File) (unique, dev uint64, err error) {
+	const flags = unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC
+	var st unix.Statx_t
+	if err := unix.Statx(int(f.Fd()), "", flags, unix.STATX_MNT_ID_UNIQUE, &st); err != nil {
+		return 0, 0, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+	}
+	if st.Mask&unix.STATX_MNT_ID_UNIQUE != 0 {
+		unique = st.Mnt_id
+	}
+	return unique, unix.Mkdev(st.Dev_major, st.Dev_minor), nil
+}
+
+// openDir opens the directory at path, on the way to which there may be no symbolic
+// link (openat2(2), Linux 5.6).
+func openDir(path string) (*os.File, error) {
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{
+		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
 // openPath opens path only as a place, which needs no permission on it.
 func openPath(path string) (int, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)

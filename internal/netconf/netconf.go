@@ -32,6 +32,9 @@ type Config struct {
 	Roots     bpffs.Roots
 	MapPrefix string
 	Maps      []bpffs.MapDecl
+	// PodVolume is the name of the volume in which pods see their own maps; empty if
+	// they cannot. KubeletDir is where kubelet keeps the volumes.
+	PodVolume, KubeletDir string
 	// RawPrevResult is what the plugins before this one returned, as it came.
 	RawPrevResult json.RawMessage
 
@@ -103,7 +106,10 @@ func (c *Config) ParseAll() error {
 	if _, err := bpffs.NewMapDir("", c.MapPrefix); err != nil {
 		return c.bad("mapPrefix", err)
 	}
-	return c.parseMaps()
+	if err := c.parseMaps(); err != nil {
+		return err
+	}
+	return c.parsePod()
 }
 
 // ParseRoots reads where the bpffs is, into Roots, which stays as it was if a key
@@ -214,7 +220,7 @@ const (
 // knownKeys are those of the plugin, then those of the specification and of
 // runtimes.
 var knownKeys = [...]string{
-	"bpfRoot", "bpfFallback", "mapPrefix", "maps",
+	"bpfRoot", "bpfFallback", "mapPrefix", "maps", "podVolume", "kubeletDir",
 	"cniVersion", "name", "type", "args", "capabilities", "dns", "ipam", "ipMasq", "prevResult", "runtimeConfig", validKey,
 }
 

@@ -26,8 +26,9 @@ var (
 
 // A MapDecl declares a local map.
 type MapDecl struct {
-	Name string  // without the endpoint ID
-	Spec MapSpec // zero for a map that somebody else creates
+	Name string    // without the endpoint ID
+	Spec MapSpec   // zero for a map that somebody else creates
+	Pod  PodAccess // what the pod may do with it, see [PodVolume]
 }
 
 // Typed reports whether the map is created here.
@@ -127,7 +128,8 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 	if len(missing) > 0 && made == nil {
 		return e.in(fmt.Errorf("%w: %s", ErrNoMap, missing[0].Name))
 	}
-	if err := e.record(id).setMaps(names); err != nil {
+	r := e.record(id)
+	if err := errlist.Join(r.setMaps(names), r.nameMaps(maps.Prefix(), names)); err != nil {
 		return e.in(err)
 	}
 	return e.in(e.pinAll(id, maps, missing, made))

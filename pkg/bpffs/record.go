@@ -12,7 +12,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
-// An endpoint's record is a directory of symbolic links that nobody follows:
+// An endpoint's record is a directory of symbolic links that nobody here follows:
 // bpffs holds no files, and a link is a string in a single inode, made in one
 // step. docs/design.md says what each holds.
 const (
@@ -21,6 +21,8 @@ const (
 	mapsLink  = "maps"  // <name>/<name>...: those of the pins that PinMaps makes
 	podLink   = "pod"   // <namespace>/<name>
 	netNSLink = "netns" // <path>, or noNetNS
+
+	byNameDir = "by-name" // by-name/<name> -> the pin that PinMaps makes
 )
 
 // noNetNS stands for the path of a network namespace that is longer than any can be.
@@ -126,6 +128,22 @@ func (r record) setMaps(names []string) error {
 		target = target[:strings.LastIndexByte(target, '/')]
 	}
 	return r.cni.SetLink(target, r.link(mapsLink))
+}
+
+// nameMaps makes links to the pins of the maps in the map directory prefix, under
+// their declared names: a loader that looks for pins by name finds the maps of the
+// endpoint there.
+func (r record) nameMaps(prefix string, names []string) error {
+	if err := r.cni.Mkdir(r.link(byNameDir)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	const root = "../../../../" // from endpoints/<id>/by-name below the records
+	for _, name := range names {
+		if err := r.cni.SetLink(root+prefix+"/"+LocalMapName(name, r.id), r.link(byNameDir)+"/"+name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maps returns those of the paths of pins that PinMaps made or was to make.

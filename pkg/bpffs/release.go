@@ -38,6 +38,9 @@ func (e *Endpoints) release(a Attachment) error {
 // step; the next process that opens the records clears what a kill leaves of it
 // elsewhere.
 func (e *Endpoints) remove(r record) error {
+	if err := e.hidePod(r); err != nil {
+		return fmt.Errorf("%w of endpoint %d: %w", ErrPinStuck, r.id, err)
+	}
 	pins, err := r.pins()
 	if err != nil {
 		return err

@@ -1,0 +1,65 @@
+package podfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/owned"
+)
+
+// kubelet keeps an emptyDir, on the disk or in memory, at
+// <root>/pods/<pod UID>/volumes/kubernetes.io~empty-dir/<volume>
+// (k8s.io/kubernetes/pkg/volume/emptydir).
+const (
+	podsDir    = "pods"
+	volumesDir = "volumes/kubernetes.io~empty-dir"
+)
+
+// OpenVolume opens the directory of a pod's emptyDir, below the root directory of
+// kubelet. [fs.ErrNotExist] if the pod has none of that name: that is all a pod
+// without one costs. The path may have symbolic links down to kubelet's directory, and
+// none below: [owned.ErrUnsafe] if somebody else can change it.
+func OpenVolume(kubeletDir, podUID, volume string) (*os.File, error) {
+	below := filepath.Join(podsDir, podUID, volumesDir, volume)
+	if err := exists(filepath.Join(kubeletDir, below)); err != nil {
+		return nil, err
+	}
+	way, err := owned.Follow(kubeletDir)
+	if err == nil {
+		err = way.Unsafe
+	}
+	if err != nil {
+		return nil, fmt.Errorf("following the directory of kubelet: %w", err)
+	}
+	dir, err := openBeneath(filepath.Join(way.Path, below))
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, fmt.Errorf("%w: it is not a directory of kubelet, or a symbolic link leads there", err)
+	}
+	return dir, err
+}
+
+// PodUID returns the pod whose volume the path is in: that of a file system that was
+// attached in a directory of an interface there.
+func PodUID(attached string) string {
+	volume := filepath.Dir(filepath.Dir(attached))
+	pod, _ := strings.CutSuffix(filepath.Dir(volume), "/"+volumesDir)
+	return filepath.Base(pod)
+}
+
+// MakeDir opens the directory name in dir, and makes it if it is missing.
+// [ErrOccupied] if a file or a symbolic link is there.
+func MakeDir(dir *os.File, name string) (*os.File, error) {
+	if err := mkdirAt(dir, name); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	at, err := openDirAt(dir, name)
+	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s: %w: it is not a directory: remove it", filepath.Join(dir.Name(), name), ErrOccupied)
+	}
+	return at, err
+}
