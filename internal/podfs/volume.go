@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
@@ -41,14 +40,6 @@ func OpenVolume(kubeletDir, podUID, volume string) (*os.File, error) {
 		return nil, fmt.Errorf("%w: it is not a directory of kubelet, or a symbolic link leads there", err)
 	}
 	return dir, err
-}
-
-// PodUID returns the pod whose volume the path is in: that of a file system that was
-// attached in a directory of an interface there.
-func PodUID(attached string) string {
-	volume := filepath.Dir(filepath.Dir(attached))
-	pod, _ := strings.CutSuffix(filepath.Dir(volume), "/"+volumesDir)
-	return filepath.Base(pod)
 }
 
 // MakeDir opens the directory name in dir, and makes it if it is missing.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,8 +16,9 @@ import (
 // What the records hold of the file systems in volumes of pods. docs/design.md says
 // in which order it changes.
 const (
-	podMountsDir = "pod-mounts" // endpoints/<id>/pod-mounts/<directory> -> <mount ID><path>
-	volumesDir   = "volumes"    // volumes/<pod UID>/<interface> -> <id>
+	podVolumeLink = "pod-volume" // endpoints/<id>/pod-volume -> <pod UID>/<interface>
+	podMountsDir  = "pod-mounts" // endpoints/<id>/pod-mounts/<directory> -> <mount ID><path>
+	volumesDir    = "volumes"    // volumes/<pod UID>/<interface> -> <id>
 )
 
 // A podMount is a file system that was attached in the volume of a pod.
@@ -167,24 +167,18 @@ func (r record) clearPodMounts(all []podMount) error {
 // one that it led to is of an earlier sandbox, and shows nothing in the volume any
 // more.
 func (e *Endpoints) takeVolume(id uint16, v *PodVolume) error {
-	entry := volumeEntry(v.uid, v.ifName)
+	entry := path.Join(volumesDir, v.entry())
 	before, err := e.index.readID(entry)
 	if err != nil {
 		return err
 	}
 	if before != 0 && before != id {
-		old := e.record(before)
-		left, err := old.podMounts()
-		if err != nil {
-			return err
-		}
-		left = slices.DeleteFunc(left, func(m podMount) bool { return filepath.Dir(m.path) != v.place("") })
-		if err := old.clearPodMounts(left); err != nil {
+		if err := e.record(before).leaveVolume(v); err != nil {
 			return err
 		}
 	}
-	if before == id {
-		return nil
+	if err := e.cni.SetLink(v.entry(), e.record(id).link(podVolumeLink)); err != nil {
+		return err
 	}
 	if err := e.cni.MkdirAll(path.Dir(entry)); err != nil {
 		return err
@@ -192,30 +186,40 @@ func (e *Endpoints) takeVolume(id uint16, v *PodVolume) error {
 	return e.cni.SetLink(formatID(id), entry)
 }
 
-func volumeEntry(podUID, ifName string) string {
-	return path.Join(volumesDir, escape(podUID), escape(ifName))
+// leaveVolume removes what the endpoint shows in the volume.
+func (r record) leaveVolume(v *PodVolume) error {
+	all, err := r.podMounts()
+	if err != nil {
+		return err
+	}
+	return r.clearPodMounts(slices.DeleteFunc(all, func(m podMount) bool { return m.path != v.place(m.name) }))
 }
 
-// hidePod removes all that the endpoint shows in volumes of pods, and leads there.
+// entry returns where the index has the pod's interface, below all volumes.
+func (v *PodVolume) entry() string { return escape(v.uid) + "/" + escape(v.ifName) }
+
+// hidePod removes all that the endpoint shows in the volume of a pod, and that the
+// index leads to it from there.
 func (e *Endpoints) hidePod(r record) error {
+	entry, err := r.cni.Readlink(r.link(podVolumeLink))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	all, err := r.podMounts()
-	if err != nil || len(all) == 0 {
+	if err == nil {
+		err = r.clearPodMounts(all)
+	}
+	if err != nil {
 		return err
 	}
-	if err := r.clearPodMounts(all); err != nil {
+	entry = path.Join(volumesDir, entry)
+	if id, err := e.index.readID(entry); err != nil || id != r.id {
 		return err
 	}
-	for _, m := range all {
-		entry := volumeEntry(podfs.PodUID(m.path), filepath.Base(filepath.Dir(m.path)))
-		id, err := e.index.readID(entry)
-		if err == nil && id == r.id {
-			err = errlist.Join(e.cni.Remove(entry), e.cni.RemoveEmpty(path.Dir(entry)))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return errlist.Join(e.cni.Remove(entry), e.cni.RemoveEmpty(path.Dir(entry)), e.cni.RemoveEmpty(volumesDir))
 }
 
 // CheckPod reports what of the declared maps the volume of the pod does not show:

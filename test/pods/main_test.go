@@ -1,0 +1,17 @@
+// Package pods runs the built plugin beside a kubelet's directory, and looks at what
+// a pod sees in its volume. The pods are processes in namespaces of their own; the
+// tests of test/runtimes have real ones.
+package pods
+
+import (
+	"io"
+	"os"
+	"testing"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+func TestMain(m *testing.M) {
+	testns.Act(map[string]func(io.Writer) error{})
+	os.Exit(testns.Main(m))
+}
