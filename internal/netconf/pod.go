@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -38,7 +37,9 @@ func (c *Config) parsePod() error {
 // isLabel reports whether Kubernetes takes the text for the name of a volume (RFC
 // 1123, label).
 func isLabel(text string) bool {
-	return regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`).MatchString(text)
+	const most = 63
+	return text != "" && len(text) <= most && text[0] != '-' && text[len(text)-1] != '-' &&
+		!strings.ContainsFunc(text, func(r rune) bool { return r != '-' && (r < '0' || '9' < r) && (r < 'a' || 'z' < r) })
 }
 
 // maxKubeletDir leaves room for the path of a volume.
