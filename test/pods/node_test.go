@@ -220,6 +220,12 @@ func (s sandbox) wantNothing(t *testing.T) {
 	if entries, err := os.ReadDir(s.volume()); len(entries) > 0 || err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("left in the volume: %v, %v", entries, err)
 	}
+	wantNoRecords(t)
+}
+
+// wantNoRecords wants nothing left on the node where there are records at all.
+func wantNoRecords(t *testing.T) {
+	t.Helper()
 	if _, err := os.Stat(root + "/cni"); err == nil {
 		node.NothingLeft(t, root)
 	}
