@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,12 +202,13 @@ func mountsBelow(t testing.TB, dir string) (points []string) {
 	for _, m := range all {
 		points = append(points, m.Mountpoint)
 	}
+	slices.Sort(points)
 	return points
 }
 
 func unmountBelow(t testing.TB, dir string) {
 	t.Helper()
-	for _, point := range mountsBelow(t, dir) {
+	for _, point := range slices.Backward(mountsBelow(t, dir)) {
 		node.Unmount(point)
 	}
 }
