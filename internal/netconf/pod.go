@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -38,7 +37,8 @@ func (c *Config) parsePod() error {
 // isLabel reports whether Kubernetes takes the text for the name of a volume (RFC
 // 1123, label).
 func isLabel(text string) bool {
-	return regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`).MatchString(text)
+	inner := strings.Trim(text, "-")
+	return inner == text && len(text) <= 63 && strings.Trim(text, "-0123456789abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 // maxKubeletDir leaves room for the path of a volume.

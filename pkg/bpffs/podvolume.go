@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
 	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
@@ -50,7 +49,7 @@ type PodVolume struct {
 // OpenPodVolume opens the volume: [fs.ErrNotExist] if the pod does not have it, which
 // takes one system call. [ErrPodVolume] with the reason if it cannot be used.
 func OpenPodVolume(s PodSpec) (*PodVolume, error) {
-	if !regexp.MustCompile(`^[0-9A-Za-z-]{1,253}$`).MatchString(s.UID) {
+	if checkName(s.UID) != nil {
 		return nil, fmt.Errorf("%w: %q cannot be the UID of a pod", ErrPodVolume, s.UID)
 	}
 	dir, err := podfs.OpenVolume(s.KubeletDir, s.UID, s.Volume)
