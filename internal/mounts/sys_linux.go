@@ -86,18 +86,29 @@ func parseStatmount(buf []byte) mount {
 
 func device(major, minor int) uint64 { return unix.Mkdev(uint32(major), uint32(minor)) }
 
-// identify returns the unique ID of the mount that holds the open file, 0 before
-// Linux 6.8, and the number of its device.
-func identify(f *os.File) (unique, dev uint64, err error) {
-	const flags = unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC
-	var st unix.Statx_t
-	if err := unix.Statx(int(f.Fd()), "", flags, unix.STATX_MNT_ID_UNIQUE, &st); err != nil {
-		return 0, 0, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+// uniqueIDOf returns the unique ID of the mount that holds the open file, 0 before
+// Linux 6.8.
+func uniqueIDOf(f *os.File) (uint64, error) {
+	st, err := statxOf(f, unix.STATX_MNT_ID_UNIQUE)
+	if err != nil || st.Mask&unix.STATX_MNT_ID_UNIQUE == 0 {
+		return 0, err
 	}
-	if st.Mask&unix.STATX_MNT_ID_UNIQUE != 0 {
-		unique = st.Mnt_id
+	return st.Mnt_id, nil
+}
+
+// IsRoot reports whether the open directory is the root of a mount, so that something
+// is mounted where it is (Linux 5.8).
+func IsRoot(dir *os.File) (bool, error) {
+	st, err := statxOf(dir, 0)
+	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, err
+}
+
+func statxOf(f *os.File, mask int) (st unix.Statx_t, err error) {
+	err = unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, mask, &st)
+	if err != nil {
+		err = &os.PathError{Op: "statx", Path: f.Name(), Err: err}
 	}
-	return unique, unix.Mkdev(st.Dev_major, st.Dev_minor), nil
+	return st, err
 }
 
 // openDir opens the directory at path, on the way to which there may be no symbolic

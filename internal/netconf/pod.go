@@ -37,8 +37,9 @@ func (c *Config) parsePod() error {
 // isLabel reports whether Kubernetes takes the text for the name of a volume (RFC
 // 1123, label).
 func isLabel(text string) bool {
-	inner := strings.Trim(text, "-")
-	return inner == text && len(text) <= 63 && strings.Trim(text, "-0123456789abcdefghijklmnopqrstuvwxyz") == ""
+	const most = 63
+	return text != "" && len(text) <= most && text[0] != '-' && text[len(text)-1] != '-' &&
+		!strings.ContainsFunc(text, func(r rune) bool { return r != '-' && (r < '0' || '9' < r) && (r < 'a' || 'z' < r) })
 }
 
 // maxKubeletDir leaves room for the path of a volume.

@@ -2,16 +2,12 @@ package podfs
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 )
-
-// errEndOfDir is what a directory without any more names answers.
-var errEndOfDir = io.EOF
 
 // Limits on what is removed from a file system that a pod could fill. What is left is
 // gone when its last mount is.
@@ -27,7 +23,8 @@ const (
 func Clear(id mounts.ID, attached string) error {
 	root, err := id.Find(attached)
 	if errors.Is(err, fs.ErrNotExist) {
-		return removeDir(attached)
+		removeDirs(attached)
+		return nil
 	}
 	if err != nil {
 		return err
@@ -41,7 +38,8 @@ func Clear(id mounts.ID, attached string) error {
 	if err := detach(root); err != nil {
 		return err
 	}
-	return removeDir(attached)
+	removeDirs(attached)
+	return nil
 }
 
 // empty removes what is in the directory, as far as that can be and as many as are
@@ -66,21 +64,19 @@ func empty(dir *os.File, deep int, left *int) {
 	}
 }
 
-// removeDir removes the directory that a file system was attached to, and that of
-// the interface above it. One that is not empty is the pod's, and stays.
-func removeDir(attached string) error {
-	place := filepath.Dir(attached)
-	for _, path := range []string{attached, place} {
+// removeDirs removes the directory that a file system was attached to, and that of
+// the interface above it. One that is not empty, or leads elsewhere by now, is the
+// pod's. What stays goes with the volume.
+func removeDirs(attached string) {
+	for _, path := range []string{attached, filepath.Dir(attached)} {
 		dir, err := openBeneath(filepath.Dir(path))
-		if isGone(err) {
-			return nil
-		}
 		if err != nil {
-			return err
+			return
 		}
-		if err := errors.Join(rmdirAt(dir, filepath.Base(path)), dir.Close()); err != nil {
-			return err
+		err = rmdirAt(dir, filepath.Base(path))
+		dir.Close()
+		if err != nil {
+			return
 		}
 	}
-	return nil
 }

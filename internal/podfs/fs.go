@@ -7,7 +7,9 @@ package podfs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
@@ -19,6 +21,7 @@ import (
 type FS struct {
 	context *os.File // for reconfiguring
 	mount   *os.File // its root
+	source  string   // which the mount table shows, and no other mount has
 }
 
 // New makes a bpffs of this process's user namespace, whose root everybody can list
@@ -34,9 +37,9 @@ func New() (*FS, error) {
 // mount makes the file system of an open context with the options, which it closes
 // after an error.
 func mount(context *os.File, options []option) (*FS, error) {
-	f := &FS{context: context}
+	f := &FS{context: context, source: fmt.Sprintf("bpffs-%016x", rand.Uint64())}
 	var err error
-	for _, o := range append([]option{{"source", "bpf"}, {"mode", "0755"}}, options...) {
+	for _, o := range append([]option{{"source", f.source}, {"mode", "0755"}}, options...) {
 		if err = setOption(context, o); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
@@ -60,7 +63,7 @@ func (f *FS) Close() error {
 }
 
 // ID returns the ID of the mount.
-func (f *FS) ID() (mounts.ID, error) { return mounts.IDOf(f.mount) }
+func (f *FS) ID() (mounts.ID, error) { return mounts.IDOf(f.mount, f.source) }
 
 // Pin pins the map in the root with the mode, under a name that is free.
 func (f *FS) Pin(m *os.File, name string, mode fs.FileMode) error {
@@ -76,38 +79,25 @@ func (f *FS) SetReadOnly() error {
 	return reconfigure(f.context, "ro")
 }
 
+// Seal makes the mount read-only, and with it all copies that containers get: nobody
+// can add or remove a pin, nor change the rights on one. Maps can still be opened for
+// writing. Before Linux 5.12 it does nothing.
+func (f *FS) Seal() error {
+	return seal(f.mount, true)
+}
+
 // Attach makes the file system visible at the directory name in dir, which it makes
 // if it is missing. [ErrOccupied] if anything else is there.
 func (f *FS) Attach(dir *os.File, name string) error {
-	at, err := openEmpty(dir, name)
+	at, err := MakeDir(dir, name)
 	if err != nil {
 		return err
 	}
 	defer at.Close()
+	if err := checkEmpty(at); err != nil {
+		return err
+	}
 	return moveMount(f.mount, at)
-}
-
-// openEmpty opens the directory name in dir, and makes it if it is missing. It must
-// be empty, and nothing mounted on it.
-func openEmpty(dir *os.File, name string) (*os.File, error) {
-	at, err := MakeDir(dir, name)
-	if err != nil {
-		return nil, err
-	}
-	inside, err := mounts.IDOf(at)
-	if err == nil {
-		var outside mounts.ID
-		if outside, err = mounts.IDOf(dir); err == nil && inside != outside {
-			err = fmt.Errorf("%s: %w: something is mounted there: umount it", at.Name(), ErrOccupied)
-		}
-	}
-	if err == nil {
-		err = checkEmpty(at)
-	}
-	if err != nil {
-		return nil, errors.Join(err, at.Close())
-	}
-	return at, nil
 }
 
 // checkEmpty reports that there is something in the directory.
@@ -116,7 +106,7 @@ func checkEmpty(dir *os.File) error {
 	if len(names) > 0 {
 		return fmt.Errorf("%s: %w: %q is in it, and a mount would hide that: remove it", dir.Name(), ErrOccupied, names[0])
 	}
-	if errors.Is(err, errEndOfDir) {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return err

@@ -37,6 +37,7 @@ func attached(t *testing.T, readOnly bool) (id mounts.ID, at string) {
 	if readOnly {
 		testns.Must(t, f.SetReadOnly())
 	}
+	testns.Must(t, f.Seal())
 	id, err = f.ID()
 	testns.Must(t, err)
 	testns.Must(t, f.Attach(dir, "maps"))
@@ -50,13 +51,25 @@ func TestAttachedIsFoundAndCleared(t *testing.T) {
 		id, at := attached(t, readOnly)
 		root, err := id.Find(at)
 		testns.Must(t, err)
-		is, err := IsReadOnly(root)
-		testns.Must(t, errors.Join(err, root.Close()))
-		if is != readOnly {
-			t.Errorf("the file system is read-only: %v, want %v", is, readOnly)
+		testns.Must(t, root.Close())
+		pin := filepath.Join(at, "one_")
+		m, err := bpf.Open(pin)
+		if readOnly != errors.Is(err, unix.EROFS) || !readOnly && err != nil {
+			t.Errorf("opening the map of a file system that is read-only (%v) for writing: %v", readOnly, err)
 		}
-		if fi, err := os.Stat(filepath.Join(at, "one_")); err != nil || fi.Mode().Perm() != 0o444 {
+		if err == nil {
+			m.Close()
+		}
+		if fi, err := os.Stat(pin); err != nil || fi.Mode().Perm() != 0o444 {
 			t.Errorf("the pin: %v, %v", fi, err)
+		}
+		for what, err := range map[string]error{
+			"unlink": os.Remove(pin), "mkdir": os.Mkdir(filepath.Join(at, "more"), 0o700), "chmod": os.Chmod(pin, 0o666),
+			"symlink": os.Symlink("x", filepath.Join(at, "more")), "rename": os.Rename(pin, pin+"x"), "chown": os.Chown(pin, 1, 1),
+		} {
+			if !errors.Is(err, unix.EROFS) {
+				t.Errorf("%s in a sealed file system, read-only %v: %v, want EROFS", what, readOnly, err)
+			}
 		}
 		testns.Must(t, Clear(id, at))
 		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) {

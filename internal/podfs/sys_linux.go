@@ -51,11 +51,21 @@ func reconfigure(context *os.File, flag string) error {
 	return nil
 }
 
-// makeWritable undoes [FS.SetReadOnly] on the file system with the open root.
+// makeWritable undoes [FS.Seal] and [FS.SetReadOnly] on the file system with the open
+// root, which must be a bpffs.
 func makeWritable(root *os.File) error {
-	readOnly, err := IsReadOnly(root)
-	if err != nil || !readOnly {
+	if err := seal(root, false); err != nil {
 		return err
+	}
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(root.Fd()), &st); err != nil {
+		return &os.PathError{Op: "fstatfs", Path: root.Name(), Err: err}
+	}
+	if st.Type != unix.BPF_FS_MAGIC {
+		return fmt.Errorf("%s is recorded as a bpffs, but it is none", root.Name())
+	}
+	if st.Flags&unix.ST_RDONLY == 0 {
+		return nil
 	}
 	fd, err := unix.Fspick(int(root.Fd()), "", unix.FSPICK_EMPTY_PATH|unix.FSPICK_CLOEXEC)
 	if err != nil {
@@ -66,13 +76,18 @@ func makeWritable(root *os.File) error {
 	return reconfigure(context, "rw")
 }
 
-// IsReadOnly reports whether the file system that holds the open file is.
-func IsReadOnly(f *os.File) (bool, error) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
-		return false, &os.PathError{Op: "fstatfs", Path: f.Name(), Err: err}
+// seal makes the mount whose root is open read-only, or undoes that. Before Linux
+// 5.12, which brought mount_setattr(2), it does nothing.
+func seal(root *os.File, on bool) error {
+	attributes := unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
+	if on {
+		attributes.Attr_set = unix.MOUNT_ATTR_RDONLY
 	}
-	return st.Flags&unix.ST_RDONLY != 0, nil
+	err := unix.MountSetattr(int(root.Fd()), "", unix.AT_EMPTY_PATH, &attributes)
+	if err != nil && !errors.Is(err, unix.ENOSYS) {
+		return &os.PathError{Op: "mount_setattr", Path: root.Name(), Err: err}
+	}
+	return nil
 }
 
 // moveMount attaches a detached mount to the open directory.
@@ -94,7 +109,7 @@ func detach(root *os.File) error {
 
 // exists reports why nothing can be opened at the path.
 func exists(path string) error {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -140,21 +155,6 @@ func unlinkAt(dir *os.File, name string) error {
 	return unix.Unlinkat(int(dir.Fd()), name, 0)
 }
 
-// rmdirAt removes the directory name. One that is in use, or missing, stays so.
 func rmdirAt(dir *os.File, name string) error {
-	err := unix.Unlinkat(int(dir.Fd()), name, unix.AT_REMOVEDIR)
-	for _, kept := range []error{unix.ENOENT, unix.ENOTDIR, unix.ENOTEMPTY, unix.EBUSY} {
-		if errors.Is(err, kept) {
-			return nil
-		}
-	}
-	if err != nil {
-		return &os.PathError{Op: "rmdir", Path: filepath.Join(dir.Name(), name), Err: err}
-	}
-	return nil
-}
-
-// isGone reports whether the error of opening a directory means that there is none.
-func isGone(err error) bool {
-	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
+	return unix.Unlinkat(int(dir.Fd()), name, unix.AT_REMOVEDIR)
 }

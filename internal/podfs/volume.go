@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
@@ -42,15 +43,30 @@ func OpenVolume(kubeletDir, podUID, volume string) (*os.File, error) {
 	return dir, err
 }
 
-// MakeDir opens the directory name in dir, and makes it if it is missing.
-// [ErrOccupied] if a file or a symbolic link is there.
+// MakeDir opens the directory name in dir, and makes it if it is missing, for
+// everybody to read. [ErrOccupied] if a file or a symbolic link is there, or something
+// is mounted there.
 func MakeDir(dir *os.File, name string) (*os.File, error) {
-	if err := mkdirAt(dir, name); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+	made := mkdirAt(dir, name)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return nil, made
 	}
 	at, err := openDirAt(dir, name)
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
 		return nil, fmt.Errorf("%s: %w: it is not a directory: remove it", filepath.Join(dir.Name(), name), ErrOccupied)
 	}
-	return at, err
+	if err != nil {
+		return nil, err
+	}
+	isRoot, err := mounts.IsRoot(at)
+	if isRoot {
+		err = fmt.Errorf("%s: %w: something is mounted there: umount it", at.Name(), ErrOccupied)
+	}
+	if err == nil && made == nil {
+		err = at.Chmod(0o755) // whatever the umask
+	}
+	if err != nil {
+		return nil, errors.Join(err, at.Close())
+	}
+	return at, nil
 }

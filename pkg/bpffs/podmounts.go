@@ -61,7 +61,7 @@ func (r record) addPodMount(m podMount) error {
 // of it.
 func (r record) clearPodMount(m podMount) error {
 	if err := podfs.Clear(m.id, m.path); err != nil {
-		return fmt.Errorf("clearing %s in the pod's volume: %w", m.path, err)
+		return fmt.Errorf("clearing %s: %w", m.path, err)
 	}
 	return r.cni.Remove(r.link(podMountsDir) + "/" + m.name)
 }
@@ -79,31 +79,41 @@ func (e *Endpoints) ShowPod(id uint16, isNew bool, prefix string, decls []MapDec
 	if err == nil {
 		err = e.takeVolume(id, v)
 	}
-	if err != nil {
-		return e.in(err)
+	if err == nil {
+		err = e.record(id).showAll(v, v.views(decls), isNew, maps)
 	}
-	r := e.record(id)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrPodVolume, err)
+	}
+	return e.in(err)
+}
+
+// showAll makes the volume show the views, and no others of the endpoint.
+func (r record) showAll(v *PodVolume, views []view, isNew bool, maps MapDir) error {
 	has, err := r.podMounts()
 	if err != nil {
-		return e.in(err)
+		return err
 	}
-	for _, w := range v.views(decls) {
-		i := slices.IndexFunc(has, func(m podMount) bool { return m.name == w.name })
-		if i >= 0 {
-			if v.keeps(has[i], w, maps, id) {
-				has = slices.Delete(has, i, i+1)
-				continue
-			}
-			if err := r.clearPodMount(has[i]); err != nil {
-				return e.in(err)
-			}
-			has = slices.Delete(has, i, i+1)
+	shown := make(map[string]bool)
+	for _, m := range has {
+		i := slices.IndexFunc(views, func(w view) bool { return w.name == m.name })
+		if i >= 0 && v.keeps(m, views[i], maps, r.id) {
+			shown[m.name] = true
+			continue
+		}
+		if err := r.clearPodMount(m); err != nil {
+			return err
+		}
+	}
+	for _, w := range views {
+		if shown[w.name] {
+			continue
 		}
 		if err := r.show(v, w, isNew, maps); err != nil {
-			return e.in(err)
+			return err
 		}
 	}
-	return e.in(r.clearPodMounts(has))
+	return nil
 }
 
 // keeps reports whether what is recorded shows what is wanted already.
@@ -150,7 +160,7 @@ func (r record) show(v *PodVolume, w view, isNew bool, maps MapDir) error {
 		err = f.Attach(place, w.name)
 	}
 	if err != nil {
-		return errlist.Join(fmt.Errorf("%w: %w", ErrPodVolume, err), r.clearPodMount(m))
+		return errlist.Join(err, r.clearPodMount(m))
 	}
 	return nil
 }
@@ -177,7 +187,15 @@ func (e *Endpoints) takeVolume(id uint16, v *PodVolume) error {
 			return err
 		}
 	}
-	if err := e.cni.SetLink(v.entry(), e.record(id).link(podVolumeLink)); err != nil {
+	r := e.record(id)
+	if has, err := r.volume(); err != nil {
+		return err
+	} else if has != "" && has != v.entry() {
+		if err := e.hidePod(r); err != nil {
+			return err
+		}
+	}
+	if err := e.cni.SetLink(v.entry(), r.link(podVolumeLink)); err != nil {
 		return err
 	}
 	if err := e.cni.MkdirAll(path.Dir(entry)); err != nil {
@@ -198,14 +216,28 @@ func (r record) leaveVolume(v *PodVolume) error {
 // entry returns where the index has the pod's interface, below all volumes.
 func (v *PodVolume) entry() string { return escape(v.uid) + "/" + escape(v.ifName) }
 
+// volume returns the entry in the index that leads to the endpoint, empty if it has
+// none.
+func (r record) volume() (string, error) {
+	entry, err := r.cni.Readlink(r.link(podVolumeLink))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	uid, ifName, _ := strings.Cut(entry, "/")
+	if err := errlist.Join(checkName(uid), checkName(ifName)); err != nil {
+		return "", fmt.Errorf("record of endpoint %d: %s: %q is not the volume of a pod: %w", r.id, podVolumeLink, entry, err)
+	}
+	return entry, nil
+}
+
 // hidePod removes all that the endpoint shows in the volume of a pod, and that the
 // index leads to it from there.
 func (e *Endpoints) hidePod(r record) error {
-	entry, err := r.cni.Readlink(r.link(podVolumeLink))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	entry, err := r.volume()
+	if entry == "" || err != nil {
 		return err
 	}
 	all, err := r.podMounts()
@@ -216,10 +248,11 @@ func (e *Endpoints) hidePod(r record) error {
 		return err
 	}
 	entry = path.Join(volumesDir, entry)
-	if id, err := e.index.readID(entry); err != nil || id != r.id {
-		return err
+	id, err := e.index.readID(entry)
+	if err == nil && id == r.id {
+		err = e.cni.Remove(entry)
 	}
-	return errlist.Join(e.cni.Remove(entry), e.cni.RemoveEmpty(path.Dir(entry)), e.cni.RemoveEmpty(volumesDir))
+	return errlist.Join(err, e.cni.RemoveEmpty(path.Dir(entry)), e.cni.RemoveEmpty(volumesDir))
 }
 
 // CheckPod reports what of the declared maps the volume of the pod does not show:

@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
 	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
@@ -13,7 +16,7 @@ import (
 )
 
 // ErrPodVolume: the volume in which a pod wants to see its maps cannot be used.
-var ErrPodVolume = errors.New("preparing the pod's volume")
+var ErrPodVolume = errors.New("the pod's volume")
 
 // A PodAccess says what a pod may do with a map of its own.
 type PodAccess string
@@ -49,7 +52,7 @@ type PodVolume struct {
 // OpenPodVolume opens the volume: [fs.ErrNotExist] if the pod does not have it, which
 // takes one system call. [ErrPodVolume] with the reason if it cannot be used.
 func OpenPodVolume(s PodSpec) (*PodVolume, error) {
-	if checkName(s.UID) != nil {
+	if !isUID(s.UID) {
 		return nil, fmt.Errorf("%w: %q cannot be the UID of a pod", ErrPodVolume, s.UID)
 	}
 	dir, err := podfs.OpenVolume(s.KubeletDir, s.UID, s.Volume)
@@ -60,6 +63,15 @@ func OpenPodVolume(s PodSpec) (*PodVolume, error) {
 		return nil, fmt.Errorf("%w: %w", ErrPodVolume, err)
 	}
 	return &PodVolume{dir, s.UID, s.IfName, make(map[string]*podfs.FS)}, nil
+}
+
+// isUID reports whether the text can be the UID of a pod: a UUID, or of a static pod
+// a hash.
+func isUID(text string) bool {
+	const most = 253
+	return text != "" && len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool {
+		return r != '-' && (r < '0' || '9' < r) && (r < 'A' || 'Z' < r) && (r < 'a' || 'z' < r)
+	})
 }
 
 // Close closes the volume. What was prepared and not shown is gone.
@@ -118,9 +130,9 @@ func (v *PodVolume) Prepare(decls []MapDecl, made *Maps) error {
 		if !made.has(w.maps) {
 			continue
 		}
-		f, err := w.build(func(d MapDecl) (*os.File, error) { return made.files[d.Name], nil })
+		f, err := w.build(func(d MapDecl, pin func(*os.File) error) error { return pin(made.files[d.Name]) })
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", ErrPodVolume, err)
 		}
 		v.prepared[w.name] = f
 	}
@@ -137,60 +149,52 @@ func (m *Maps) has(decls []MapDecl) bool {
 	return true
 }
 
-// build makes the file system, with the maps that open returns.
-func (w view) build(open func(MapDecl) (*os.File, error)) (*podfs.FS, error) {
+// build makes the file system, in which open pins each map.
+func (w view) build(open func(d MapDecl, pin func(*os.File) error) error) (*podfs.FS, error) {
 	f, err := podfs.New()
 	if err != nil {
-		return nil, fmt.Errorf("%w: making a bpffs for %s: %w", ErrPodVolume, w.name, err)
+		return nil, fmt.Errorf("making a bpffs for %s: %w", w.name, err)
 	}
 	for _, d := range w.maps {
-		var m *os.File
-		if m, err = open(d); err == nil {
-			err = f.Pin(m, d.Name, w.mode())
-		}
-		if err != nil {
-			break
+		if err == nil {
+			err = open(d, func(m *os.File) error { return f.Pin(m, d.Name, w.mode()) })
 		}
 	}
 	if err == nil && w.readOnly {
 		err = f.SetReadOnly()
 	}
+	if err == nil {
+		err = f.Seal()
+	}
 	if err != nil {
-		return nil, errlist.Join(fmt.Errorf("%w: filling a bpffs for %s: %w", ErrPodVolume, w.name, err), f.Close())
+		return nil, errlist.Join(fmt.Errorf("filling a bpffs for %s: %w", w.name, err), f.Close())
 	}
 	return f, nil
 }
 
 // fromPins makes the file system with the maps that are pinned for the endpoint.
 func (w view) fromPins(maps MapDir, id uint16) (*podfs.FS, error) {
-	var opened []*os.File
-	defer func() {
-		for _, m := range opened {
-			m.Close()
-		}
-	}()
-	return w.build(func(d MapDecl) (*os.File, error) {
+	return w.build(func(d MapDecl, pin func(*os.File) error) error {
 		m, err := bpf.Open(maps.LocalMapPath(d.Name, id))
-		if err == nil {
-			opened = append(opened, m)
+		if err != nil {
+			return err
 		}
-		return m, err
+		defer m.Close()
+		return pin(m)
 	})
 }
 
-// isShown reports whether the file system at dir, whose root is open, shows what it
-// should: the maps that are pinned for the endpoint, and nothing else.
-func (w view) isShown(root *os.File, maps MapDir, id uint16) (bool, error) {
-	readOnly, err := podfs.IsReadOnly(root)
-	if err != nil || readOnly != w.readOnly {
-		return false, err
-	}
-	names, err := root.Readdirnames(-1)
+// isShown reports whether the file system at dir shows what it should: the maps that
+// are pinned for the endpoint, to read or to write, and nothing else. It asks what a
+// pod would ask, for the mount is read-only in any case.
+func (w view) isShown(dir *os.File, maps MapDir, id uint16) (bool, error) {
+	names, err := dir.Readdirnames(-1)
+	names = slices.DeleteFunc(names, func(name string) bool { return checkName(name) != nil }) // the kernel's own
 	if err != nil || len(names) != len(w.maps) {
 		return false, err
 	}
 	for _, d := range w.maps {
-		shown, err := bpf.MapID(filepath.Join(root.Name(), d.Name))
+		shown, writable, err := look(filepath.Join(dir.Name(), d.Name))
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}
@@ -198,9 +202,24 @@ func (w view) isShown(root *os.File, maps MapDir, id uint16) (bool, error) {
 			return false, err
 		}
 		pinned, err := bpf.MapID(maps.LocalMapPath(d.Name, id))
-		if err != nil || shown != pinned {
+		if err != nil || shown != pinned || writable == w.readOnly {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+// look returns the ID of a pinned map, and whether it can be opened for writing.
+func look(pin string) (id uint32, writable bool, err error) {
+	m, err := bpf.Open(pin)
+	if errors.Is(err, syscall.EROFS) {
+		id, err = bpf.MapID(pin)
+		return id, false, err
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	defer m.Close()
+	info, err := bpf.Info(m)
+	return info.ID, true, err
 }
