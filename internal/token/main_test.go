@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testns.Act(map[string]func(io.Writer) error{sandbox: beSandbox, neighbours: beNeighbours})
+	testns.Act(map[string]func(io.Writer) error{sandbox: beSandbox, neighbours: beNeighbours, pod: bePod})
 	if err := lookForNeighbours(); err != nil {
 		fmt.Fprintf(os.Stderr, "finding a small mount namespace: %v\n", err)
 		os.Exit(1)
