@@ -56,7 +56,7 @@ func TestOpenUnderPressure(t *testing.T) {
 	before := descriptors(t)
 	stop := make(chan struct{})
 	var busy, opening sync.WaitGroup
-	for range 4 {
+	for range 2 {
 		busy.Go(func() { makeGarbage(stop) })
 	}
 	for range 4 {
@@ -97,7 +97,7 @@ func makeGarbage(stop <-chan struct{}) {
 		case <-stop:
 			return
 		default:
-			grow(200)
+			grow(20)
 			runtime.KeepAlive(make([]byte, 1<<20))
 			runtime.GC()
 		}

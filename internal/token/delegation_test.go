@@ -175,7 +175,9 @@ func TestTheKernelHasTheNames(t *testing.T) {
 		if strings.HasPrefix(shown[key], "0x") {
 			t.Skip("the kernel has no BTF, so it prints no names")
 		}
-		if got := strings.ReplaceAll(shown[key], "_deprecated", ""); got != want {
+		// An older kernel prints what it does not know as one number, at the end.
+		got, _, _ := strings.Cut(strings.ReplaceAll(shown[key], "_deprecated", ""), ":0x")
+		if !strings.HasPrefix(want+":", got+":") {
 			t.Errorf("%s: the kernel's names are\n%s, want\n%s", key, got, want)
 		}
 	}

@@ -17,7 +17,8 @@ const neighbours = "neighbours"
 // lookForNeighbours runs the role where it can: as root, before the tests enter
 // namespaces of their own. It keeps the mount and the network namespace from the node.
 func lookForNeighbours() error {
-	if os.Geteuid() != 0 || testns.Inside() || CheckKernel() != nil {
+	hasTokens := CheckKernel() == nil
+	if os.Geteuid() != 0 || testns.Inside() || !hasTokens {
 		return nil
 	}
 	cmd := testns.Command(neighbours)
@@ -51,38 +52,39 @@ func beNeighbours(stdout io.Writer) error {
 	return findsAlone(dir)
 }
 
-func findsAlone(dir string) error {
+// findsAlone starts a process with one mount, at dir, in its mount namespace, and one
+// in a user namespace, for which it opens a bpffs by way of a small mount namespace.
+func findsAlone(dir string) (err error) {
 	alone := testns.Command(sandbox, emptyRoot+"="+dir)
 	alone.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	let, err := await(alone)
+	letAlone, err := await(alone)
 	if err != nil {
 		return err
 	}
-	defer let()
-	small := smallMountNS()
-	if small == nil {
-		return fmt.Errorf("no mount namespace with at most %d mounts is found beside this one", fewMounts)
-	}
-	defer small.Close()
-	count, err := countMounts(small)
-	if err == nil && count > fewMounts {
-		err = fmt.Errorf("a mount namespace with %d mounts is taken for a small one", count)
-	}
-	if err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, letAlone()) }()
 	inner := inUserNS(testns.Command(sandbox), 0, 0)
 	letInner, err := await(inner)
 	if err != nil {
 		return err
 	}
-	defer letInner()
+	defer func() { err = errors.Join(err, letInner()) }()
+	small := smallMountNS()
+	if small == nil {
+		return fmt.Errorf("no mount namespace with at most %d mounts is found beside this one", fewMounts)
+	}
+	count, err := countMounts(small)
+	if err == nil && count > fewMounts {
+		err = fmt.Errorf("a mount namespace with %d mounts is taken for a small one", count)
+	}
+	if err != nil {
+		return errors.Join(err, small.Close())
+	}
 	ns, _, err := UserNSOf(fmt.Sprintf("/proc/%d/ns/net", inner.Process.Pid))
 	if err != nil {
-		return err
+		return errors.Join(err, small.Close())
 	}
 	defer ns.Close()
-	context, err := Open(ns, Delegation{})
+	context, err := fsopenThrough(small, ns)
 	if err != nil {
 		return err
 	}
