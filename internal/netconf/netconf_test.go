@@ -141,7 +141,7 @@ func TestDelegate(t *testing.T) {
 			Delegation: token.Delegation{Programs: 1 << unix.BPF_PROG_TYPE_SK_LOOKUP, AttachTypes: 1 << unix.BPF_SK_LOOKUP},
 		}},
 	} {
-		c, err := parsed(`{"cniVersion": "1.1.0", "name": "net", "delegate": ` + row.value + `}`)
+		c, err := parsed(`{"cniVersion": "1.1.0", "name": "net", "podVolume": "bpffs", "delegate": ` + row.value + `}`)
 		testns.Must(t, err)
 		if diff := cmp.Diff(row.want, c.Delegate); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.value, diff)
@@ -183,7 +183,7 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		`{"cniVersion": "1.1.0", "name": "net", "maps": [{"name": "a", "type": "array", "keySize": 4, "valueSize": 4, "maxEntries": 1}]}`,
 		`{"name": "net", "maps": [{"name": "a", "inner": {}}, null, {}]}`, `{"name": "net", "maps": null, "mapPrefix": null}`,
-		`{"name": "net", "delegate": {"namespaces": ["a"], "maps": ["hash"], "programs": ["sched_cls"], "attachTypes": ["tcx_egress"]}}`,
+		`{"name": "net", "podVolume": "v", "delegate": {"namespaces": ["a"], "maps": ["hash"], "programs": ["sched_cls"], "attachTypes": ["tcx_egress"]}}`,
 		`{"name": "net", "delegate": {"namespaces": ["a", null], "maps": [{}], "programs": null}}`,
 		`null`, `{"name": "n", "bpfRoot": "/", "cni.dev/valid-attachments": [null]}`,
 	} {

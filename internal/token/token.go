@@ -14,8 +14,9 @@ import (
 
 // Open opens a file system context of bpf (fsopen(2)) in the user namespace, which
 // UserNSOf returned as foreign, and says in it what is delegated. The file system
-// itself is still to be made. It needs root in this process's user namespace and
-// Linux 6.9.
+// itself is still to be made. Afterwards this process is not dumpable (prctl(2)), so that
+// only root of the node can trace it. It needs root in this process's user namespace
+// and Linux 6.9.
 func Open(userNS *os.File, d Delegation) (context *os.File, err error) {
 	if err := CheckKernel(); err != nil {
 		return nil, err
