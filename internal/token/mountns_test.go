@@ -27,19 +27,9 @@ func lookForNeighbours() error {
 	return cmd.Run()
 }
 
-// beNeighbours has many mounts in its mount namespace, and makes another with one.
-func beNeighbours(stdout io.Writer) error {
-	dir, err := os.MkdirTemp("", "token")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(dir)
-	defer unmountAll(dir)
-	for n := range 3 * fewMounts {
-		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4k"); err != nil {
-			return fmt.Errorf("mount %d: %w", n, err)
-		}
-	}
+// beNeighbours looks for the mount namespace of another process, which has few mounts,
+// while its own has many, and opens a bpffs by way of it.
+func beNeighbours(stdout io.Writer) (err error) {
 	own, err := os.Open("/proc/self/ns/mnt")
 	if err != nil {
 		return err
@@ -49,12 +39,11 @@ func beNeighbours(stdout io.Writer) error {
 		fmt.Fprintf(stdout, "not tested: finding a small mount namespace, which needs Linux 6.12 and the node's process namespace: %v\n", err)
 		return nil
 	}
-	return findsAlone(dir)
-}
-
-// findsAlone starts a process with one mount, at dir, in its mount namespace, and one
-// in a user namespace, for which it opens a bpffs by way of a small mount namespace.
-func findsAlone(dir string) (err error) {
+	dir, err := os.MkdirTemp("", "token")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir)
 	alone := testns.Command(sandbox, emptyRoot+"="+dir)
 	alone.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	letAlone, err := await(alone)
@@ -62,12 +51,27 @@ func findsAlone(dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, letAlone()) }()
+	defer unmountAll(dir)
+	for range 3 * fewMounts {
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4k"); err != nil {
+			return err
+		}
+	}
+	return opensThroughSmall()
+}
+
+func opensThroughSmall() (err error) {
 	inner := inUserNS(testns.Command(sandbox), 0, 0)
 	letInner, err := await(inner)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, letInner()) }()
+	ns, _, err := UserNSOf(fmt.Sprintf("/proc/%d/ns/net", inner.Process.Pid))
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
 	small := smallMountNS()
 	if small == nil {
 		return fmt.Errorf("no mount namespace with at most %d mounts is found beside this one", fewMounts)
@@ -79,11 +83,6 @@ func findsAlone(dir string) (err error) {
 	if err != nil {
 		return errors.Join(err, small.Close())
 	}
-	ns, _, err := UserNSOf(fmt.Sprintf("/proc/%d/ns/net", inner.Process.Pid))
-	if err != nil {
-		return errors.Join(err, small.Close())
-	}
-	defer ns.Close()
 	context, err := fsopenThrough(small, ns)
 	if err != nil {
 		return err

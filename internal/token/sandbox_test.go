@@ -43,11 +43,21 @@ func beSandbox(stdout io.Writer) error {
 	return nil
 }
 
+// leaveMounts leaves all mounts but an empty one. From an initial RAM file system, which
+// has few, the kernel lets nobody leave.
 func leaveMounts(dir string) error {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
+		return err
+	}
 	for _, step := range []func() error{
-		func() error { return syscall.Mount("tmpfs", dir, "tmpfs", 0, "") },
 		func() error { return os.Chdir(dir) },
-		func() error { return syscall.PivotRoot(".", ".") },
+		func() error {
+			err := syscall.PivotRoot(".", ".")
+			if errors.Is(err, syscall.EINVAL) {
+				return nil
+			}
+			return err
+		},
 		func() error { return syscall.Unmount(".", syscall.MNT_DETACH) },
 	} {
 		if err := step(); err != nil {
