@@ -87,6 +87,7 @@ func expected(d Delegation) map[string]bool {
 		program := find(programTypes[:], a.program)
 		want["attach:"+a.name] = d.Programs&(1<<program) != 0 && (d.AttachTypes|attachNone)&(1<<number) != 0
 	}
+	want["link"] = want["attach:tcx_ingress"]
 	return want
 }
 

@@ -149,6 +149,7 @@ func (p *user) loadAll() {
 		_, err := p.loadProgram(uint32(find(programTypes[:], a.program)), uint32(number), returnOne())
 		p.say("attach:"+a.name, err)
 	}
+	p.say("link", p.attachTCX())
 	for what, cmd := range map[string]uintptr{
 		"id:map": unix.BPF_MAP_GET_FD_BY_ID, "id:program": unix.BPF_PROG_GET_FD_BY_ID, "id:next": unix.BPF_MAP_GET_NEXT_ID,
 		"id:btf": unix.BPF_BTF_GET_FD_BY_ID, "id:link": unix.BPF_LINK_GET_FD_BY_ID,
@@ -156,6 +157,20 @@ func (p *user) loadAll() {
 		_, err := bpf(cmd, attr(12, u32(0, 1)))
 		p.say(what, err)
 	}
+}
+
+// attachTCX attaches a program to the loopback interface of the pod, and detaches it.
+func (p *user) attachTCX() error {
+	program, err := p.loadProgram(unix.BPF_PROG_TYPE_SCHED_CLS, unix.BPF_TCX_INGRESS, returnOne())
+	if err != nil {
+		return err
+	}
+	const loopback = 1
+	link, err := bpf(unix.BPF_LINK_CREATE, attr(32, u32(0, uint32(program)), u32(4, loopback), u32(8, unix.BPF_TCX_INGRESS)))
+	if err != nil {
+		return err
+	}
+	return unix.Close(link)
 }
 
 // A shape is the sizes of a map in bytes, its entries and its flags.
