@@ -23,24 +23,35 @@ const (
 // OpenVolume opens the directory of a pod's emptyDir, below the root directory of
 // kubelet. [fs.ErrNotExist] if the pod has none of that name: that is all a pod
 // without one costs. The path may have symbolic links down to kubelet's directory, and
-// none below: [owned.ErrUnsafe] if somebody else can change it.
+// none below: [owned.ErrUnsafe] if another user can change where it leads.
 func OpenVolume(kubeletDir, podUID, volume string) (*os.File, error) {
 	below := filepath.Join(podsDir, podUID, volumesDir, volume)
 	if err := exists(filepath.Join(kubeletDir, below)); err != nil {
 		return nil, err
 	}
-	way, err := owned.Follow(kubeletDir)
-	if err == nil {
-		err = way.Unsafe
-	}
+	kubelet, err := safeWay(kubeletDir)
 	if err != nil {
 		return nil, fmt.Errorf("following the directory of kubelet: %w", err)
 	}
-	dir, err := openBeneath(filepath.Join(way.Path, below))
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) {
-		return nil, fmt.Errorf("%w: it is not a directory of kubelet, or a symbolic link leads there", err)
+	path := filepath.Join(kubelet, below)
+	if _, err := safeWay(path); err != nil {
+		return nil, err
+	}
+	dir, err := openBeneath(path)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%w: a symbolic link leads there, and kubelet makes none", err)
 	}
 	return dir, err
+}
+
+// safeWay returns where the path leads: [owned.ErrUnsafe] if another user can change
+// that.
+func safeWay(path string) (string, error) {
+	way, err := owned.Follow(path)
+	if err == nil {
+		err = way.Unsafe
+	}
+	return way.Path, err
 }
 
 // MakeDir opens the directory name in dir, and makes it if it is missing, for

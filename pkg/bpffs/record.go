@@ -139,7 +139,12 @@ func (r record) nameMaps(prefix string, names []string) error {
 	}
 	const root = "../../../../" // from endpoints/<id>/by-name below the records
 	for _, name := range names {
-		if err := r.cni.SetLink(root+prefix+"/"+LocalMapName(name, r.id), r.link(byNameDir)+"/"+name); err != nil {
+		link := r.link(byNameDir) + "/" + name
+		err := r.cni.SetLink(root+prefix+"/"+LocalMapName(name, r.id), link)
+		if errors.Is(err, syscall.EINVAL) { // it is no link
+			err = fmt.Errorf("%s: %w by a pin that a loader made: remove it or declare another name", r.cni.Path(link), ErrOccupied)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -9,9 +9,15 @@ import (
 	"testing"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 func TestMain(m *testing.M) {
-	testns.Act(map[string]func(io.Writer) error{})
+	testns.Act(map[string]func(io.Writer) error{
+		"container":             container,
+		"holder":                holder,
+		"remover":               remover,
+		plugintest.RestrictRole: plugintest.Restrict,
+	})
 	os.Exit(testns.Main(m))
 }
