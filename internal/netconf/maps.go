@@ -13,7 +13,7 @@ import (
 func (c *Config) parseMaps() error {
 	seen := make(map[string]bool)
 	c.Maps = nil
-	err := c.eachElement("maps", func(key string, raw json.RawMessage) error {
+	err := eachElement("maps", c.keys["maps"], func(key string, raw json.RawMessage) error {
 		d, err := parseMap(key, raw)
 		if err != nil {
 			return err

@@ -28,18 +28,13 @@ func (c *Config) parsePod() error {
 	if err := checkKubeletDir(c.KubeletDir); err != nil {
 		return c.bad("kubeletDir", err)
 	}
+	if c.Delegate != nil && c.PodVolume == "" {
+		return c.bad("podVolume", errors.New("pods have no volume to get tokens in: name one, or remove the key delegate"))
+	}
 	if i := slices.IndexFunc(c.Maps, func(d bpffs.MapDecl) bool { return d.Pod != "" }); i >= 0 && c.PodVolume == "" {
 		return c.bad("podVolume", fmt.Errorf("pods have no volume to see the map %s in: name one, or remove the key pod of the map", c.Maps[i].Name))
 	}
 	return nil
-}
-
-// isLabel reports whether Kubernetes takes the text for the name of a volume (RFC
-// 1123, label).
-func isLabel(text string) bool {
-	const most = 63
-	return text != "" && len(text) <= most && text[0] != '-' && text[len(text)-1] != '-' &&
-		!strings.ContainsFunc(text, func(r rune) bool { return r != '-' && (r < '0' || '9' < r) && (r < 'a' || 'z' < r) })
 }
 
 // maxKubeletDir leaves room for the path of a volume.

@@ -31,15 +31,15 @@ func New() (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mount(context, nil)
+	return NewFrom(context)
 }
 
-// mount makes the file system of an open context with the options, which it closes
-// after an error.
-func mount(context *os.File, options []option) (*FS, error) {
+// NewFrom is like New for the open context of a bpffs, of whatever user namespace,
+// which it closes after an error.
+func NewFrom(context *os.File) (*FS, error) {
 	f := &FS{context: context, source: fmt.Sprintf("bpffs-%016x", rand.Uint64())}
 	var err error
-	for _, o := range append([]option{{"source", f.source}, {"mode", "0755"}}, options...) {
+	for _, o := range []option{{"source", f.source}, {"mode", "0755"}} {
 		if err = setOption(context, o); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}

@@ -139,7 +139,7 @@ func (m podMount) check(w view, maps MapDir, id uint16) error {
 // leaves none that nobody knows.
 func (r record) show(v *PodVolume, w view, isNew bool, maps MapDir) error {
 	f := v.prepared[w.name]
-	if f == nil || !isNew {
+	if !w.ofPod && (f == nil || !isNew) {
 		var err error
 		if f, err = w.fromPins(maps, r.id); err != nil {
 			return err

@@ -31,6 +31,7 @@ const (
 const (
 	readDir  = "maps"    // a read-only bpffs with the maps that the pod may read
 	writeDir = "maps-rw" // a bpffs with the maps that the pod may write
+	tokenDir = "token"   // a bpffs of the pod's user namespace, which the pod fills
 )
 
 // A PodSpec says which volume a pod has declared to see its maps in.
@@ -47,6 +48,9 @@ type PodVolume struct {
 	uid      string
 	ifName   string
 	prepared map[string]*podfs.FS // by the directory's name
+	// Token says that the pod gets a bpffs in which it can make BPF tokens. It sees no
+	// maps to read then: a program that it loads could write to them.
+	Token bool
 }
 
 // OpenPodVolume opens the volume: [fs.ErrNotExist] if the pod does not have it, which
@@ -62,7 +66,7 @@ func OpenPodVolume(s PodSpec) (*PodVolume, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPodVolume, err)
 	}
-	return &PodVolume{dir, s.UID, s.IfName, make(map[string]*podfs.FS)}, nil
+	return &PodVolume{dir: dir, uid: s.UID, ifName: s.IfName, prepared: make(map[string]*podfs.FS)}, nil
 }
 
 // isUID reports whether the text can be the UID of a pod: a UUID, or of a static pod
@@ -92,6 +96,7 @@ func (v *PodVolume) place(name string) string {
 type view struct {
 	name     string
 	readOnly bool
+	ofPod    bool // the pod fills it
 	maps     []MapDecl
 }
 
@@ -114,12 +119,28 @@ func (v *PodVolume) views(decls []MapDecl) (all []view) {
 			write.maps = append(write.maps, d)
 		}
 	}
-	for _, w := range []view{read, write} {
-		if len(w.maps) > 0 {
-			all = append(all, w)
-		}
+	if len(read.maps) > 0 && !v.Token {
+		all = append(all, read)
+	}
+	if len(write.maps) > 0 {
+		all = append(all, write)
+	}
+	if v.Token {
+		all = append(all, view{name: tokenDir, ofPod: true})
 	}
 	return all
+}
+
+// PrepareToken makes the bpffs of the pod from the open context of a file system
+// (fsopen(2)) that belongs to the pod's user namespace, attached nowhere, and closes
+// the context after an error.
+func (v *PodVolume) PrepareToken(context *os.File) error {
+	f, err := podfs.NewFrom(context)
+	if err != nil {
+		return fmt.Errorf("%w: making a bpffs for %s: %w", ErrPodVolume, tokenDir, err)
+	}
+	v.Token, v.prepared[tokenDir] = true, f
+	return nil
 }
 
 // Prepare makes the file systems of the pod with the maps that were created for it,
@@ -127,7 +148,7 @@ func (v *PodVolume) views(decls []MapDecl) (all []view) {
 // opened. Where not all maps were created it prepares nothing.
 func (v *PodVolume) Prepare(decls []MapDecl, made *Maps) error {
 	for _, w := range v.views(decls) {
-		if !made.has(w.maps) {
+		if w.ofPod || !made.has(w.maps) {
 			continue
 		}
 		f, err := w.build(func(d MapDecl, pin func(*os.File) error) error { return pin(made.files[d.Name]) })
@@ -188,6 +209,9 @@ func (w view) fromPins(maps MapDir, id uint16) (*podfs.FS, error) {
 // are pinned for the endpoint, to read or to write, and nothing else. It asks what a
 // pod would ask, for the mount is read-only in any case.
 func (w view) isShown(dir *os.File, maps MapDir, id uint16) (bool, error) {
+	if w.ofPod {
+		return true, nil
+	}
 	names, err := dir.Readdirnames(-1)
 	names = slices.DeleteFunc(names, func(name string) bool { return checkName(name) != nil }) // the kernel's own
 	if err != nil || len(names) != len(w.maps) {

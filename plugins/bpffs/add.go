@@ -118,6 +118,9 @@ func prepare(ctx context.Context, c call, root string) (ep endpoint, err error) 
 	}
 	if volume != nil {
 		defer volume.Close()
+		if err := c.prepareToken(volume); err != nil {
+			return ep, err
+		}
 	}
 	typed := slices.ContainsFunc(c.Maps, bpffs.MapDecl.Typed)
 	if !typed || bpffs.IsRecorded(root, c.attachment()) {

@@ -35,6 +35,7 @@ func mutants() []mutant {
 	for _, subject := range [][]mutant{
 		mountMutants(), lockMutants(), idMutants(), orderMutants(), ownedMutants(), removalMutants(),
 		lookMutants(), wayMutants(), hiddenMutants(), waitMutants(), inputMutants(),
+		tokenMutants(),
 	} {
 		all = append(all, subject...)
 	}
@@ -214,5 +215,20 @@ func inputMutants() []mutant {
 		inLeaf("fdinfo", "a missing /proc", "a pinned map is taken for missing", by(unit("TestWhatIsAcceptedNeedsProc")), never("Of", "ErrNotExist")),
 		inLeaf("errlist", "the limit of a list", "a message has no end", by(leaf("errlist", "TestMessages")), instead("list.Error", "min", "len(l)")),
 		inPlugin("the limit of a message", "a message has no end", by(whole("TestMessages")), never("printable", "maxMessage")),
+	}
+}
+
+// tokenMutants give a pod more than the cluster's admin may delegate.
+func tokenMutants() []mutant {
+	refused := by(leaf("token", "TestBeyondThePod"))
+	return []mutant{
+		inLeaf("token", "types that reach beyond the pod", "a pod traces the whole node", refused, never("add", "reason")),
+		inLeaf("token", "attach types and their programs", "what is delegated is not what was written", refused,
+			never("Delegation.AddAttachType", "Programs")),
+		inLeaf("token", "a failed step of the child", "a pod's bpffs belongs to the node",
+			by(leaf("token", "TestOpenSaysWhichStepFailed")), never("child.inChild", "errno")),
+		inLeaf("token", "the wait for the child", "a zombie stays", by(leaf("token", "TestOpenUnderPressure")), instead("child.run", "reap", "func() error { _ = pid; return nil }()")),
+		inLeaf("netconf", "the namespaces of a delegation", "nobody says whose pods get a token",
+			by(leaf("netconf", "TestParseErrors")), never("Config.parseDelegate", "Namespaces")),
 	}
 }
