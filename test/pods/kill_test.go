@@ -119,6 +119,7 @@ func TestKill(t *testing.T) {
 		t.Run(sc.name, func(t *testing.T) {
 			start, kills := time.Now(), 0
 			eachKernel(t, func(t *testing.T, s sandbox) {
+				t.Helper()
 				step := 1
 				if testing.Short() {
 					step = 7

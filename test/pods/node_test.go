@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -91,12 +92,8 @@ func (s sandbox) at(name string) string { return filepath.Join(s.volume(), s.ifN
 // with returns the sandbox in a network with other keys; nil removes one.
 func (s sandbox) with(more keys) sandbox {
 	all := keys{}
-	for k, v := range s.keys {
-		all[k] = v
-	}
-	for k, v := range more {
-		all[k] = v
-	}
+	maps.Copy(all, s.keys)
+	maps.Copy(all, more)
 	s.keys = all
 	return s
 }

@@ -16,6 +16,7 @@ import (
 func TestRace(t *testing.T) {
 	const workers, pods, rounds = 6, 3, 10
 	eachKernel(t, func(t *testing.T, s sandbox) {
+		t.Helper()
 		var all sync.WaitGroup
 		for i := range workers {
 			one := s
@@ -75,6 +76,7 @@ func (s sandbox) tamper(t *testing.T, target string) (stop func()) {
 func TestHostilePod(t *testing.T) {
 	const rounds, target = 40, "/run/target"
 	eachKernel(t, func(t *testing.T, s sandbox) {
+		t.Helper()
 		testns.Must(t, os.MkdirAll(target, 0o777))
 		failed := 0
 		for range rounds {
