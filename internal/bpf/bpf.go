@@ -67,6 +67,18 @@ func Info(m *os.File) (i MapInfo, err error) {
 	return i, err
 }
 
+// MapID returns the kernel's ID of the map that is pinned at path, which no other
+// map gets while the node runs.
+func MapID(path string) (uint32, error) {
+	m, err := OpenToRead(path)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	i, err := Info(m)
+	return i.ID, err
+}
+
 func parse(m *os.File, info map[string]string, key string, bits int) (uint64, error) {
 	n, err := strconv.ParseUint(info[key], 0, bits)
 	if err != nil {

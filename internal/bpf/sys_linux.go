@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"unsafe"
@@ -25,6 +26,12 @@ type (
 		path  uint64
 		fd    uint32
 		flags uint32
+	}
+	objAtAttr struct { // with BPF_F_PATH_FD
+		path  uint64
+		fd    uint32
+		flags uint32
+		dir   int32
 	}
 	mapFDAttr struct {
 		fd uint32
@@ -90,26 +97,52 @@ func ID(m *os.File) (uint32, error) {
 
 // Pin pins the object at path, where nothing may be.
 func Pin(f *os.File, path string) error {
-	_, err := obj(unix.BPF_OBJ_PIN, path, uint32(f.Fd()))
+	_, err := obj(unix.BPF_OBJ_PIN, path, uint32(f.Fd()), 0)
 	return err
+}
+
+// PinAt pins the object under the name in the open directory of a bpffs, which can
+// be one that is attached nowhere. Before Linux 6.5, which brought BPF_F_PATH_FD, it
+// needs /proc.
+func PinAt(f, dir *os.File, name string) error {
+	attr := objAtAttr{fd: uint32(f.Fd()), flags: unix.BPF_F_PATH_FD, dir: int32(dir.Fd())}
+	text, err := unix.BytePtrFromString(name)
+	if err == nil {
+		attr.path = uint64(uintptr(unsafe.Pointer(text)))
+		_, err = bpf(unix.BPF_OBJ_PIN, &attr)
+		runtime.KeepAlive(text)
+	}
+	if errors.Is(err, unix.EINVAL) {
+		err = Pin(f, fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name))
+	}
+	if err != nil {
+		return fmt.Errorf("pinning %s in %s: %w", name, dir.Name(), err)
+	}
+	return nil
 }
 
 // Open opens the object that is pinned at path. ENOENT means that nothing is there;
 // EACCES that what is there is none, or that somebody refuses.
-func Open(path string) (*os.File, error) {
-	fd, err := obj(unix.BPF_OBJ_GET, path, 0)
+func Open(path string) (*os.File, error) { return open(path, 0) }
+
+// OpenToRead opens the map that is pinned at path, if only for reading, as it can be
+// in a read-only bpffs (Linux 4.15).
+func OpenToRead(path string) (*os.File, error) { return open(path, unix.BPF_F_RDONLY) }
+
+func open(path string, flags uint32) (*os.File, error) {
+	fd, err := obj(unix.BPF_OBJ_GET, path, 0, flags)
 	if err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-func obj(cmd int, path string, fd uint32) (int, error) {
+func obj(cmd int, path string, fd, flags uint32) (int, error) {
 	name, err := unix.BytePtrFromString(path)
 	if err != nil {
 		return -1, &os.PathError{Op: "bpf", Path: path, Err: err}
 	}
-	got, err := bpf(cmd, &objAttr{path: uint64(uintptr(unsafe.Pointer(name))), fd: fd})
+	got, err := bpf(cmd, &objAttr{path: uint64(uintptr(unsafe.Pointer(name))), fd: fd, flags: flags})
 	runtime.KeepAlive(name)
 	if err != nil {
 		return -1, &os.PathError{Op: "bpf", Path: path, Err: err}

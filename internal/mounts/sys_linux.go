@@ -86,6 +86,43 @@ func parseStatmount(buf []byte) mount {
 
 func device(major, minor int) uint64 { return unix.Mkdev(uint32(major), uint32(minor)) }
 
+// uniqueIDOf returns the unique ID of the mount that holds the open file, 0 before
+// Linux 6.8.
+func uniqueIDOf(f *os.File) (uint64, error) {
+	st, err := statxOf(f, unix.STATX_MNT_ID_UNIQUE)
+	if err != nil || st.Mask&unix.STATX_MNT_ID_UNIQUE == 0 {
+		return 0, err
+	}
+	return st.Mnt_id, nil
+}
+
+// IsRoot reports whether the open directory is the root of a mount, so that something
+// is mounted where it is (Linux 5.8).
+func IsRoot(dir *os.File) (bool, error) {
+	st, err := statxOf(dir, 0)
+	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, err
+}
+
+func statxOf(f *os.File, mask int) (st unix.Statx_t, err error) {
+	err = unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, mask, &st)
+	if err != nil {
+		err = &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+	}
+	return st, err
+}
+
+// openDir opens the directory at path, on the way to which there may be no symbolic
+// link (openat2(2), Linux 5.6).
+func openDir(path string) (*os.File, error) {
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{
+		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
 // openPath opens path only as a place, which needs no permission on it.
 func openPath(path string) (int, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)

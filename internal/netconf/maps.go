@@ -13,7 +13,7 @@ import (
 func (c *Config) parseMaps() error {
 	seen := make(map[string]bool)
 	c.Maps = nil
-	err := c.eachElement("maps", func(key string, raw json.RawMessage) error {
+	err := eachElement("maps", c.keys["maps"], func(key string, raw json.RawMessage) error {
 		d, err := parseMap(key, raw)
 		if err != nil {
 			return err
@@ -35,7 +35,8 @@ func parseMap(key string, raw json.RawMessage) (bpffs.MapDecl, error) {
 	var kind string
 	var inner json.RawMessage
 	dst := shapeKeys(&d.Spec, &kind)
-	dst["name"], dst["frozen"], dst["inner"] = &d.Name, &d.Spec.Frozen, &inner
+	var access string
+	dst["name"], dst["frozen"], dst["inner"], dst["pod"] = &d.Name, &d.Spec.Frozen, &inner, &access
 	keys, err := decodeStrict(key, raw, dst)
 	if err != nil {
 		return d, err
@@ -60,7 +61,10 @@ func parseMap(key string, raw json.RawMessage) (bpffs.MapDecl, error) {
 	if bad, ok := errors.AsType[*bpffs.SpecError](d.Spec.Check()); ok {
 		return d, badValue(key+"."+bad.Field, keys[bad.Field], fmt.Errorf("map %s: %w", d.Name, bad.Reason))
 	}
-	return d, nil
+	if d.Pod, err = podAccess(access, d.Typed()); err != nil {
+		err = badValue(key+".pod", keys["pod"], fmt.Errorf("map %s: %w", d.Name, err))
+	}
+	return d, err
 }
 
 func setType(s *bpffs.MapSpec, key, kind string, keys map[string]json.RawMessage) (err error) {

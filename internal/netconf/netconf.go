@@ -32,6 +32,11 @@ type Config struct {
 	Roots     bpffs.Roots
 	MapPrefix string
 	Maps      []bpffs.MapDecl
+	// PodVolume is the name of the volume in which pods see their own maps; empty if
+	// they cannot. KubeletDir is where kubelet keeps the volumes.
+	PodVolume, KubeletDir string
+	// Delegate says which pods get tokens, and for what; nil for none.
+	Delegate *Delegate
 	// RawPrevResult is what the plugins before this one returned, as it came.
 	RawPrevResult json.RawMessage
 
@@ -103,7 +108,13 @@ func (c *Config) ParseAll() error {
 	if _, err := bpffs.NewMapDir("", c.MapPrefix); err != nil {
 		return c.bad("mapPrefix", err)
 	}
-	return c.parseMaps()
+	if err := c.parseMaps(); err != nil {
+		return err
+	}
+	if err := c.parseDelegate(); err != nil {
+		return err
+	}
+	return c.parsePod()
 }
 
 // ParseRoots reads where the bpffs is, into Roots, which stays as it was if a key
@@ -138,7 +149,7 @@ func (c *Config) ParseRoots() error {
 func (c *Config) ParseValidAttachments() (valid map[types.GCAttachment]bool, sent bool, err error) {
 	_, sent = c.keys[validKey]
 	valid = make(map[types.GCAttachment]bool)
-	err = c.eachElement(validKey, func(element string, raw json.RawMessage) error {
+	err = eachElement(validKey, c.keys[validKey], func(element string, raw json.RawMessage) error {
 		var a types.GCAttachment
 		if err := decode(element, raw, &a); err != nil {
 			return err
@@ -155,17 +166,20 @@ func (c *Config) ParseValidAttachments() (valid map[types.GCAttachment]bool, sen
 	return valid, sent, err
 }
 
-// eachElement calls do with every element of the array that is the value of key,
-// and with what errors call it, until one fails. Missing or null, it has none.
-func (c *Config) eachElement(key string, do func(element string, raw json.RawMessage) error) error {
-	err := EachElement(c.keys[key], func(i int, raw json.RawMessage) error {
+// eachElement calls do with every element of the array raw, the value of key, and with
+// what errors call it, until one fails. Missing or null, it has none.
+func eachElement(key string, raw json.RawMessage, do func(element string, raw json.RawMessage) error) error {
+	err := EachElement(raw, func(i int, raw json.RawMessage) error {
 		return do(fmt.Sprintf("%s[%d]", key, i), raw)
 	})
-	if errors.Is(err, errNoArray) {
-		var none []json.RawMessage
-		return c.decode(key, &none)
+	if !errors.Is(err, errNoArray) {
+		return err
 	}
-	return err
+	if raw == nil {
+		return nil
+	}
+	var none []json.RawMessage
+	return decode(key, raw, &none)
 }
 
 // errNoArray says that a value is not an array.
@@ -218,7 +232,7 @@ const (
 // knownKeys are those of the plugin, then those of the specification and of
 // runtimes.
 var knownKeys = [...]string{
-	"bpfRoot", "bpfFallback", "mapPrefix", "maps",
+	"bpfRoot", "bpfFallback", "mapPrefix", "maps", "podVolume", "kubeletDir", "delegate",
 	"cniVersion", "name", "type", "args", "capabilities", "dns", "ipam", "ipMasq", "prevResult", "runtimeConfig", validKey,
 }
 

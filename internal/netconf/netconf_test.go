@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/internal/token"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -81,10 +82,69 @@ func TestParseErrorsNameKeyAndValue(t *testing.T) {
 		{`"maps": [{"name": "a", "type": "array_of_maps", "keySize": 4, "valueSize": 4, "maxEntries": 1}]`, `maps[0].inner: missing`},
 		{`"maps": [{"name": "a", "type": "hash", "keySize": 8, "valueSize": 4, "maxEntries": 1, "inner": {"type": "array"}}]`, `maps[0].inner: {"type": "array"}`},
 		{`"maps": [{"name": "a", "type": "array_of_maps", "keySize": 4, "valueSize": 4, "maxEntries": 1, "inner": {"name": "b"}}]`, `maps[0].inner.name: "b"`},
+		{`"delegate": []`, `delegate: []`},
+		{`"delegate": true`, `delegate: true`},
+		{`"delegate": {}`, `delegate.namespaces: missing: name each namespace`},
+		{`"delegate": {"namespaces": [], "maps": ["array"]}`, `delegate.namespaces: []: name each namespace`},
+		{`"delegate": {"namespaces": "a", "maps": ["array"]}`, `delegate.namespaces: "a": it is a string, wanted an array`},
+		{`"delegate": {"namespaces": ["a", 1]}`, `delegate.namespaces[1]: 1: it is a number, wanted a string`},
+		{`"delegate": {"namespaces": [null]}`, `delegate.namespaces[0]: null`},
+		{`"delegate": {"namespaces": ["*"]}`, `delegate.namespaces[0]: "*": there are no patterns`},
+		{`"delegate": {"namespaces": ["team-?"]}`, `delegate.namespaces[0]: "team-?": there are no patterns`},
+		{`"delegate": {"namespaces": ["kube.system"]}`, `delegate.namespaces[0]: "kube.system": no namespace`},
+		{`"delegate": {"namespaces": ["A"]}`, `delegate.namespaces[0]: "A": no namespace`},
+		{`"delegate": {"namespaces": ["a-"]}`, `delegate.namespaces[0]: "a-": no namespace`},
+		{`"delegate": {"namespaces": ["` + strings.Repeat("x", 64) + `"]}`, `delegate.namespaces[0]: "xxx`},
+		{`"delegate": {"namespaces": ["a", "a"]}`, `delegate.namespaces[1]: "a": it is in the list twice`},
+		{`"delegate": {"namespaces": ["a"]}`, `delegate: {"namespaces": ["a"]}: neither maps nor programs`},
+		{`"delegate": {"namespaces": ["a"], "attachTypes": ["tcx_ingress"]}`, `delegate.attachTypes[0]: "tcx_ingress": attach type tcx_ingress is for programs of type sched_cls`},
+		{`"delegate": {"namespaces": ["a"], "maps": null, "programs": []}`, `neither maps nor programs`},
+		{`"delegate": {"namespaces": ["a"], "map": ["array"]}`, `delegate.map: ["array"]: there is no such key`},
+		{`"delegate": {"namespaces": ["a"], "maps": ["array", "array"]}`, `delegate.maps[1]: "array": it is in the list twice`},
+		{`"delegate": {"namespaces": ["a"], "maps": ["array", "struct_ops"]}`, `delegate.maps[1]: "struct_ops": bpffs does not delegate maps of type struct_ops: they replace`},
+		{`"delegate": {"namespaces": ["a"], "maps": ["any"]}`, `delegate.maps[0]: "any": there are no maps of type "any"; there are hash, array,`},
+		{`"delegate": {"namespaces": ["a"], "maps": [""]}`, `delegate.maps[0]: "": there are no maps`},
+		{`"delegate": {"namespaces": ["a"], "programs": ["kprobe"]}`, `delegate.programs[0]: "kprobe": bpffs does not delegate programs of type kprobe`},
+		{`"delegate": {"namespaces": ["a"], "programs": ["SCHED_CLS"]}`, `delegate.programs[0]: "SCHED_CLS": there are no programs`},
+		{`"delegate": {"namespaces": ["a"], "programs": ["sched_cls", "sk_lookup"]}`, `delegate.programs: ["sched_cls", "sk_lookup"]: programs of type sk_lookup cannot be loaded`},
+		{`"delegate": {"namespaces": ["a"], "programs": ["sched_cls"], "attachTypes": ["tcx"]}`, `delegate.attachTypes[0]: "tcx": there is no attach type`},
+		{`"delegate": {"namespaces": ["a"], "programs": ["sched_cls"], "attachTypes": ["netkit_peer"]}`, `delegate.attachTypes[0]: "netkit_peer": bpffs does not delegate attach type netkit_peer`},
+		{`"delegate": {"namespaces": ["a"], "programs": ["sched_cls"], "attachTypes": ["lsm_mac"]}`, `delegate.attachTypes[0]: "lsm_mac": bpffs does not delegate attach type lsm_mac: they decide`},
 	} {
 		_, err := parsed(`{"cniVersion": "1.1.0", "name": "net", ` + row.keys + `}`)
 		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: got the error %v, want a configuration error with %s", row.keys, err, row.want)
+		}
+	}
+}
+
+func TestDelegate(t *testing.T) {
+	for _, row := range []struct {
+		value string
+		want  *Delegate
+	}{
+		{`null`, nil},
+		{`{"namespaces": ["observability"], "maps": ["array", "hash", "ringbuf"], "programs": ["socket_filter", "sched_cls"], "attachTypes": ["tcx_ingress", "tcx_egress"]}`, &Delegate{
+			Namespaces: []string{"observability"},
+			Delegation: token.Delegation{
+				Maps:        1<<unix.BPF_MAP_TYPE_ARRAY | 1<<unix.BPF_MAP_TYPE_HASH | 1<<unix.BPF_MAP_TYPE_RINGBUF,
+				Programs:    1<<unix.BPF_PROG_TYPE_SOCKET_FILTER | 1<<unix.BPF_PROG_TYPE_SCHED_CLS,
+				AttachTypes: 1<<unix.BPF_TCX_INGRESS | 1<<unix.BPF_TCX_EGRESS,
+			},
+		}},
+		{`{"maps": ["user_ringbuf"], "namespaces": ["a", "0-b"], "programs": null}`, &Delegate{
+			Namespaces: []string{"a", "0-b"},
+			Delegation: token.Delegation{Maps: 1 << unix.BPF_MAP_TYPE_USER_RINGBUF},
+		}},
+		{`{"attachTypes": ["sk_lookup"], "programs": ["sk_lookup"], "namespaces": ["` + strings.Repeat("x", 63) + `"]}`, &Delegate{
+			Namespaces: []string{strings.Repeat("x", 63)},
+			Delegation: token.Delegation{Programs: 1 << unix.BPF_PROG_TYPE_SK_LOOKUP, AttachTypes: 1 << unix.BPF_SK_LOOKUP},
+		}},
+	} {
+		c, err := parsed(`{"cniVersion": "1.1.0", "name": "net", "podVolume": "bpffs", "delegate": ` + row.value + `}`)
+		testns.Must(t, err)
+		if diff := cmp.Diff(row.want, c.Delegate); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", row.value, diff)
 		}
 	}
 }
@@ -123,6 +183,8 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		`{"cniVersion": "1.1.0", "name": "net", "maps": [{"name": "a", "type": "array", "keySize": 4, "valueSize": 4, "maxEntries": 1}]}`,
 		`{"name": "net", "maps": [{"name": "a", "inner": {}}, null, {}]}`, `{"name": "net", "maps": null, "mapPrefix": null}`,
+		`{"name": "net", "podVolume": "v", "delegate": {"namespaces": ["a"], "maps": ["hash"], "programs": ["sched_cls"], "attachTypes": ["tcx_egress"]}}`,
+		`{"name": "net", "delegate": {"namespaces": ["a", null], "maps": [{}], "programs": null}}`,
 		`null`, `{"name": "n", "bpfRoot": "/", "cni.dev/valid-attachments": [null]}`,
 	} {
 		f.Add(seed)
@@ -136,6 +198,9 @@ func FuzzParse(f *testing.F) {
 			if bpffs.CheckMapName(m.Name) != nil || m.Spec.Check() != nil {
 				t.Errorf("%s: accepted the map %v", stdin, m)
 			}
+		}
+		if d := c.Delegate; d != nil && (len(d.Namespaces) == 0 || d.Maps|d.Programs == 0 || d.Check() != nil) {
+			t.Errorf("%s: accepted the delegation %+v", stdin, d)
 		}
 		if _, err := bpffs.NewMapDir(c.Roots.Root, c.MapPrefix); err != nil {
 			t.Errorf("%s: accepted, but: %v", stdin, err)

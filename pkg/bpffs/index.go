@@ -46,18 +46,23 @@ func (r *rootDir) mayHave(a Attachment) bool {
 
 // lookUp returns the ID to which the index leads, 0 if it has no entry.
 func (x index) lookUp(a Attachment) (uint16, error) {
-	name, err := x.cni.Readlink(indexPath(a))
+	id, err := x.readID(indexPath(a))
+	if err != nil {
+		err = fmt.Errorf("record of %v: %w", a, err)
+	}
+	return id, err
+}
+
+// readID returns the ID to which an entry leads, 0 if it is missing.
+func (x index) readID(entry string) (uint16, error) {
+	name, err := x.cni.Readlink(entry)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	id, err := parseID(name)
-	if err != nil {
-		return 0, fmt.Errorf("record of %v: %w", a, err)
-	}
-	return id, nil
+	return parseID(name)
 }
 
 // add makes the index lead from the attachment to the ID.

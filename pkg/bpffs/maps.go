@@ -26,8 +26,9 @@ var (
 
 // A MapDecl declares a local map.
 type MapDecl struct {
-	Name string  // without the endpoint ID
-	Spec MapSpec // zero for a map that somebody else creates
+	Name string    // without the endpoint ID
+	Spec MapSpec   // zero for a map that somebody else creates
+	Pod  PodAccess // what the pod may do with it, see [PodVolume]
 }
 
 // Typed reports whether the map is created here.
@@ -153,7 +154,8 @@ func (e *Endpoints) pinMaps(id uint16, maps MapDir, decls []MapDecl, made *Maps)
 	if len(missing) > 0 && made == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoMap, missing[0].Name)
 	}
-	if err := e.record(id).setMaps(names, ids); err != nil {
+	r := e.record(id)
+	if err := errlist.Join(r.setMaps(names, ids), r.nameMaps(maps.Prefix(), names)); err != nil {
 		return nil, err
 	}
 	return e.pinAll(id, maps, missing, made)

@@ -18,7 +18,7 @@ import (
 )
 
 func array(name string) MapDecl {
-	return MapDecl{name, MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 2}}
+	return MapDecl{Name: name, Spec: MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 2}}
 }
 
 // endpointWith returns open records and an endpoint that owns the maps.
@@ -125,7 +125,7 @@ func TestMapsOfAnEndpoint(t *testing.T) {
 
 func TestCreateMapsIsAllOrNothing(t *testing.T) {
 	kept := array("kept_")
-	decls := []MapDecl{array("a_"), array("b_"), {"c_", MapSpec{Type: unix.BPF_MAP_TYPE_LPM_TRIE, KeySize: 1, ValueSize: 4, MaxEntries: 1, Flags: 1}}}
+	decls := []MapDecl{array("a_"), array("b_"), {Name: "c_", Spec: MapSpec{Type: unix.BPF_MAP_TYPE_LPM_TRIE, KeySize: 1, ValueSize: 4, MaxEntries: 1, Flags: 1}}}
 	e, id := endpointWith(t, append(decls, kept)...)
 	testns.Must(t, createMaps(e, id, []MapDecl{kept}))
 	err := createMaps(e, id, append([]MapDecl{kept}, decls...))
@@ -160,7 +160,7 @@ func TestCheckMap(t *testing.T) {
 		{"frozen", func(s *MapSpec) { s.Frozen = true }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			other := MapDecl{decl.Name, *changed(decl.Spec, row.change)}
+			other := MapDecl{Name: decl.Name, Spec: *changed(decl.Spec, row.change)}
 			for call, err := range map[string]error{
 				"CheckMap": e.CheckMap(id, "", other), "PinMaps": createMaps(e, id, []MapDecl{other}),
 			} {
@@ -205,7 +205,7 @@ func TestFrozenMap(t *testing.T) {
 
 func TestInnerMaps(t *testing.T) {
 	for _, outer := range []MapType{unix.BPF_MAP_TYPE_ARRAY_OF_MAPS, unix.BPF_MAP_TYPE_HASH_OF_MAPS} {
-		decl := MapDecl{"ct_", MapSpec{
+		decl := MapDecl{Name: "ct_", Spec: MapSpec{
 			Type: outer, KeySize: 4, ValueSize: 4, MaxEntries: 2,
 			Inner: &MapSpec{Type: unix.BPF_MAP_TYPE_HASH, KeySize: 4, ValueSize: 8, MaxEntries: 16},
 		}}

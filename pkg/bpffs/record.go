@@ -12,7 +12,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
-// An endpoint's record is a directory of symbolic links that nobody follows:
+// An endpoint's record is a directory of symbolic links that nobody here follows:
 // bpffs holds no files, and a link is a string in a single inode, made in one
 // step. docs/design.md says what each holds.
 const (
@@ -21,6 +21,8 @@ const (
 	mapsLink  = "maps"  // <name>.<kernel ID>/<name>...: those of the pins that PinMaps makes
 	podLink   = "pod"   // <namespace>/<name>
 	netNSLink = "netns" // <path>, or noNetNS
+
+	byNameDir = "by-name" // by-name/<name> -> the pin that PinMaps makes
 )
 
 // noNetNS stands for the path of a network namespace that is longer than any can be.
@@ -137,6 +139,27 @@ func (r record) setMaps(names []string, ids map[string]uint32) error {
 		target = target[:strings.LastIndexByte(target, '/')]
 	}
 	return r.cni.SetLink(target, r.link(mapsLink))
+}
+
+// nameMaps makes links to the pins of the maps in the map directory prefix, under
+// their declared names: a loader that looks for pins by name finds the maps of the
+// endpoint there.
+func (r record) nameMaps(prefix string, names []string) error {
+	if err := r.cni.Mkdir(r.link(byNameDir)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	const root = "../../../../" // from endpoints/<id>/by-name below the records
+	for _, name := range names {
+		link := r.link(byNameDir) + "/" + name
+		err := r.cni.SetLink(root+prefix+"/"+LocalMapName(name, r.id), link)
+		if errors.Is(err, syscall.EINVAL) { // it is no link
+			err = fmt.Errorf("%s: %w by a pin that a loader made: remove it or declare another name", r.cni.Path(link), ErrOccupied)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maps returns those of the paths of pins that PinMaps made or was to make, and the

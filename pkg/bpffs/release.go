@@ -47,6 +47,9 @@ func (e *Endpoints) forget(a Attachment) error {
 // step; the next process that opens the records clears what a kill leaves of it
 // elsewhere.
 func (e *Endpoints) remove(r record) error {
+	if err := e.hidePod(r); err != nil {
+		return fmt.Errorf("%w of endpoint %d: %w", ErrPinStuck, r.id, err)
+	}
 	pins, err := r.pins()
 	if err != nil {
 		return err
@@ -57,6 +60,9 @@ func (e *Endpoints) remove(r record) error {
 	}
 	if err := errlist.Join(errs...); err != nil {
 		return fmt.Errorf("%w of endpoint %d: %w", ErrPinStuck, r.id, err)
+	}
+	if err := e.cni.RemoveTree(r.link(byNameDir)); err != nil { // here, for below scratch it would take one more open file
+		return err
 	}
 	if err := e.cni.Rename(r.dir, scratchDir); err != nil {
 		return err

@@ -85,7 +85,7 @@ func TestStatusIsAnADDThatStopsOfMaps(t *testing.T) {
 	}
 	agreed := map[bool]int{}
 	for _, s := range specs {
-		decl := []MapDecl{{"policy_", s}}
+		decl := []MapDecl{{Name: "policy_", Spec: s}}
 		made, add := NewMaps(decl)
 		if add == nil {
 			testns.Must(t, made.Close())
@@ -134,7 +134,7 @@ func TestStatusIsAnADDThatStopsWithoutMemory(t *testing.T) {
 		}
 		s.MaxEntries = uint32(total/each) + 1
 		tried++
-		err := CheckMaps([]MapDecl{{"policy_", s}})
+		err := CheckMaps([]MapDecl{{Name: "policy_", Spec: s}})
 		if !errors.Is(err, ErrMapRefused) || !errors.Is(err, syscall.ENOMEM) || !strings.Contains(err.Error(), s.String()) {
 			t.Errorf("CheckMaps of %v on a node with %d bytes: %v; want %v, with the shape", s, total, err, syscall.ENOMEM)
 		}

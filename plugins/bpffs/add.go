@@ -112,9 +112,19 @@ func prepare(ctx context.Context, c call, root string) (ep endpoint, err error) 
 	if err := bpffs.CheckDirs(root, c.MapPrefix); err != nil {
 		return ep, err
 	}
+	volume, err := c.openPodVolume()
+	if err != nil {
+		return ep, err
+	}
+	if volume != nil {
+		defer volume.Close()
+		if err := c.prepareToken(volume); err != nil {
+			return ep, err
+		}
+	}
 	typed := slices.ContainsFunc(c.Maps, bpffs.MapDecl.Typed)
 	if !typed || bpffs.IsRecorded(root, c.attachment()) {
-		ep, err = record(ctx, c, root, nil)
+		ep, err = record(ctx, c, root, nil, volume)
 		if !errors.Is(err, bpffs.ErrNoMap) {
 			return ep, err
 		}
@@ -124,12 +134,17 @@ func prepare(ctx context.Context, c call, root string) (ep endpoint, err error) 
 		return ep, err
 	}
 	defer made.Close()
-	return record(ctx, c, root, made)
+	if volume != nil {
+		if err := volume.Prepare(c.Maps, made); err != nil {
+			return ep, err
+		}
+	}
+	return record(ctx, c, root, made, volume)
 }
 
 // record records the endpoint and pins its maps. The records are free for others
 // again before the result is printed, for that can take as long as the reader likes.
-func record(ctx context.Context, c call, root string, made *bpffs.Maps) (ep endpoint, err error) {
+func record(ctx context.Context, c call, root string, made *bpffs.Maps, volume *bpffs.PodVolume) (ep endpoint, err error) {
 	e, err := bpffs.CreateEndpoints(ctx, root)
 	if err != nil {
 		return ep, err
@@ -140,6 +155,9 @@ func record(ctx context.Context, c call, root string, made *bpffs.Maps) (ep endp
 		return ep, err
 	}
 	pinned, err := e.PinMaps(ep.id, c.MapPrefix, c.Maps, made)
+	if err == nil && volume != nil {
+		err = e.ShowPod(ep.id, ep.isNew, c.MapPrefix, c.Maps, volume)
+	}
 	if err == nil {
 		err = e.SetDetails(ep.id, c.details())
 	}

@@ -51,6 +51,19 @@ func checkEndpoint(c call, prev *types100.Result, e *bpffs.Endpoints, id uint16)
 			return differs(err)
 		}
 	}
+	return checkPod(c, e, id)
+}
+
+// checkPod compares what the pod sees of its maps with what it should.
+func checkPod(c call, e *bpffs.Endpoints, id uint16) error {
+	volume, err := c.openPodVolume()
+	if err != nil || volume == nil {
+		return err
+	}
+	defer volume.Close()
+	if err := e.CheckPod(id, c.MapPrefix, c.Maps, volume); err != nil {
+		return fmt.Errorf("%w: %w", errCheck, err)
+	}
 	return nil
 }
 

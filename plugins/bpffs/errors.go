@@ -22,6 +22,7 @@ const (
 	codeMapRefused = 106 // the kernel did not create or pin a map
 	codeMapShape   = 107 // a pinned map has another shape than declared
 	codePinStuck   = 108 // a pin could not be removed
+	codePodVolume  = 109 // a pod's volume cannot be used
 )
 
 // Sentinel errors of the protocol and the verbs.
@@ -44,6 +45,7 @@ var codes = []struct {
 	{netconf.ErrInvalid, types.ErrInvalidNetworkConfig},
 	{errNetNS, types.ErrInvalidNetNS},
 	{errCheck, codeCheck},
+	{bpffs.ErrPodVolume, codePodVolume},
 	{bpffs.ErrUnsafe, codeUnsafe},
 	{bpffs.ErrPinStuck, codePinStuck},
 	{syscall.EROFS, codeRoot},

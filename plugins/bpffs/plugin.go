@@ -11,7 +11,6 @@ import (
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
-	"github.com/containernetworking/cni/pkg/utils"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
@@ -114,24 +113,6 @@ func (c call) paths(root string, id uint16) []string {
 		all[i] = maps.LocalMapPath(m.Name, id)
 	}
 	return all
-}
-
-// podOf returns the pod that CNI_ARGS names as Kubernetes' runtimes and podman do,
-// as "namespace/name". Whatever cannot be the name of a pod names none.
-func podOf(args string) string {
-	var namespace, name string
-	for arg := range strings.SplitSeq(args, ";") {
-		switch key, value, _ := strings.Cut(arg, "="); key {
-		case "K8S_POD_NAMESPACE":
-			namespace = value
-		case "K8S_POD_NAME":
-			name = value
-		}
-	}
-	if utils.ValidateNetworkName(namespace) != nil || utils.ValidateNetworkName(name) != nil {
-		return ""
-	}
-	return namespace + "/" + name
 }
 
 // eachRecords calls do with the records in every bpffs where this plugin may have

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/token"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -16,6 +17,11 @@ func (p *plugin) Status(c call) error {
 	m, err := bpffs.CheckMount(c.Roots)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRoot, err)
+	}
+	if c.Delegate != nil {
+		if err := token.CheckKernel(); err != nil {
+			p.warn("a pod that gets tokens cannot start: %v", err)
+		}
 	}
 	if err := bpffs.CheckEndpoints(context.Background(), m.Path, c.MapPrefix); err != nil {
 		return err

@@ -53,6 +53,7 @@ func (n *node) idle() command {
 type pod struct {
 	node   *node
 	maps   string
+	args   string // CNI_ARGS
 	number int
 	result []byte
 }
@@ -70,7 +71,11 @@ func (p *pod) call(plugin, verb string) command {
 	case verb != "ADD" && p.result != nil:
 		prev = string(p.result)
 	}
-	return p.node.call(plugin, verb, containerID("pod"+p.maps, p.number), config(plugin, p.maps, prev))
+	c := p.node.call(plugin, verb, containerID("pod"+p.maps, p.number), config(plugin, p.maps, prev))
+	if p.args != "" {
+		c.env = append(c.env, "CNI_ARGS="+p.args)
+	}
+	return c
 }
 
 // subject is about a verb, called for what the last add made.

@@ -54,6 +54,8 @@ const (
 	shape     = `"type":"array","keySize":4,"valueSize":16,"maxEntries":2`
 	created4  = `{"name":"calls_",` + shape + `},{"name":"policy_",` + shape + `},` +
 		`{"name":"ct4_",` + shape + `},{"name":"ct6_",` + shape + `}`
+	seen4 = `{"name":"calls_",` + shape + `,"pod":"ro"},{"name":"policy_",` + shape + `,"pod":"ro"},` +
+		`{"name":"ct4_",` + shape + `,"pod":"rw"},{"name":"ct6_",` + shape + `,"pod":"rw"}`
 )
 
 // config returns the configuration of the plugin kind with further keys.

@@ -54,6 +54,7 @@ func measureNode(o options) error {
 	}{
 		{"the memory of the kernel", l.measureSlab},
 		{"the plugin beside skel", l.measurePrograms},
+		{"volumes of pods", l.measureVolumes},
 		{"the reference plugins", l.measureReferences},
 		{"peak memory", l.measurePeak},
 		{"many at once", l.measureAtOnce},

@@ -20,7 +20,7 @@ func Name(nr uint64) string {
 // looking returns system calls that change nothing.
 func looking() map[uint64]string {
 	return map[uint64]string{
-		unix.SYS_OPENAT: "openat", unix.SYS_CLOSE: "close", unix.SYS_READ: "read", unix.SYS_FCNTL: "fcntl",
+		unix.SYS_OPENAT: "openat", unix.SYS_OPENAT2: "openat2", unix.SYS_CLOSE: "close", unix.SYS_READ: "read", unix.SYS_FCNTL: "fcntl",
 		unix.SYS_NEWFSTATAT: "newfstatat", unix.SYS_FSTAT: "fstat", unix.SYS_FSTATFS: "fstatfs", unix.SYS_STATFS: "statfs",
 		unix.SYS_STATX: "statx", unix.SYS_STATMOUNT: "statmount", unix.SYS_READLINKAT: "readlinkat",
 		unix.SYS_GETDENTS64: "getdents64", unix.SYS_LSEEK: "lseek", unix.SYS_PPOLL: "ppoll", unix.SYS_GETEUID: "geteuid",
@@ -36,6 +36,7 @@ func changing() map[uint64]string {
 		unix.SYS_MKDIRAT: "mkdirat", unix.SYS_RENAMEAT: "renameat", unix.SYS_RENAMEAT2: "renameat2",
 		unix.SYS_UNLINKAT: "unlinkat", unix.SYS_SYMLINKAT: "symlinkat", unix.SYS_BPF: "bpf", unix.SYS_FLOCK: "flock",
 		unix.SYS_FSOPEN: "fsopen", unix.SYS_FSCONFIG: "fsconfig", unix.SYS_FSMOUNT: "fsmount", unix.SYS_MOVE_MOUNT: "move_mount",
+		unix.SYS_FSPICK: "fspick", unix.SYS_MOUNT_SETATTR: "mount_setattr", unix.SYS_UMOUNT2: "umount2",
 		unix.SYS_FCHMODAT: "fchmodat", unix.SYS_FCHMOD: "fchmod", unix.SYS_FCHOWN: "fchown", unix.SYS_FSYNC: "fsync", unix.SYS_WRITE: "write",
 		unix.SYS_EXIT_GROUP: "exit_group",
 	}

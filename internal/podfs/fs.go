@@ -1,0 +1,117 @@
+// Package podfs makes small BPF file systems that a pod sees in a volume of its own.
+//
+// Each is made detached, filled, and attached last, so that nobody sees it half done.
+// docs/pods.md says why it is a file system for each and not a bind of the node's.
+package podfs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
+	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
+)
+
+// An FS is a BPF file system that is mounted, but attached nowhere until [FS.Attach].
+// It is gone when it is closed before that.
+type FS struct {
+	context *os.File // for reconfiguring
+	mount   *os.File // its root
+	source  string   // which the mount table shows, and no other mount has
+}
+
+// New makes a bpffs of this process's user namespace, whose root everybody can list
+// and only root can write to. Needs CAP_SYS_ADMIN and Linux 5.2.
+func New() (*FS, error) {
+	context, err := fsopen()
+	if err != nil {
+		return nil, err
+	}
+	return NewFrom(context)
+}
+
+// NewFrom is like New for the open context of a bpffs, of whatever user namespace,
+// which it closes after an error.
+func NewFrom(context *os.File) (*FS, error) {
+	f := &FS{context: context, source: fmt.Sprintf("bpffs-%016x", rand.Uint64())}
+	var err error
+	for _, o := range []option{{"source", f.source}, {"mode", "0755"}} {
+		if err = setOption(context, o); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	if f.mount, err = fsmount(context); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// An option is one of the file system, as mount(8) takes it after -o.
+type option struct{ key, value string }
+
+// Close closes the file system. One that is attached stays.
+func (f *FS) Close() error {
+	err := f.context.Close()
+	if f.mount != nil {
+		err = errors.Join(err, f.mount.Close())
+	}
+	return err
+}
+
+// ID returns the ID of the mount.
+func (f *FS) ID() (mounts.ID, error) { return mounts.IDOf(f.mount, f.source) }
+
+// Pin pins the map in the root with the mode, under a name that is free.
+func (f *FS) Pin(m *os.File, name string, mode fs.FileMode) error {
+	if err := bpf.PinAt(m, f.mount, name); err != nil {
+		return err
+	}
+	return chmodAt(f.mount, name, mode)
+}
+
+// SetReadOnly makes the file system read-only for good, as far as a pod is
+// concerned: nobody can open a map in it for writing, not even root.
+func (f *FS) SetReadOnly() error {
+	return reconfigure(f.context, "ro")
+}
+
+// Seal makes the mount read-only, and with it all copies that containers get: nobody
+// can add or remove a pin, nor change the rights on one. Maps can still be opened for
+// writing. Before Linux 5.12 it does nothing.
+func (f *FS) Seal() error {
+	return seal(f.mount, true)
+}
+
+// Attach makes the file system visible at the directory name in dir, which it makes
+// if it is missing. [ErrOccupied] if anything else is there.
+func (f *FS) Attach(dir *os.File, name string) error {
+	at, err := MakeDir(dir, name)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	if err := checkEmpty(at); err != nil {
+		return err
+	}
+	return moveMount(f.mount, at)
+}
+
+// checkEmpty reports that there is something in the directory.
+func checkEmpty(dir *os.File) error {
+	names, err := dir.Readdirnames(1)
+	if len(names) > 0 {
+		return fmt.Errorf("%s: %w: %q is in it, and a mount would hide that: remove it", dir.Name(), ErrOccupied, names[0])
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return err
+}
+
+// ErrOccupied says that something of somebody else is where a file system is to be
+// attached.
+var ErrOccupied = errors.New("the path is occupied")

@@ -1,0 +1,83 @@
+package podfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
+	"github.com/cni-bpffs/cni-bpffs/internal/owned"
+)
+
+// kubelet keeps an emptyDir, on the disk or in memory, at
+// <root>/pods/<pod UID>/volumes/kubernetes.io~empty-dir/<volume>
+// (k8s.io/kubernetes/pkg/volume/emptydir).
+const (
+	podsDir    = "pods"
+	volumesDir = "volumes/kubernetes.io~empty-dir"
+)
+
+// OpenVolume opens the directory of a pod's emptyDir, below the root directory of
+// kubelet. [fs.ErrNotExist] if the pod has none of that name: that is all a pod
+// without one costs. The path may have symbolic links down to kubelet's directory, and
+// none below: [owned.ErrUnsafe] if another user can change where it leads.
+func OpenVolume(kubeletDir, podUID, volume string) (*os.File, error) {
+	below := filepath.Join(podsDir, podUID, volumesDir, volume)
+	if err := exists(filepath.Join(kubeletDir, below)); err != nil {
+		return nil, err
+	}
+	kubelet, err := safeWay(kubeletDir)
+	if err != nil {
+		return nil, fmt.Errorf("following the directory of kubelet: %w", err)
+	}
+	path := filepath.Join(kubelet, below)
+	if _, err := safeWay(path); err != nil {
+		return nil, err
+	}
+	dir, err := openBeneath(path)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%w: a symbolic link leads there, and kubelet makes none", err)
+	}
+	return dir, err
+}
+
+// safeWay returns where the path leads: [owned.ErrUnsafe] if another user can change
+// that.
+func safeWay(path string) (string, error) {
+	way, err := owned.Follow(path)
+	if err == nil {
+		err = way.Unsafe
+	}
+	return way.Path, err
+}
+
+// MakeDir opens the directory name in dir, and makes it if it is missing, for
+// everybody to read. [ErrOccupied] if a file or a symbolic link is there, or something
+// is mounted there.
+func MakeDir(dir *os.File, name string) (*os.File, error) {
+	made := mkdirAt(dir, name)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return nil, made
+	}
+	at, err := openDirAt(dir, name)
+	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s: %w: it is not a directory: remove it", filepath.Join(dir.Name(), name), ErrOccupied)
+	}
+	if err != nil {
+		return nil, err
+	}
+	isRoot, err := mounts.IsRoot(at)
+	if isRoot {
+		err = fmt.Errorf("%s: %w: something is mounted there: umount %[1]s", at.Name(), ErrOccupied)
+	}
+	if err == nil && made == nil {
+		err = at.Chmod(0o755) // whatever the umask
+	}
+	if err != nil {
+		return nil, errors.Join(err, at.Close())
+	}
+	return at, nil
+}

@@ -1,0 +1,4 @@
+#include "textflag.h"
+
+TEXT ·rawVfork(SB),NOSPLIT,$0
+	JMP	syscall·rawVforkSyscall(SB)

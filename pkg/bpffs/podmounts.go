@@ -1,0 +1,283 @@
+package bpffs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
+	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
+	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
+)
+
+// What the records hold of the file systems in volumes of pods. docs/design.md says
+// in which order it changes.
+const (
+	podVolumeLink = "pod-volume" // endpoints/<id>/pod-volume -> <pod UID>/<interface>
+	podMountsDir  = "pod-mounts" // endpoints/<id>/pod-mounts/<directory> -> <mount ID><path>
+	volumesDir    = "volumes"    // volumes/<pod UID>/<interface> -> <id>
+)
+
+// A podMount is a file system that was attached in the volume of a pod.
+type podMount struct {
+	name string // of its directory
+	id   mounts.ID
+	path string
+}
+
+// podMounts returns those of the endpoint.
+func (r record) podMounts() (all []podMount, err error) {
+	names, err := r.cni.List(r.link(podMountsDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		target, lerr := r.cni.Readlink(r.link(podMountsDir) + "/" + name)
+		if lerr != nil {
+			return nil, lerr
+		}
+		slash := strings.IndexByte(target, '/')
+		if slash <= 0 {
+			return nil, fmt.Errorf("record of endpoint %d: %s: %q is not a mount in a volume", r.id, podMountsDir, target)
+		}
+		all = append(all, podMount{name, mounts.ID(target[:slash]), target[slash:]})
+	}
+	return all, err
+}
+
+// addPodMount records a file system that is about to be attached.
+func (r record) addPodMount(m podMount) error {
+	if err := r.cni.Mkdir(r.link(podMountsDir)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return r.cni.Symlink(string(m.id)+m.path, r.link(podMountsDir)+"/"+m.name)
+}
+
+// clearPodMount removes a file system with what it shows, and then what is recorded
+// of it.
+func (r record) clearPodMount(m podMount) error {
+	if err := podfs.Clear(m.id, m.path); err != nil {
+		return fmt.Errorf("clearing %s: %w", m.path, err)
+	}
+	return r.cni.Remove(r.link(podMountsDir) + "/" + m.name)
+}
+
+// ShowPod makes the volume of the pod show those of the declared maps of the endpoint
+// id that it may see, whose pins are in the map directory prefix. What an earlier
+// sandbox of the pod left there is removed. It uses what was prepared where isNew,
+// so that the endpoint has no other maps; else, and where nothing was, it opens the
+// pins. What shows the right maps already stays.
+//
+// [ErrPodVolume] with the reason, after which [Endpoints.Release] removes whatever
+// came to be.
+func (e *Endpoints) ShowPod(id uint16, isNew bool, prefix string, decls []MapDecl, v *PodVolume) error {
+	maps, err := NewMapDir(e.Root(), prefix)
+	if err == nil {
+		err = e.takeVolume(id, v)
+	}
+	if err == nil {
+		err = e.record(id).showAll(v, v.views(decls), isNew, maps)
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrPodVolume, err)
+	}
+	return e.in(err)
+}
+
+// showAll makes the volume show the views, and no others of the endpoint.
+func (r record) showAll(v *PodVolume, views []view, isNew bool, maps MapDir) error {
+	has, err := r.podMounts()
+	if err != nil {
+		return err
+	}
+	shown := make(map[string]bool)
+	for _, m := range has {
+		i := slices.IndexFunc(views, func(w view) bool { return w.name == m.name })
+		if i >= 0 && v.keeps(m, views[i], maps, r.id) {
+			shown[m.name] = true
+			continue
+		}
+		if err := r.clearPodMount(m); err != nil {
+			return err
+		}
+	}
+	for _, w := range views {
+		if shown[w.name] {
+			continue
+		}
+		if err := r.show(v, w, isNew, maps); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keeps reports whether what is recorded shows what is wanted already.
+func (v *PodVolume) keeps(m podMount, w view, maps MapDir, id uint16) bool {
+	return m.path == v.place(w.name) && m.check(w, maps, id) == nil
+}
+
+// check reports that the file system does not show what is wanted.
+func (m podMount) check(w view, maps MapDir, id uint16) error {
+	root, err := m.id.Find(m.path)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	ok, err := w.isShown(root, maps, id)
+	if err == nil && (!ok || root.Name() != m.path) {
+		err = fmt.Errorf("%s does not show the maps of endpoint %d: delete the pod to get them again", m.path, id)
+	}
+	return err
+}
+
+// show attaches one file system. It is recorded before, so that whoever is killed
+// leaves none that nobody knows.
+func (r record) show(v *PodVolume, w view, isNew bool, maps MapDir) error {
+	f := v.prepared[w.name]
+	if !w.ofPod && (f == nil || !isNew) {
+		var err error
+		if f, err = w.fromPins(maps, r.id); err != nil {
+			return err
+		}
+		defer f.Close()
+	}
+	id, err := f.ID()
+	if err != nil {
+		return err
+	}
+	m := podMount{w.name, id, v.place(w.name)}
+	if err := r.addPodMount(m); err != nil {
+		return err
+	}
+	place, err := podfs.MakeDir(v.dir, v.ifName)
+	if err == nil {
+		defer place.Close()
+		err = f.Attach(place, w.name)
+	}
+	if err != nil {
+		return errlist.Join(err, r.clearPodMount(m))
+	}
+	return nil
+}
+
+func (r record) clearPodMounts(all []podMount) error {
+	var errs []error
+	for _, m := range all {
+		errs = append(errs, r.clearPodMount(m))
+	}
+	return errlist.Join(errs...)
+}
+
+// takeVolume makes the index lead from the pod's interface to the endpoint. Another
+// one that it led to is of an earlier sandbox, and shows nothing in the volume any
+// more.
+func (e *Endpoints) takeVolume(id uint16, v *PodVolume) error {
+	entry := path.Join(volumesDir, v.entry())
+	before, err := e.index.readID(entry)
+	if err != nil {
+		return err
+	}
+	if before != 0 && before != id {
+		if err := e.record(before).leaveVolume(v); err != nil {
+			return err
+		}
+	}
+	r := e.record(id)
+	if has, err := r.volume(); err != nil {
+		return err
+	} else if has != "" && has != v.entry() {
+		if err := e.hidePod(r); err != nil {
+			return err
+		}
+	}
+	if err := e.cni.SetLink(v.entry(), r.link(podVolumeLink)); err != nil {
+		return err
+	}
+	if err := e.cni.MkdirAll(path.Dir(entry)); err != nil {
+		return err
+	}
+	return e.cni.SetLink(formatID(id), entry)
+}
+
+// leaveVolume removes what the endpoint shows in the volume.
+func (r record) leaveVolume(v *PodVolume) error {
+	all, err := r.podMounts()
+	if err != nil {
+		return err
+	}
+	return r.clearPodMounts(slices.DeleteFunc(all, func(m podMount) bool { return m.path != v.place(m.name) }))
+}
+
+// entry returns where the index has the pod's interface, below all volumes.
+func (v *PodVolume) entry() string { return escape(v.uid) + "/" + escape(v.ifName) }
+
+// volume returns the entry in the index that leads to the endpoint, empty if it has
+// none.
+func (r record) volume() (string, error) {
+	entry, err := r.cni.Readlink(r.link(podVolumeLink))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	uid, ifName, _ := strings.Cut(entry, "/")
+	if err := errlist.Join(checkName(uid), checkName(ifName)); err != nil {
+		return "", fmt.Errorf("record of endpoint %d: %s: %q is not the volume of a pod: %w", r.id, podVolumeLink, entry, err)
+	}
+	return entry, nil
+}
+
+// hidePod removes all that the endpoint shows in the volume of a pod, and that the
+// index leads to it from there.
+func (e *Endpoints) hidePod(r record) error {
+	entry, err := r.volume()
+	if entry == "" || err != nil {
+		return err
+	}
+	all, err := r.podMounts()
+	if err == nil {
+		err = r.clearPodMounts(all)
+	}
+	if err != nil {
+		return err
+	}
+	entry = path.Join(volumesDir, entry)
+	id, err := e.index.readID(entry)
+	if err == nil && id == r.id {
+		err = e.cni.Remove(entry)
+	}
+	errs := []error{err}
+	for _, dir := range []string{r.link(podMountsDir), path.Dir(entry), volumesDir} {
+		errs = append(errs, e.cni.RemoveEmpty(dir))
+	}
+	return errlist.Join(errs...)
+}
+
+// CheckPod reports what of the declared maps the volume of the pod does not show:
+// [ErrPodVolume].
+func (e *Endpoints) CheckPod(id uint16, prefix string, decls []MapDecl, v *PodVolume) error {
+	maps, err := NewMapDir(e.Root(), prefix)
+	if err != nil {
+		return e.in(err)
+	}
+	has, err := e.record(id).podMounts()
+	if err != nil {
+		return e.in(err)
+	}
+	for _, w := range v.views(decls) {
+		i := slices.IndexFunc(has, func(m podMount) bool { return m.name == w.name && m.path == v.place(w.name) })
+		if i < 0 {
+			return e.in(fmt.Errorf("%w: endpoint %d has nothing at %s: delete the pod to get its maps", ErrPodVolume, id, v.place(w.name)))
+		}
+		if err := has[i].check(w, maps, id); err != nil {
+			return e.in(fmt.Errorf("%w: %w", ErrPodVolume, err))
+		}
+	}
+	return nil
+}
