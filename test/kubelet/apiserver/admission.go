@@ -24,8 +24,9 @@ import (
 	"k8s.io/kubernetes/pkg/generated/openapi"
 )
 
-// checkTypes does what the API server does of its own accord after a policy was
-// created: it looks whether the expressions name fields that there are.
+// checkTypes looks whether the expressions name fields that there are. The API
+// server does it of its own accord after a policy was created, but passes by what
+// is in variables and conditions.
 func checkTypes(policy *admissionregistration.ValidatingAdmissionPolicy) error {
 	var versioned v1.ValidatingAdmissionPolicy
 	if err := legacyscheme.Scheme.Convert(policy, &versioned, nil); err != nil {
@@ -35,11 +36,32 @@ func checkTypes(policy *admissionregistration.ValidatingAdmissionPolicy) error {
 		SchemaResolver: resolver.NewDefinitionsSchemaResolver(openapi.GetOpenAPIDefinitions, legacyscheme.Scheme),
 		RestMapper:     restMapper(),
 	}
+	ctx := checker.CreateContext(&versioned)
 	var faults []error
-	for _, w := range checker.Check(&versioned) {
-		faults = append(faults, fmt.Errorf("%s: %s: %s", policy.Name, w.FieldRef, w.Warning))
+	for name, expression := range expressions(&versioned.Spec) {
+		if fault := checker.CheckExpression(ctx, expression).String(); fault != "" {
+			faults = append(faults, fmt.Errorf("%s: %s: %s", policy.Name, name, fault))
+		}
 	}
 	return errors.Join(faults...)
+}
+
+// expressions has all that a policy computes.
+func expressions(spec *v1.ValidatingAdmissionPolicySpec) map[string]string {
+	all := make(map[string]string)
+	for _, v := range spec.Variables {
+		all["variable "+v.Name] = v.Expression
+	}
+	for _, c := range spec.MatchConditions {
+		all["condition "+c.Name] = c.Expression
+	}
+	for i, v := range spec.Validations {
+		all[fmt.Sprint("validation ", i)] = v.Expression
+		if v.MessageExpression != "" {
+			all[fmt.Sprint("message ", i)] = v.MessageExpression
+		}
+	}
+	return all
 }
 
 func restMapper() meta.RESTMapper {

@@ -2,7 +2,7 @@
 // it reads them from standard input as one multi-document YAML, decodes them
 // strictly, sets the defaults and creates each object with the server's own
 // strategy, but into no database. A pod must pass the ValidatingAdmissionPolicies
-// before the first pod in the input. A pod that is there already is updated, as "kubectl
+// before it in the input. A pod that is there already is updated, as "kubectl
 // apply" and, if it gets ephemeral containers, "kubectl debug" do it. Objects of
 // other API groups it refuses.
 package main
@@ -15,12 +15,14 @@ import (
 	"io"
 	"os"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	"k8s.io/kubernetes/pkg/apis/admissionregistration"
 	_ "k8s.io/kubernetes/pkg/apis/admissionregistration/install"
@@ -28,6 +30,7 @@ import (
 	_ "k8s.io/kubernetes/pkg/apis/apps/install"
 	"k8s.io/kubernetes/pkg/apis/core"
 	_ "k8s.io/kubernetes/pkg/apis/core/install"
+	"k8s.io/kubernetes/pkg/capabilities"
 	"k8s.io/kubernetes/pkg/registry/admissionregistration/validatingadmissionpolicy"
 	"k8s.io/kubernetes/pkg/registry/admissionregistration/validatingadmissionpolicybinding"
 	"k8s.io/kubernetes/pkg/registry/apps/daemonset"
@@ -37,6 +40,8 @@ import (
 )
 
 func main() {
+	klog.SetLogger(logr.Discard()) // the informers of the policies are talkative
+	capabilities.Setup(true, 0)    // as --allow-privileged does it
 	n, err := createAll(os.Stdin)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -71,7 +76,7 @@ func createAll(r io.Reader) (n int, err error) {
 // A server has what pods are judged by.
 type server struct {
 	policies []runtime.Object // and their bindings
-	admit    *admitter        // made for the first pod
+	admit    *admitter        // nil: not yet made for these policies
 	pods     map[string]*core.Pod
 }
 
@@ -85,12 +90,16 @@ func (s *server) apply(o runtime.Object) error {
 	}
 	switch o := o.(type) {
 	case *admissionregistration.ValidatingAdmissionPolicy:
-		s.policies = append(s.policies, o)
+		s.enforce(o)
 		return checkTypes(o)
 	case *admissionregistration.ValidatingAdmissionPolicyBinding:
-		s.policies = append(s.policies, o)
+		s.enforce(o)
 	}
 	return nil
+}
+
+func (s *server) enforce(policy runtime.Object) {
+	s.policies, s.admit = append(s.policies, policy), nil
 }
 
 // create runs the strategy. A warning is an error.
