@@ -3,7 +3,6 @@ package runtimes
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -117,6 +116,8 @@ var otherCases = []podCase{
 	{"among-others", ownUsers, bpffsVolume, "", adds("BPF", "NET_ADMIN", "PERFMON"), true},
 	{"token-pod", ownUsers, bpffsVolume, "", adds("BPF", "NET_ADMIN"), false},
 	{"part-of-a-name", ownUsers, bpffsVolume, "", adds("SYS_ADMINISTRATOR", "SYSLOG"), false},
+	{"part-of-a-name-node", nil, bpffsVolume, "", adds("BPFS", "SYS_ADMINISTRATOR", "ALLOW"), false},
+	{"small-letters-of-another", ownUsers, bpffsVolume, "", adds("net_admin"), true},
 	{"only-dropped", ownUsers, bpffsVolume, "", core.SecurityContext{Capabilities: &core.Capabilities{Drop: []core.Capability{"ALL"}}}, false},
 	{"in-memory", ownUsers, volume(core.VolumeSource{EmptyDir: &core.EmptyDirVolumeSource{Medium: core.StorageMediumMemory}}), "", privileged(true), true},
 	{"no-source", ownUsers, volume(core.VolumeSource{}), "", privileged(true), true}, // the API server makes it an emptyDir
@@ -264,11 +265,4 @@ func ask(t *testing.T, before []byte, pods []any) map[string]string {
 		said[strings.TrimPrefix(head, `pods "`)] = strings.TrimSpace(message)
 	}
 	return said
-}
-
-func needAPIServer(t *testing.T) {
-	t.Helper()
-	if os.Getenv(kubeletVar) == "" {
-		t.Skip("no " + kubeletVar + ": run make test-kubelet")
-	}
 }
