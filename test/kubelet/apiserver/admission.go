@@ -7,6 +7,7 @@ import (
 
 	v1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -71,10 +72,13 @@ func restMapper() meta.RESTMapper {
 }
 
 // An admitter is the API server's admission plugin for ValidatingAdmissionPolicies.
-type admitter struct{ plugin *validating.Plugin }
+type admitter struct {
+	plugin *validating.Plugin
+	client *fake.Clientset
+}
 
 func newAdmitter(policies []runtime.Object) (*admitter, error) {
-	client := fake.NewSimpleClientset(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceDefault}})
+	client := fake.NewSimpleClientset()
 	for _, o := range policies {
 		versioned, err := legacyscheme.Scheme.ConvertToVersion(o, v1.SchemeGroupVersion)
 		if err == nil {
@@ -98,11 +102,15 @@ func newAdmitter(policies []runtime.Object) (*admitter, error) {
 	}
 	factory.Start(never)
 	factory.WaitForCacheSync(never)
-	return &admitter{plugin}, nil
+	return &admitter{plugin, client}, nil
 }
 
-// pod returns the error of the policy that refuses the pod.
+// pod returns the error of the policy that refuses the pod. Its namespace is made.
 func (a *admitter) pod(p, old *core.Pod, subresource string, operation admission.Operation) error {
+	err := a.client.Tracker().Add(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.Namespace}})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
 	var oldObject runtime.Object // not a nil pointer in an interface
 	if old != nil {
 		oldObject = old

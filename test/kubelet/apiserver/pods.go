@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"reflect"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -11,8 +13,10 @@ import (
 	"k8s.io/kubernetes/pkg/registry/core/pod"
 )
 
-// applyPod creates or updates a pod, which must pass the policies.
+// applyPod creates or updates a pod, which must pass the policies. Without a
+// namespace it is in that which kubectl takes.
 func (s *server) applyPod(p *core.Pod) (err error) {
+	p.Namespace = cmp.Or(p.Namespace, metav1.NamespaceDefault)
 	if s.admit == nil {
 		if s.admit, err = newAdmitter(s.policies); err != nil {
 			return err
