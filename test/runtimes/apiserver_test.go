@@ -12,8 +12,10 @@ import (
 // objects, for what can be decoded need not be valid.
 func TestManifestsAreValid(t *testing.T) {
 	needAPIServer(t)
-	dirs := []string{"base", "overlays/kubeadm", "overlays/k3s", "overlays/openshift",
-		withComponent(t, "overlays/kubeadm", otherOwner), withComponent(t, "overlays/k3s", podVolume)}
+	dirs := []string{
+		"base", "overlays/kubeadm", "overlays/k3s", "overlays/openshift",
+		withComponent(t, "overlays/kubeadm", otherOwner), withComponent(t, "overlays/k3s", podVolume),
+	}
 	for _, dir := range dirs {
 		if out, err := create(kubernetesObjects(t, dir)); err != nil {
 			t.Errorf("deploy/%s: got %v, want success: %s", dir, err, out)

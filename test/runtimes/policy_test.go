@@ -30,11 +30,6 @@ type podCase struct {
 	refused   bool
 }
 
-var (
-	nodeUsers, ownUsers = new(true), new(false)
-	bpffsVolume         = emptyDir("bpffs")
-)
-
 func emptyDir(name string) core.Volume {
 	return core.Volume{Name: name, VolumeSource: core.VolumeSource{EmptyDir: &core.EmptyDirVolumeSource{}}}
 }
@@ -62,8 +57,7 @@ func (c podCase) pod(with bool) core.Pod {
 	case c.kind == "init":
 		p.Spec.InitContainers = []core.Container{more}
 	case c.kind == "ephemeral":
-		p.Spec.EphemeralContainers = []core.EphemeralContainer{{EphemeralContainerCommon: core.EphemeralContainerCommon{
-			Name: more.Name, Image: more.Image, SecurityContext: more.SecurityContext}}}
+		p.Spec.EphemeralContainers = []core.EphemeralContainer{{EphemeralContainerCommon: core.EphemeralContainerCommon(more)}}
 	default:
 		p.Spec.Containers = append(p.Spec.Containers, more)
 	}
@@ -90,10 +84,10 @@ func everyRight() (cases []podCase) {
 	for _, r := range rights {
 		for _, kind := range []string{"ordinary", "init", "ephemeral"} {
 			cases = append(cases,
-				podCase{r.name + "-" + kind + "-own", ownUsers, bpffsVolume, kind, r.security, r.own},
-				podCase{r.name + "-" + kind + "-node", nodeUsers, bpffsVolume, kind, r.security, r.node},
-				podCase{r.name + "-" + kind + "-unset", nil, bpffsVolume, kind, r.security, r.node},
-				podCase{r.name + "-" + kind + "-no-volume", ownUsers, emptyDir("other"), kind, r.security, false})
+				podCase{r.name + "-" + kind + "-own", new(false), emptyDir("bpffs"), kind, r.security, r.own},
+				podCase{r.name + "-" + kind + "-node", new(true), emptyDir("bpffs"), kind, r.security, r.node},
+				podCase{r.name + "-" + kind + "-unset", nil, emptyDir("bpffs"), kind, r.security, r.node},
+				podCase{r.name + "-" + kind + "-no-volume", new(false), emptyDir("other"), kind, r.security, false})
 		}
 	}
 	return cases
@@ -104,34 +98,36 @@ func volume(source core.VolumeSource) core.Volume {
 }
 
 // otherCases are spellings of a capability, and volumes.
-var otherCases = []podCase{
-	{"with-prefix", ownUsers, bpffsVolume, "", adds("CAP_SYS_ADMIN"), true},
-	{"in-lower-case", ownUsers, bpffsVolume, "", adds("sys_admin"), true},
-	{"prefix-in-lower-case", ownUsers, bpffsVolume, "", adds("cap_perfmon"), true},
-	{"mixed", ownUsers, bpffsVolume, "", adds("All"), true},
-	{"dotless-i", ownUsers, bpffsVolume, "", adds("SYS_ADMıN"), true},
-	{"long-s", ownUsers, bpffsVolume, "init", adds("ſys_admin"), true},
-	{"long-s-node", nil, bpffsVolume, "ephemeral", adds("ſys_admin"), true},
-	{"bpf-prefix-node", nil, bpffsVolume, "", adds("CAP_BPF"), true},
-	{"among-others", ownUsers, bpffsVolume, "", adds("BPF", "NET_ADMIN", "PERFMON"), true},
-	{"token-pod", ownUsers, bpffsVolume, "", adds("BPF", "NET_ADMIN"), false},
-	{"part-of-a-name", ownUsers, bpffsVolume, "", adds("SYS_ADMINISTRATOR", "SYSLOG"), false},
-	{"part-of-a-name-node", nil, bpffsVolume, "", adds("BPFS", "SYS_ADMINISTRATOR", "ALLOW"), false},
-	{"small-letters-of-another", ownUsers, bpffsVolume, "", adds("net_admin"), true},
-	{"only-dropped", ownUsers, bpffsVolume, "", core.SecurityContext{Capabilities: &core.Capabilities{Drop: []core.Capability{"ALL"}}}, false},
-	{"in-memory", ownUsers, volume(core.VolumeSource{EmptyDir: &core.EmptyDirVolumeSource{Medium: core.StorageMediumMemory}}), "", privileged(true), true},
-	{"no-source", ownUsers, volume(core.VolumeSource{}), "", privileged(true), true}, // the API server makes it an emptyDir
-	{"host-path", nil, volume(core.VolumeSource{HostPath: &core.HostPathVolumeSource{Path: "/sys/fs/bpf"}}), "", privileged(true), false},
-	{"config-map", ownUsers, volume(core.VolumeSource{ConfigMap: &core.ConfigMapVolumeSource{LocalObjectReference: core.LocalObjectReference{Name: "bpffs"}}}), "", privileged(true), false},
-	{"projected", ownUsers, volume(core.VolumeSource{Projected: &core.ProjectedVolumeSource{}}), "", privileged(true), false},
-	{"csi", nil, volume(core.VolumeSource{CSI: &core.CSIVolumeSource{Driver: "csi.example.com"}}), "", privileged(true), false},
-	{"longer-name", ownUsers, emptyDir("bpffs-2"), "", privileged(true), false},
+func otherCases() []podCase {
+	return []podCase{
+		{"with-prefix", new(false), emptyDir("bpffs"), "", adds("CAP_SYS_ADMIN"), true},
+		{"in-lower-case", new(false), emptyDir("bpffs"), "", adds("sys_admin"), true},
+		{"prefix-in-lower-case", new(false), emptyDir("bpffs"), "", adds("cap_perfmon"), true},
+		{"mixed", new(false), emptyDir("bpffs"), "", adds("All"), true},
+		{"dotless-i", new(false), emptyDir("bpffs"), "", adds("SYS_ADMıN"), true},
+		{"long-s", new(false), emptyDir("bpffs"), "init", adds("ſys_admin"), true},
+		{"long-s-node", nil, emptyDir("bpffs"), "ephemeral", adds("ſys_admin"), true},
+		{"bpf-prefix-node", nil, emptyDir("bpffs"), "", adds("CAP_BPF"), true},
+		{"among-others", new(false), emptyDir("bpffs"), "", adds("BPF", "NET_ADMIN", "PERFMON"), true},
+		{"token-pod", new(false), emptyDir("bpffs"), "", adds("BPF", "NET_ADMIN"), false},
+		{"part-of-a-name", new(false), emptyDir("bpffs"), "", adds("SYS_ADMINISTRATOR", "SYSLOG"), false},
+		{"part-of-a-name-node", nil, emptyDir("bpffs"), "", adds("BPFS", "SYS_ADMINISTRATOR", "ALLOW"), false},
+		{"small-letters-of-another", new(false), emptyDir("bpffs"), "", adds("net_admin"), true},
+		{"only-dropped", new(false), emptyDir("bpffs"), "", core.SecurityContext{Capabilities: &core.Capabilities{Drop: []core.Capability{"ALL"}}}, false},
+		{"in-memory", new(false), volume(core.VolumeSource{EmptyDir: &core.EmptyDirVolumeSource{Medium: core.StorageMediumMemory}}), "", privileged(true), true},
+		{"no-source", new(false), volume(core.VolumeSource{}), "", privileged(true), true}, // the API server makes it an emptyDir
+		{"host-path", nil, volume(core.VolumeSource{HostPath: &core.HostPathVolumeSource{Path: "/sys/fs/bpf"}}), "", privileged(true), false},
+		{"config-map", new(false), volume(core.VolumeSource{ConfigMap: &core.ConfigMapVolumeSource{LocalObjectReference: core.LocalObjectReference{Name: "bpffs"}}}), "", privileged(true), false},
+		{"projected", new(false), volume(core.VolumeSource{Projected: &core.ProjectedVolumeSource{}}), "", privileged(true), false},
+		{"csi", nil, volume(core.VolumeSource{CSI: &core.CSIVolumeSource{Driver: "csi.example.com"}}), "", privileged(true), false},
+		{"longer-name", new(false), emptyDir("bpffs-2"), "", privileged(true), false},
+	}
 }
 
 // TestPodVolumePolicy asks the policy about pods, all in one go.
 func TestPodVolumePolicy(t *testing.T) {
 	needAPIServer(t)
-	cases := append(everyRight(), otherCases...)
+	cases := append(everyRight(), otherCases()...)
 	var pods []any
 	for _, c := range cases {
 		if c.kind == "ephemeral" {
@@ -155,7 +151,7 @@ func TestPodVolumePolicy(t *testing.T) {
 // leave in peace what was there before it.
 func TestPodVolumePolicyOnUpdates(t *testing.T) {
 	needAPIServer(t)
-	old := podCase{volume: bpffsVolume, hostUsers: ownUsers, security: adds("SYS_ADMIN")}
+	old := podCase{volume: emptyDir("bpffs"), hostUsers: new(false), security: adds("SYS_ADMIN")}
 	cases := []struct {
 		name    string
 		change  func(*core.Pod)
@@ -193,9 +189,9 @@ patches:
     patch: |-
       - {op: replace, path: /spec/variables/0/expression, value: "['maps', 'flows']"}
 `), []any{
-		podCase{"maps", ownUsers, emptyDir("maps"), "", privileged(true), true}.pod(true),
+		podCase{"maps", new(false), emptyDir("maps"), "", privileged(true), true}.pod(true),
 		podCase{"flows", nil, emptyDir("flows"), "", adds("BPF"), true}.pod(true),
-		podCase{"bpffs", ownUsers, bpffsVolume, "", privileged(true), false}.pod(true),
+		podCase{"bpffs", new(false), emptyDir("bpffs"), "", privileged(true), false}.pod(true),
 	})
 	if said["maps"] == "" || said["flows"] == "" || said["bpffs"] != "" {
 		t.Errorf("policy for the names maps and flows: it says %q, want these two refused", said)
