@@ -180,6 +180,31 @@ func TestPodVolumePolicyOnUpdates(t *testing.T) {
 	}
 }
 
+// TestPodVolumePolicyOnHostPaths wants no directory of the node beside a token.
+func TestPodVolumePolicyOnHostPaths(t *testing.T) {
+	needAPIServer(t)
+	cases := []podCase{
+		{"own-users", new(false), emptyDir("bpffs"), "", core.SecurityContext{}, true},
+		{"own-users-init", new(false), emptyDir("bpffs"), "init", adds("BPF"), true},
+		{"own-users-no-volume", new(false), emptyDir("other"), "", core.SecurityContext{}, false},
+		{"node-users", nil, emptyDir("bpffs"), "", core.SecurityContext{}, false},
+	}
+	var pods []any
+	for _, c := range cases {
+		p := c.pod(true)
+		p.Spec.Volumes = append(p.Spec.Volumes, core.Volume{Name: "host", VolumeSource: core.VolumeSource{
+			HostPath: &core.HostPathVolumeSource{Path: "/run"},
+		}})
+		pods = append(pods, p)
+	}
+	said := ask(t, policy(t, "components: [%s]\n"), pods)
+	for _, c := range cases {
+		if got := said[c.name]; strings.HasPrefix(got, "volume bpffs: the pod has a hostPath") != c.refused {
+			t.Errorf("%s with a hostPath: the policy says %q, want a refusal: %t", c.name, got, c.refused)
+		}
+	}
+}
+
 // TestPodVolumePolicyForOtherNames is the patch of docs/pods.md.
 func TestPodVolumePolicyForOtherNames(t *testing.T) {
 	needAPIServer(t)
