@@ -11,10 +11,11 @@ import (
 // TestManifestsAreValid asks the code of an API server whether it would create the
 // objects, for what can be decoded need not be valid.
 func TestManifestsAreValid(t *testing.T) {
-	if os.Getenv(kubeletVar) == "" {
-		t.Skip("no " + kubeletVar + ": run make test-kubelet")
+	needAPIServer(t)
+	dirs := []string{
+		"base", "overlays/kubeadm", "overlays/k3s", "overlays/openshift",
+		withComponent(t, "overlays/kubeadm", otherOwner), withComponent(t, "overlays/k3s", podVolume),
 	}
-	dirs := []string{"base", "overlays/kubeadm", "overlays/k3s", "overlays/openshift", withComponent(t, "overlays/kubeadm", otherOwner)}
 	for _, dir := range dirs {
 		if out, err := create(kubernetesObjects(t, dir)); err != nil {
 			t.Errorf("deploy/%s: got %v, want success: %s", dir, err, out)
@@ -23,9 +24,7 @@ func TestManifestsAreValid(t *testing.T) {
 }
 
 func TestWhatIsNotValidIsRefused(t *testing.T) {
-	if os.Getenv(kubeletVar) == "" {
-		t.Skip("no " + kubeletVar + ": run make test-kubelet")
-	}
+	needAPIServer(t)
 	objects := string(kubernetesObjects(t, "base"))
 	for _, tt := range []struct{ name, from, to, want string }{
 		{"no pod may ever be missing", "maxUnavailable: 1", "maxUnavailable: 0", "cannot be 0 when"},
@@ -62,4 +61,11 @@ func kubernetesObjects(t *testing.T, dir string) []byte {
 		}
 	}
 	return bytes.Join(own, []byte("---\n"))
+}
+
+func needAPIServer(t *testing.T) {
+	t.Helper()
+	if os.Getenv(kubeletVar) == "" {
+		t.Skip("no " + kubeletVar + ": run make test-kubelet")
+	}
 }

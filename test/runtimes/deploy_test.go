@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	admission "k8s.io/api/admissionregistration/v1"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -60,7 +61,8 @@ type deployment struct {
 	daemonSet *apps.DaemonSet
 	config    *core.ConfigMap
 	account   *core.ServiceAccount
-	other     []string // objects that are not Kubernetes' own
+	policies  []runtime.Object // and their bindings
+	other     []string         // objects that are not Kubernetes' own
 }
 
 func deploymentIn(t *testing.T, dir string) (d deployment) {
@@ -81,6 +83,8 @@ func deploymentIn(t *testing.T, dir string) (d deployment) {
 			d.config = o
 		case *core.ServiceAccount:
 			d.account = o
+		case *admission.ValidatingAdmissionPolicy, *admission.ValidatingAdmissionPolicyBinding:
+			d.policies = append(d.policies, o)
 		default:
 			t.Errorf("deploy/%s: got a %T, want what a test knows", dir, o)
 		}
@@ -195,15 +199,20 @@ func TestComponents(t *testing.T) {
 	for _, tt := range []struct {
 		overlay, component string
 		change             func(*core.SecurityContext)
+		policies           int
 	}{
-		{"overlays/kubeadm", otherOwner, mayWriteEverywhere},
-		{"overlays/k3s", otherOwner, mayWriteEverywhere},
-		{"overlays/k3s", "components/selinux", func(c *core.SecurityContext) { c.SELinuxOptions = &core.SELinuxOptions{Type: "spc_t"} }},
+		{"overlays/kubeadm", otherOwner, mayWriteEverywhere, 0},
+		{"overlays/k3s", otherOwner, mayWriteEverywhere, 0},
+		{"overlays/k3s", "components/selinux", func(c *core.SecurityContext) { c.SELinuxOptions = &core.SELinuxOptions{Type: "spc_t"} }, 0},
+		{"overlays/kubeadm", podVolume, func(*core.SecurityContext) {}, 2},
 	} {
 		want, got := deploymentIn(t, tt.overlay), deploymentIn(t, withComponent(t, tt.overlay, tt.component))
 		tt.change(want.daemonSet.Spec.Template.Spec.Containers[0].SecurityContext)
 		if diff := cmp.Diff(want.daemonSet, got.daemonSet); diff != "" {
 			t.Errorf("%s with %s (-want +got):\n%s", tt.overlay, tt.component, diff)
+		}
+		if len(got.policies) != tt.policies {
+			t.Errorf("%s with %s: got %d policies and bindings, want %d", tt.overlay, tt.component, len(got.policies), tt.policies)
 		}
 	}
 }
