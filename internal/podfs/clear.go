@@ -69,14 +69,9 @@ func empty(dir *os.File, deep int, left *int) {
 // pod's. What stays goes with the volume.
 func removeDirs(attached string) {
 	for _, path := range []string{attached, filepath.Dir(attached)} {
-		dir, err := openBeneath(filepath.Dir(path))
-		if err != nil {
-			return
-		}
-		err = rmdirAt(dir, filepath.Base(path))
-		dir.Close()
-		if err != nil {
-			return
+		if dir, err := openBeneath(filepath.Dir(path)); err == nil {
+			_ = rmdirAt(dir, filepath.Base(path))
+			dir.Close()
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
-	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
 // both removes the endpoint by DEL, and in another subtest by GC.
@@ -91,7 +90,7 @@ func TestRemoved(t *testing.T) {
 					if got := mountsBelow(t, kubeletDir); got != nil {
 						t.Errorf("still mounted: %q", got)
 					}
-					node.NothingLeft(t, root)
+					wantNoRecords(t)
 					return
 				}
 				s.wantNothing(t)

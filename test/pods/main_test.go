@@ -4,6 +4,7 @@
 package pods
 
 import (
+	"flag"
 	"io"
 	"os"
 	"testing"
@@ -12,6 +13,9 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
+// flagAll is a flag of this package.
+const flagAll = "all"
+
 func TestMain(m *testing.M) {
 	testns.Act(map[string]func(io.Writer) error{
 		"container":             container,
@@ -19,5 +23,6 @@ func TestMain(m *testing.M) {
 		"remover":               remover,
 		plugintest.RestrictRole: plugintest.Restrict,
 	})
+	flag.Bool(flagAll, false, "after a kill at each system call try all that may come next, not one of them")
 	os.Exit(testns.Main(m))
 }
