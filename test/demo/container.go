@@ -123,14 +123,13 @@ func (t task) attempts() []attempt {
 // try prints how it went, and reports what was not to be expected.
 func (a attempt) try(out io.Writer) error {
 	said, err := a.do()
-	refused := errors.Is(err, unix.EPERM)
 	switch {
 	case a.refused && err == nil:
 		return fmt.Errorf("%s: the kernel allowed it, want a refusal", a.what)
-	case err != nil && !(a.refused && refused):
-		return fmt.Errorf("%s: %w", a.what, err)
-	case refused:
+	case a.refused && errors.Is(err, unix.EPERM):
 		said = "refused: " + unix.EPERM.Error()
+	case err != nil:
+		return fmt.Errorf("%s: %w", a.what, err)
 	}
 	_, err = fmt.Fprintf(out, "  %-50s %s\n", a.what, said)
 	return err

@@ -39,9 +39,9 @@ func pods(out io.Writer) error {
 	} else {
 		s.say("observer's container binds the volume at /run/bpffs. It has no capability on the node, and finds its own map:")
 	}
-	s.do(func() error { return observer.use(out, cart) })
+	s.do(func() error { return observer.use(cart) })
 	s.say("cart's container has the same capabilities, and nothing is delegated to its namespace. It finds its own map, and nothing of observer:")
-	s.do(func() error { return cart.use(out, observer) })
+	s.do(func() error { return cart.use(observer) })
 	s.do(func() error { return detach(out, observer.Pod, cart.Pod) })
 	s.say("The volumes are empty, as kubelet made them. What a pod pinned in its directory token is gone, too:")
 	s.run("grep -c /var/lib/kubelet /proc/mounts || true", "^0$")

@@ -86,7 +86,7 @@ func (p *program) pin() (string, error) {
 	return "done", p.counts.Pin(filepath.Join(tokenDir, "sent"))
 }
 
-// loads loads a program that does nothing.
+// loads returns an attempt to load a program that does nothing.
 func loads(kind ebpf.ProgramType) func() (string, error) {
 	return func() (string, error) {
 		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{

@@ -78,7 +78,7 @@ type task struct {
 
 // use gives the container its volume, as a runtime does: a recursive bind mount. It
 // returns when the container has tried what it can do.
-func (t *tenant) use(out io.Writer, other *tenant) error {
+func (t *tenant) use(other *tenant) error {
 	own, err := t.Objects()
 	if err != nil {
 		return err
