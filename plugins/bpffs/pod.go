@@ -67,10 +67,13 @@ func (c call) tokenOwner() (*os.File, error) {
 		return nil, nil //nolint:nilnil // most pods get none
 	}
 	owner, foreign, err := token.UserNSOf(c.Netns)
-	if err == nil && !foreign {
+	if err != nil {
+		return nil, fmt.Errorf("%w: CNI_NETNS: looking for the user namespace of a pod that gets tokens: %w", errNetNS, err)
+	}
+	if !foreign {
 		return nil, owner.Close()
 	}
-	return owner, err
+	return owner, nil
 }
 
 // prepareToken makes the bpffs in which the pod makes its tokens, if it gets any.

@@ -108,7 +108,7 @@ func (n *node) grow(want int) error {
 	}
 	for n.mounts = len(table); n.mounts < want; n.mounts++ {
 		point := filepath.Join(at, strconv.Itoa(n.mounts))
-		if err := os.Mkdir(point, 0o700); err != nil {
+		if err := os.MkdirAll(point, 0o700); err != nil { // another place may have one there
 			return err
 		}
 		if err := syscall.Mount(n.path("bin"), point, "", syscall.MS_BIND, ""); err != nil {

@@ -1,9 +1,10 @@
-// Command demo shows the plugin bpffs at work, in two stories. The first is the
+// Command demo shows the plugin bpffs at work, in three stories. The first is the
 // life of a pod, from cnitool's add to its del: each command, what it prints, and
 // whether that is what was to be expected. The second has the example plugin
 // pktcount: two pods, pings, and the counters in each pod's own map; then DEL,
-// after which the kernel has neither map nor links nor programs any more. What is
-// not as expected ends the demo, which says so.
+// after which the kernel has neither map nor links nor programs any more. The third
+// has two pods without privilege, which use the maps in their volumes, and one of them
+// a BPF token. What is not as expected ends the demo, which says so.
 //
 // It needs root, the binaries that "make build tools" builds, and of the system only
 // sh, ls, find, grep and rm. Each story is played in namespaces of its own; the
@@ -33,6 +34,7 @@ func stories() []story {
 	return []story{
 		{"life", "conf/10-bpffs.conflist", life},
 		{"count", "examples/pktcount/pktcount.conflist", count},
+		{"pods", "test/demo/pods.conflist", pods},
 	}
 }
 
@@ -40,6 +42,7 @@ func stories() []story {
 var errShown = errors.New("the demo ended early")
 
 func main() {
+	testns.Act(map[string]func(io.Writer) error{containerRole: container})
 	root := flag.String("root", ".", "the top of the source tree, with bin/cni, conf and examples")
 	flag.Parse()
 	err := run(*root, flag.Arg(0))

@@ -21,7 +21,7 @@ const codeCheck = 105
 func (s sandbox) mountIDs(t *testing.T) map[string]uint64 {
 	t.Helper()
 	all := make(map[string]uint64)
-	for _, dir := range []string{"maps", "maps-rw"} {
+	for _, dir := range s.dirs() {
 		var st unix.Statx_t
 		testns.Must(t, unix.Statx(unix.AT_FDCWD, s.at(dir), 0, unix.STATX_MNT_ID_UNIQUE|unix.STATX_MNT_ID, &st))
 		all[dir] = st.Mnt_id

@@ -23,6 +23,7 @@ type scenario struct {
 	prepare func(t *testing.T, s sandbox)
 	verb    string
 	victim  func(s sandbox) sandbox
+	token   bool // the pod gets one
 }
 
 func same(s sandbox) sandbox { return s }
@@ -43,17 +44,24 @@ func scenarios() []scenario {
 	nothing := func(*testing.T, sandbox) {}
 	added := func(t *testing.T, s sandbox) { t.Helper(); s.add(t) }
 	return []scenario{
-		{"ADD", nothing, "ADD", same},
+		{"ADD", nothing, "ADD", same, false},
 		{"ADD that makes it anew", func(t *testing.T, s sandbox) {
 			t.Helper()
 			s.add(t)
 			writable(t, s.at("maps"))
 			testns.Must(t, unix.Unmount(s.at("maps-rw"), 0))
-		}, "ADD", same},
-		{"ADD of the next sandbox", added, "ADD", next},
-		{"DEL", added, "DEL", same},
-		{"DEL of the sandbox before", func(t *testing.T, s sandbox) { t.Helper(); s.add(t); next(s).add(t) }, "DEL", same},
-		{"GC of two pods", func(t *testing.T, s sandbox) { t.Helper(); s.add(t); neighbour(s).add(t) }, "GC", same},
+		}, "ADD", same, false},
+		{"ADD of the next sandbox", added, "ADD", next, false},
+		{"DEL", added, "DEL", same, false},
+		{"DEL of the sandbox before", func(t *testing.T, s sandbox) { t.Helper(); s.add(t); next(s).add(t) }, "DEL", same, false},
+		{"GC of two pods", func(t *testing.T, s sandbox) { t.Helper(); s.add(t); neighbour(s).add(t) }, "GC", same, false},
+		{"ADD with a token", nothing, "ADD", same, true},
+		{"ADD of the next sandbox with a token", added, "ADD", next, true},
+		{"DEL of a token", func(t *testing.T, s sandbox) {
+			t.Helper()
+			s.add(t)
+			s.asPod(t, func(dir string) error { return fill(dir, 3, 3) })
+		}, "DEL", same, true},
 	}
 }
 
@@ -118,7 +126,7 @@ func TestKill(t *testing.T) {
 	for _, sc := range scenarios() {
 		t.Run(sc.name, func(t *testing.T) {
 			start, kills := time.Now(), 0
-			eachKernel(t, func(t *testing.T, s sandbox) {
+			play := func(t *testing.T, s sandbox) {
 				t.Helper()
 				step := 1
 				if testing.Short() {
@@ -127,7 +135,12 @@ func TestKill(t *testing.T) {
 				for n := 1; s.killAt(t, sc, n, kills); n += step {
 					kills++
 				}
-			})
+			}
+			if sc.token { // no older kernel has one
+				play(t, newSandbox(t).withToken(t))
+			} else {
+				eachKernel(t, play)
+			}
 			t.Logf("%d calls killed in %v", kills, time.Since(start))
 		})
 	}

@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	testns.Act(map[string]func(io.Writer) error{
 		"container":             container,
 		"holder":                holder,
+		"pause":                 pause,
 		"remover":               remover,
 		plugintest.RestrictRole: plugintest.Restrict,
 	})

@@ -37,6 +37,8 @@ type sandbox struct {
 	plugin                 plugintest.Plugin
 	keys                   keys // of the network configuration, beside those of withVolume
 	uid, container, ifName string
+	netns                  string // if it matters
+	token                  bool   // the pod gets one
 }
 
 // shows are the maps of the network's pods, if nothing else is said.
@@ -103,10 +105,22 @@ func (s sandbox) conf(more keys) string {
 }
 
 func (s sandbox) env() []string {
-	return []string{
+	env := []string{
 		"CNI_CONTAINERID=" + s.container, "CNI_IFNAME=" + s.ifName,
 		"CNI_ARGS=K8S_POD_NAMESPACE=a;K8S_POD_NAME=b;K8S_POD_UID=" + s.uid,
 	}
+	if s.netns != "" {
+		env = append(env, "CNI_NETNS="+s.netns)
+	}
+	return env
+}
+
+// dirs returns the directories of the interface, each of which is a mount.
+func (s sandbox) dirs() []string {
+	if s.token {
+		return []string{"maps-rw", "token"}
+	}
+	return []string{"maps", "maps-rw"}
 }
 
 // add wants an ADD to succeed and to show all that the pod is to see.
@@ -162,7 +176,14 @@ func mapID(t *testing.T, path string) ebpf.MapID {
 func (s sandbox) wantShown(t *testing.T) {
 	t.Helper()
 	pins := s.pins(t)
-	for dir, name := range map[string]string{"maps": "policy_", "maps-rw": "stats_"} {
+	shown := map[string]string{"maps": "policy_", "maps-rw": "stats_"}
+	var want []string
+	for _, dir := range s.dirs() {
+		want = append(want, s.at(dir))
+		name, ok := shown[dir]
+		if !ok {
+			continue
+		}
 		if got := names(t, s.at(dir)); !cmp.Equal(got, []string{name}) {
 			t.Errorf("%s shows %q, want %s", dir, got, name)
 			continue
@@ -171,7 +192,7 @@ func (s sandbox) wantShown(t *testing.T) {
 			t.Errorf("%s shows the map %d as %s, want %d", dir, got, name, want)
 		}
 	}
-	if got, want := mountsBelow(t, s.at("")), []string{s.at("maps"), s.at("maps-rw")}; !cmp.Equal(got, want) {
+	if got := mountsBelow(t, s.at("")); !cmp.Equal(got, want) {
 		t.Errorf("mounted in the volume: %q, want %q", got, want)
 	}
 }
@@ -182,12 +203,15 @@ func names(t *testing.T, dir string) (all []string) {
 	entries, err := os.ReadDir(dir)
 	testns.Must(t, err)
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".debug") {
+		if !isDebug(e.Name()) {
 			all = append(all, e.Name())
 		}
 	}
 	return all
 }
+
+// isDebug reports whether the kernel puts the file into each bpffs of the node.
+func isDebug(name string) bool { return strings.HasSuffix(name, ".debug") }
 
 // mountsBelow returns the mount points below dir.
 func mountsBelow(t testing.TB, dir string) (points []string) {

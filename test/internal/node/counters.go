@@ -13,8 +13,11 @@ type Count struct {
 }
 
 // Counters reads the pod's own map.
-func (p *Pod) Counters() (c Counters, err error) {
-	m, err := ebpf.LoadPinnedMap(p.Pins["stats_"], nil)
+func (p *Pod) Counters() (Counters, error) { return ReadCounters(p.Pins["stats_"]) }
+
+// ReadCounters reads the map that is pinned at the path.
+func ReadCounters(pin string) (c Counters, err error) {
+	m, err := ebpf.LoadPinnedMap(pin, nil)
 	if err != nil {
 		return c, err
 	}

@@ -157,11 +157,14 @@ func Command(name string, args ...string) *exec.Cmd {
 // Run runs one of the binaries in bin/cni and returns what it prints to standard
 // output. An error has all it prints.
 func Run(name string, args ...string) ([]byte, error) {
-	cmd := Command(name, args...)
+	return output(Command(name, args...))
+}
+
+func output(cmd *exec.Cmd) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("%s %q: %w: %s%s", name, args, err, stdout.Bytes(), stderr.Bytes())
+		return nil, fmt.Errorf("%s %q: %w: %s%s", filepath.Base(cmd.Path), cmd.Args[1:], err, stdout.Bytes(), stderr.Bytes())
 	}
 	return stdout.Bytes(), nil
 }

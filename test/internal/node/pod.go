@@ -12,6 +12,7 @@ import (
 
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/containernetworking/plugins/pkg/testutils"
+	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
@@ -34,6 +35,7 @@ type Pod struct {
 	Name        string
 	NetNS       string // its path
 	ContainerID string // that cnitool gives it
+	Args        string // CNI_ARGS
 	ns          ns.NetNS
 
 	// After Add:
@@ -48,10 +50,31 @@ func NewPod(name string) (*Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(NetNSDir, name)
-	if err := os.Symlink(made.Path(), path); err != nil {
+	if err := os.Symlink(made.Path(), filepath.Join(NetNSDir, name)); err != nil {
 		return nil, err
 	}
+	return newPod(name, made)
+}
+
+// PodOf makes a pod of the network namespace of a process, which stays when the process
+// ends.
+func PodOf(name string, pid int) (*Pod, error) {
+	path := filepath.Join(NetNSDir, name)
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		return nil, err
+	}
+	if err := unix.Mount(fmt.Sprintf("/proc/%d/ns/net", pid), path, "", unix.MS_BIND, ""); err != nil {
+		return nil, &os.PathError{Op: "bind", Path: path, Err: err}
+	}
+	made, err := ns.GetNS(path)
+	if err != nil {
+		return nil, err
+	}
+	return newPod(name, made)
+}
+
+func newPod(name string, made ns.NetNS) (*Pod, error) {
+	path := filepath.Join(NetNSDir, name)
 	sum := sha512.Sum512([]byte(path))
 	p := &Pod{Name: name, NetNS: path, ContainerID: fmt.Sprintf("cnitool-%x", sum[:10]), ns: made}
 	return p, p.Do(silence)
@@ -70,7 +93,7 @@ func (p *Pod) Do(f func() error) error {
 
 // Add attaches the pod to the network.
 func (p *Pod) Add() error {
-	result, err := Run("cnitool", "add", Network, p.NetNS)
+	result, err := p.cnitool("add")
 	if err != nil {
 		return err
 	}
@@ -97,6 +120,13 @@ func (p *Pod) Add() error {
 	return p.Do(func() error { return remember("eth0") })
 }
 
+// cnitool calls the plugins of the network for the pod.
+func (p *Pod) cnitool(verb string) ([]byte, error) {
+	cmd := Command("cnitool", verb, Network, p.NetNS)
+	cmd.Env = append(cmd.Env, "CNI_ARGS="+p.Args)
+	return output(cmd)
+}
+
 // remember keeps the interface from asking again for addresses it has learned.
 func remember(ifName string) error {
 	dir := "/proc/sys/net/ipv4/neigh/" + ifName
@@ -107,12 +137,12 @@ func remember(ifName string) error {
 
 // Check compares the attachment with what Add made.
 func (p *Pod) Check() error {
-	_, err := Run("cnitool", "check", Network, p.NetNS)
+	_, err := p.cnitool("check")
 	return err
 }
 
 // Del detaches the pod from the network.
 func (p *Pod) Del() error {
-	_, err := Run("cnitool", "del", Network, p.NetNS)
+	_, err := p.cnitool("del")
 	return err
 }

@@ -1,6 +1,7 @@
 package plugintest
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,9 +26,10 @@ const envLimits = "BPFFS_TEST_LIMITS"
 
 // Limits are what a plugin cannot do.
 type Limits struct {
-	Drop  []uintptr             // capabilities it does not have
-	Fail  map[uint32]unix.Errno // system calls that fail
-	Files uint64                // how many files it can have open
+	Drop     []uintptr             // capabilities it does not have
+	Fail     map[uint32]unix.Errno // system calls that fail
+	Commands map[uint32]unix.Errno // commands of bpf(2) that fail
+	Files    uint64                // how many files it can have open
 }
 
 // Within returns the plugin within limits.
@@ -55,7 +57,7 @@ func Restrict(io.Writer) error {
 			return err
 		}
 	}
-	if err := refuse(l.Fail); err != nil {
+	if err := refuse(l.Fail, l.Commands); err != nil {
 		return fmt.Errorf("installing the filter of system calls: %w", err)
 	}
 	if len(os.Args) < 2 {
@@ -64,17 +66,16 @@ func Restrict(io.Writer) error {
 	return syscall.Exec(os.Args[1], os.Args[1:], os.Environ())
 }
 
-// refuse makes the system calls fail, in this thread and whatever it executes.
-func refuse(calls map[uint32]unix.Errno) error {
-	if len(calls) == 0 {
+// refuse makes the system calls and the commands of bpf(2) fail, in this thread and
+// whatever it executes.
+func refuse(calls, commands map[uint32]unix.Errno) error {
+	if len(calls)+len(commands) == 0 {
 		return nil
 	}
-	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}} // the number of the call
-	for nr, errno := range calls {
-		filter = append(filter,
-			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: nr},
-			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)})
-	}
+	ofBPF := append([]unix.SockFilter{load(firstArgument())}, answers(commands)...)
+	filter := append([]unix.SockFilter{load(0)}, answers(calls)...) // the number of the call
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: uint8(len(ofBPF)), K: unix.SYS_BPF})
+	filter = append(filter, ofBPF...)
 	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
@@ -90,4 +91,28 @@ func refuse(calls map[uint32]unix.Errno) error {
 		}
 	}
 	return nil
+}
+
+// load loads a word of struct seccomp_data.
+func load(offset uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
+}
+
+// firstArgument returns where the lower half of the call's first argument is.
+func firstArgument() uint32 {
+	const argument = 16
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 { // big endian
+		return argument + 4
+	}
+	return argument
+}
+
+// answers returns the errno where the loaded word is one of these.
+func answers(errnos map[uint32]unix.Errno) (filter []unix.SockFilter) {
+	for value, errno := range errnos {
+		filter = append(filter,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: value},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)})
+	}
+	return filter
 }
