@@ -130,7 +130,7 @@ func TestKill(t *testing.T) {
 				t.Helper()
 				step := 1
 				if testing.Short() {
-					step = 7
+					step = 7 // each takes seconds on an emulated machine
 				}
 				for n := 1; s.killAt(t, sc, n, kills); n += step {
 					kills++

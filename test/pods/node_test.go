@@ -59,10 +59,13 @@ func newSandbox(t *testing.T) sandbox {
 }
 
 // eachKernel runs the test as on this kernel, and as on one without statmount(2) and
-// mount_setattr(2).
+// mount_setattr(2). With -short only as on this one, which can be an old one.
 func eachKernel(t *testing.T, test func(t *testing.T, s sandbox)) {
 	t.Helper()
 	t.Run("this kernel", func(t *testing.T) { test(t, newSandbox(t)) })
+	if testing.Short() {
+		return
+	}
 	t.Run("an older kernel", func(t *testing.T) {
 		s := newSandbox(t)
 		old, err := s.plugin.Within(plugintest.Limits{Fail: map[uint32]unix.Errno{
