@@ -3,12 +3,14 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/containernetworking/cni/libcni"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 const tree = "../.."
@@ -29,6 +31,24 @@ func TestDemo(t *testing.T) {
 		t.Log(out.String())
 	}
 	testns.Must(t, err)
+}
+
+// On a kernel without tokens the demo says so, and shows the maps.
+func TestDemoWithoutTokens(t *testing.T) {
+	testns.NeedRoot(t)
+	var out strings.Builder
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the demo is refused what this thread is, and the thread ends
+		err := plugintest.WithoutTokens().Refuse()
+		if err == nil {
+			err = runAll(tree, &out, &out)
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil || !strings.Contains(out.String(), "This kernel has no BPF tokens") {
+		t.Errorf("the demo: %v; it says\n%s", err, out.String())
+	}
 }
 
 // The file to drop into a network's directory has the same plugin as the
