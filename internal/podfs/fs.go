@@ -114,4 +114,4 @@ func checkEmpty(dir *os.File) error {
 
 // ErrOccupied says that something of somebody else is where a file system is to be
 // attached.
-var ErrOccupied = errors.New("the place in the pod's volume is occupied")
+var ErrOccupied = errors.New("the path is occupied")

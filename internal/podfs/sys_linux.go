@@ -54,18 +54,18 @@ func reconfigure(context *os.File, flag string) error {
 // makeWritable undoes [FS.Seal] and [FS.SetReadOnly] on the file system with the open
 // root, which must be a bpffs.
 func makeWritable(root *os.File) error {
-	if err := seal(root, false); err != nil {
+	st, err := statfs(root)
+	if err != nil {
 		return err
-	}
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(root.Fd()), &st); err != nil {
-		return &os.PathError{Op: "fstatfs", Path: root.Name(), Err: err}
 	}
 	if st.Type != unix.BPF_FS_MAGIC {
 		return fmt.Errorf("%s is recorded as a bpffs, but it is none", root.Name())
 	}
-	if st.Flags&unix.ST_RDONLY == 0 {
-		return nil
+	if err := seal(root, false); err != nil {
+		return err
+	}
+	if st, err = statfs(root); err != nil || st.Flags&unix.ST_RDONLY == 0 {
+		return err
 	}
 	fd, err := unix.Fspick(int(root.Fd()), "", unix.FSPICK_EMPTY_PATH|unix.FSPICK_CLOEXEC)
 	if err != nil {
@@ -74,6 +74,13 @@ func makeWritable(root *os.File) error {
 	context := os.NewFile(uintptr(fd), root.Name())
 	defer context.Close()
 	return reconfigure(context, "rw")
+}
+
+func statfs(root *os.File) (st unix.Statfs_t, err error) {
+	if err = unix.Fstatfs(int(root.Fd()), &st); err != nil {
+		err = &os.PathError{Op: "fstatfs", Path: root.Name(), Err: err}
+	}
+	return st, err
 }
 
 // seal makes the mount whose root is open read-only, or undoes that. Before Linux

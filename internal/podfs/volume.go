@@ -71,7 +71,7 @@ func MakeDir(dir *os.File, name string) (*os.File, error) {
 	}
 	isRoot, err := mounts.IsRoot(at)
 	if isRoot {
-		err = fmt.Errorf("%s: %w: something is mounted there: umount it", at.Name(), ErrOccupied)
+		err = fmt.Errorf("%s: %w: something is mounted there: umount %[1]s", at.Name(), ErrOccupied)
 	}
 	if err == nil && made == nil {
 		err = at.Chmod(0o755) // whatever the umask

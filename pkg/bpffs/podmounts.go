@@ -252,7 +252,11 @@ func (e *Endpoints) hidePod(r record) error {
 	if err == nil && id == r.id {
 		err = e.cni.Remove(entry)
 	}
-	return errlist.Join(err, e.cni.RemoveEmpty(path.Dir(entry)), e.cni.RemoveEmpty(volumesDir))
+	errs := []error{err}
+	for _, dir := range []string{r.link(podMountsDir), path.Dir(entry), volumesDir} {
+		errs = append(errs, e.cni.RemoveEmpty(dir))
+	}
+	return errlist.Join(errs...)
 }
 
 // CheckPod reports what of the declared maps the volume of the pod does not show:

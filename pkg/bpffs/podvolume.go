@@ -15,7 +15,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 )
 
-// ErrPodVolume: the volume in which a pod wants to see its maps cannot be used.
+// ErrPodVolume says that the volume in which a pod wants to see its maps cannot be used.
 var ErrPodVolume = errors.New("the pod's volume")
 
 // A PodAccess says what a pod may do with a map of its own.

@@ -52,6 +52,9 @@ func (e *Endpoints) remove(r record) error {
 	if err := errlist.Join(errs...); err != nil {
 		return fmt.Errorf("%w of endpoint %d: %w", ErrPinStuck, r.id, err)
 	}
+	if err := e.cni.RemoveTree(r.link(byNameDir)); err != nil { // here, for below scratch it would take one more open file
+		return err
+	}
 	if err := e.cni.Rename(r.dir, scratchDir); err != nil {
 		return err
 	}

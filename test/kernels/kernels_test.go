@@ -46,6 +46,8 @@ func suites() []Suite {
 		{Name: "machine", Dir: "test/kernels", Args: append(slices.Clone(args), "-test.run=^TestMachine")},
 		{Name: "mounts", Dir: "internal/mounts", Args: args},
 		{Name: "token", Dir: "internal/token", Args: args},
+		{Name: "volumes", Dir: "internal/podfs", Args: args},
+		{Name: "pods", Dir: "test/pods", Args: args},
 		{Name: "library", Dir: "pkg/bpffs", Args: all},
 		{Name: "plugin", Dir: "plugins/bpffs", Args: args},
 		{Name: "cnitool", Dir: "test/integration", Args: all},

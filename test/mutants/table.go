@@ -13,8 +13,8 @@ type suite struct{ pkg, run string }
 
 // dir returns the directory of the suite's module, and its package there.
 func (s suite) dir() (module, pkg string) {
-	if s.pkg == "reliability" {
-		return "test", "./reliability"
+	if s.pkg == "reliability" || s.pkg == "pods" {
+		return "test", "./" + s.pkg
 	}
 	return ".", "./" + s.pkg
 }
@@ -35,7 +35,7 @@ func mutants() []mutant {
 	for _, subject := range [][]mutant{
 		mountMutants(), lockMutants(), idMutants(), orderMutants(), ownedMutants(), removalMutants(),
 		lookMutants(), wayMutants(), hiddenMutants(), waitMutants(), inputMutants(),
-		tokenMutants(),
+		volumeMutants(), tokenMutants(),
 	} {
 		all = append(all, subject...)
 	}
@@ -215,6 +215,29 @@ func inputMutants() []mutant {
 		inLeaf("fdinfo", "a missing /proc", "a pinned map is taken for missing", by(unit("TestWhatIsAcceptedNeedsProc")), never("Of", "ErrNotExist")),
 		inLeaf("errlist", "the limit of a list", "a message has no end", by(leaf("errlist", "TestMessages")), instead("list.Error", "min", "len(l)")),
 		inPlugin("the limit of a message", "a message has no end", by(whole("TestMessages")), never("printable", "maxMessage")),
+	}
+}
+
+// inPods is some tests of volumes of pods.
+func inPods(run string) suite { return suite{"pods", run} }
+
+// volumeMutants lose mounts in volumes of pods, or let pods do more than they may.
+func volumeMutants() []mutant {
+	return []mutant{
+		inLeaf("mounts", "whether it is the mount that was recorded", "DEL removes what others have mounted",
+			by(leaf("mounts", "TestFind")), instead("location.open", "holds", "true, "+no)),
+		inLeaf("podfs", "what is mounted where a pod's maps come", "a bpffs is mounted over, or in, somebody else's",
+			by(inPods("TestRefused")), never("MakeDir", "isRoot")),
+		inLeaf("podfs", "who can change the way to a volume", "another user sees the maps",
+			by(inPods("TestRefusedWay")), never("safeWay", "err")),
+		inLeaf("podfs", "what a record calls a bpffs", "DEL removes another file system",
+			by(unit("TestPodMountRecords")), never("makeWritable", "Type")),
+		inLibrary("the seal on a pod's mounts", "a pod removes its pins, and adds others",
+			by(inPods("TestContainer")), instead("view.build", "Seal", no)),
+		inLibrary("the sandbox before", "the pod's next sandbox fails, or shows the old maps",
+			by(inPods("TestSandboxMadeAgain")), never("Endpoints.takeVolume", "before")),
+		inLibrary("the entry of a volume in the index", "it leads to an ID of another pod",
+			by(inPods("TestRemoved")), never("Endpoints.hidePod", "id")),
 	}
 }
 

@@ -18,7 +18,7 @@ func plant(source, dir string, n int) ([]tree, error) {
 	forest := make([]tree, n)
 	for i := range forest {
 		forest[i] = tree(filepath.Join(dir, fmt.Sprint(i)))
-		for _, part := range []string{"pkg", "plugins", "internal", "test/internal", "test/reliability"} {
+		for _, part := range []string{"pkg", "plugins", "internal", "test/internal", "test/reliability", "test/pods"} {
 			err := os.CopyFS(filepath.Join(string(forest[i]), part), os.DirFS(filepath.Join(source, part)))
 			if err != nil {
 				return nil, err
@@ -79,13 +79,14 @@ func (t tree) command(name string, args ...string) *exec.Cmd {
 
 // test runs the tests of a suite and returns the names of those that fail.
 func (t tree) test(s suite) (failed []string, output string, err error) {
-	args := []string{"test", "-count=1", "-vet=off", "-failfast", "-run", s.run}
 	dir, pkg := s.dir()
-	args = append(args, pkg)
+	timeout := "30s"
+	if dir != "." {
+		timeout = "120s"
+	}
+	args := []string{"test", "-count=1", "-vet=off", "-failfast", "-run", s.run, "-timeout", timeout, pkg}
 	if pkg == "./reliability" {
-		args = append(args, "-duration=6s", "-timeout=120s")
-	} else {
-		args = append(args, "-timeout=30s")
+		args = append(args, "-duration=6s")
 	}
 	cmd := t.command("go", args...)
 	cmd.Dir = filepath.Join(cmd.Dir, dir)

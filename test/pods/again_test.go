@@ -76,6 +76,7 @@ func TestCheck(t *testing.T) {
 	for _, d := range damages() {
 		t.Run(d.name, func(t *testing.T) {
 			eachKernel(t, func(t *testing.T, s sandbox) {
+				t.Helper()
 				checked := s.withResult(s.add(t))
 				checked.plugin.Succeed(t, "CHECK", checked.conf(nil), checked.env()...)
 				d.do(t, s)
@@ -90,6 +91,7 @@ func TestCheck(t *testing.T) {
 	for name, over := range map[string]string{"a tmpfs over it": "tmpfs", "another bpffs over it": "bpf"} {
 		t.Run(name, func(t *testing.T) {
 			eachKernel(t, func(t *testing.T, s sandbox) {
+				t.Helper()
 				checked := s.withResult(s.add(t))
 				testns.Mount(t, over, s.at("maps"), "")
 				checked.fail(t, codeCheck, "CHECK", "mounted over "+s.at("maps"))
@@ -101,6 +103,7 @@ func TestCheck(t *testing.T) {
 // TestAgain: a repeated ADD keeps what is right, and makes the rest anew.
 func TestAgain(t *testing.T) {
 	eachKernel(t, func(t *testing.T, s sandbox) {
+		t.Helper()
 		s.add(t)
 		before := s.mountIDs(t)
 		s.add(t)
@@ -114,6 +117,7 @@ func TestAgain(t *testing.T) {
 		}
 		t.Run(d.name, func(t *testing.T) {
 			eachKernel(t, func(t *testing.T, s sandbox) {
+				t.Helper()
 				s.add(t)
 				d.do(t, s)
 				s.add(t)
@@ -148,6 +152,7 @@ func TestAgainWithOtherMaps(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			eachKernel(t, func(t *testing.T, s sandbox) {
+				t.Helper()
 				for _, maps := range [][]keys{tt.before, tt.after, tt.after} {
 					s.plugin.Succeed(t, "ADD", s.conf(keys{"maps": maps}), s.env()...)
 				}

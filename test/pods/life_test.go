@@ -17,7 +17,7 @@ import (
 // both removes the endpoint by DEL, and in another subtest by GC.
 func both(t *testing.T, test func(t *testing.T, s sandbox, remove func(*testing.T))) {
 	t.Helper()
-	eachKernel(t, func(t *testing.T, s sandbox) { test(t, s, s.del) })
+	eachKernel(t, func(t *testing.T, s sandbox) { t.Helper(); test(t, s, s.del) })
 	t.Run("GC", func(t *testing.T) {
 		s := newSandbox(t)
 		test(t, s, s.gc)
@@ -81,6 +81,7 @@ func TestRemoved(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			both(t, func(t *testing.T, s sandbox, remove func(*testing.T)) {
+				t.Helper()
 				s.add(t)
 				ids := s.shownIDs(t)
 				tt.prepare(t, s)
@@ -167,6 +168,7 @@ func TestCovered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachKernel(t, func(t *testing.T, s sandbox) {
+				t.Helper()
 				s.add(t)
 				id := mapID(t, s.pins(t)["policy_"])
 				testns.Mount(t, "tmpfs", over(s), "")
@@ -191,18 +193,18 @@ func TestCovered(t *testing.T) {
 // pod sees the maps of the last, and then nothing is left.
 func TestSandboxMadeAgain(t *testing.T) {
 	for _, tt := range []struct{ name, calls string }{
-		{"in order", "A1 D1 A2 D2"},
-		{"ADD before DEL", "A1 A2 D1 D2"},
-		{"the old one's DEL twice", "A1 A2 D1 D1 D2"},
-		{"the old one's second DEL late", "A1 D1 A2 D1 D2"},
-		{"the old one's DEL last", "A1 A2 D2 D1"},
-		{"three", "A1 A2 A3 D1 D2 D1 D3 D2"},
-		{"the first again", "A1 A2 A1 D2 D1"},
-		{"ADD twice", "A1 A1 A2 A2 D1 D1 D2 D2"},
+		{"in order", "A1D1A2D2"},
+		{"ADD before DEL", "A1A2D1D2"},
+		{"the old one's DEL twice", "A1A2D1D1D2"},
+		{"the old one's second DEL late", "A1D1A2D1D2"},
+		{"the old one's DEL last", "A1A2D2D1"},
+		{"three", "A1A2A3D1D2D1D3D2"},
+		{"the first again", "A1A2A1D2D1"},
+		{"ADD twice", "A1A1A2A2D1D1D2D2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) { // one or two interfaces, on one network or two
 			for _, networks := range [][]string{{"net"}, {"net", "net"}, {"net", "other"}} {
-				eachKernel(t, func(t *testing.T, s sandbox) { s.play(t, tt.calls, networks) })
+				eachKernel(t, func(t *testing.T, s sandbox) { t.Helper(); s.play(t, tt.calls, networks) })
 			}
 		})
 	}
@@ -218,7 +220,7 @@ func (s sandbox) play(t *testing.T, calls string, networks []string) {
 		if _, err := fmt.Sscanf(calls[:2], "%1s%1s", &verb, &number); err != nil {
 			t.Fatal(err)
 		}
-		calls = calls[min(len(calls), 3):]
+		calls = calls[2:]
 		if verb == "A" {
 			shown = number
 		} else if shown == number {

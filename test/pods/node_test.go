@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -58,10 +59,13 @@ func newSandbox(t *testing.T) sandbox {
 }
 
 // eachKernel runs the test as on this kernel, and as on one without statmount(2) and
-// mount_setattr(2).
+// mount_setattr(2). With -short only as on this one, which can be an old one.
 func eachKernel(t *testing.T, test func(t *testing.T, s sandbox)) {
 	t.Helper()
 	t.Run("this kernel", func(t *testing.T) { test(t, newSandbox(t)) })
+	if testing.Short() {
+		return
+	}
 	t.Run("an older kernel", func(t *testing.T) {
 		s := newSandbox(t)
 		old, err := s.plugin.Within(plugintest.Limits{Fail: map[uint32]unix.Errno{
@@ -93,12 +97,8 @@ func (s sandbox) at(name string) string { return filepath.Join(s.volume(), s.ifN
 // with returns the sandbox in a network with other keys; nil removes one.
 func (s sandbox) with(more keys) sandbox {
 	all := keys{}
-	for k, v := range s.keys {
-		all[k] = v
-	}
-	for k, v := range more {
-		all[k] = v
-	}
+	maps.Copy(all, s.keys)
+	maps.Copy(all, more)
 	s.keys = all
 	return s
 }

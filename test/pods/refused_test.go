@@ -93,6 +93,7 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			eachKernel(t, func(t *testing.T, s sandbox) {
+				t.Helper()
 				testns.Must(t, os.MkdirAll(target+"/theirs", 0o755))
 				path := tt.where(s)
 				tt.prepare(t, path)
