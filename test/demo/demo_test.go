@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/document"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 const tree = "../.."
@@ -34,6 +36,24 @@ func TestDemo(t *testing.T) {
 		if !strings.Contains(document.Shape(out.String()), document.Shape(line)) {
 			t.Errorf("README.md: got the line %q, want one that the demo prints", line)
 		}
+	}
+}
+
+// On a kernel without tokens the demo says so, and shows the maps.
+func TestDemoWithoutTokens(t *testing.T) {
+	testns.NeedRoot(t)
+	var out strings.Builder
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the demo is refused what this thread is, and the thread ends
+		err := plugintest.WithoutTokens().Refuse()
+		if err == nil {
+			err = runAll(tree, &out, &out)
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil || !strings.Contains(out.String(), "This kernel has no BPF tokens") {
+		t.Errorf("the demo: %v; it says\n%s", err, out.String())
 	}
 }
 

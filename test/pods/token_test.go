@@ -302,7 +302,7 @@ func TestTokenRefused(t *testing.T) {
 		limits plugintest.Limits
 		says   []string
 	}{
-		{"a kernel without tokens", withoutTokens(), []string{"the kernel has no BPF tokens", "Linux 6.9", "remove delegate"}},
+		{"a kernel without tokens", plugintest.WithoutTokens(), []string{"the kernel has no BPF tokens", "Linux 6.9", "remove delegate"}},
 		{"no way into the user namespace", fails(unix.SYS_SETNS, unix.EPERM), []string{"setns", "not permitted", "needs root"}},
 		{"no more mount namespaces", fails(unix.SYS_UNSHARE, unix.ENOSPC), []string{"unshare", "no space left", "max_mnt_namespaces"}},
 		{"no root in the user namespace", fails(unix.SYS_SETRESUID, unix.EINVAL), []string{"setresuid", "must map user 0"}},
@@ -341,12 +341,6 @@ func TestTokenNetNS(t *testing.T) {
 	}
 }
 
-// withoutTokens is what a kernel before 6.9 cannot do.
-func withoutTokens() plugintest.Limits {
-	const tokenCreate = 36 // enum bpf_cmd
-	return plugintest.Limits{Commands: map[uint32]unix.Errno{tokenCreate: unix.EINVAL}}
-}
-
 // TestTokenStatus: a kernel without tokens is a warning of STATUS, for most pods can
 // start.
 func TestTokenStatus(t *testing.T) {
@@ -359,8 +353,8 @@ func TestTokenStatus(t *testing.T) {
 	}{
 		{"this kernel", plugintest.Limits{}, keys{"delegate": delegates()}, token.CheckKernel() != nil},
 		{"this kernel, nothing delegated", plugintest.Limits{}, nil, false},
-		{"a kernel without tokens", withoutTokens(), keys{"delegate": delegates()}, true},
-		{"a kernel without tokens, nothing delegated", withoutTokens(), nil, false},
+		{"a kernel without tokens", plugintest.WithoutTokens(), keys{"delegate": delegates()}, true},
+		{"a kernel without tokens, nothing delegated", plugintest.WithoutTokens(), nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSandbox(t).with(tt.keys)

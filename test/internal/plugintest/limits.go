@@ -57,7 +57,7 @@ func Restrict(io.Writer) error {
 			return err
 		}
 	}
-	if err := refuse(l.Fail, l.Commands); err != nil {
+	if err := l.Refuse(); err != nil {
 		return fmt.Errorf("installing the filter of system calls: %w", err)
 	}
 	if len(os.Args) < 2 {
@@ -66,9 +66,16 @@ func Restrict(io.Writer) error {
 	return syscall.Exec(os.Args[1], os.Args[1:], os.Environ())
 }
 
-// refuse makes the system calls and the commands of bpf(2) fail, in this thread and
+// WithoutTokens is what a kernel before 6.9 cannot do: BPF_TOKEN_CREATE of bpf(2).
+func WithoutTokens() Limits {
+	const tokenCreate = 36 // enum bpf_cmd
+	return Limits{Commands: map[uint32]unix.Errno{tokenCreate: unix.EINVAL}}
+}
+
+// Refuse makes what is in Fail and Commands fail for good, in this thread and in
 // whatever it executes.
-func refuse(calls, commands map[uint32]unix.Errno) error {
+func (l Limits) Refuse() error {
+	calls, commands := l.Fail, l.Commands
 	if len(calls)+len(commands) == 0 {
 		return nil
 	}
