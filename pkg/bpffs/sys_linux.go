@@ -177,7 +177,7 @@ func totalMemory() (uint64, error) {
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0, os.NewSyscallError("sysinfo", err)
 	}
-	return info.Totalram * uint64(info.Unit), nil
+	return uint64(info.Totalram) * uint64(info.Unit), nil //nolint:unconvert // it has 32 bits on some architectures
 }
 
 // hasCapability reports whether this process has the effective capability.
