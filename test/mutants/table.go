@@ -269,5 +269,15 @@ func tokenMutants() []mutant {
 		inLeaf("token", "the wait for the child", "a zombie stays", by(leaf("token", "TestOpenUnderPressure")), instead("child.run", "reap", "func() error { _ = pid; return nil }()")),
 		inLeaf("netconf", "the namespaces of a delegation", "nobody says whose pods get a token",
 			by(leaf("netconf", "TestParseErrors")), never("Config.parseDelegate", "Namespaces")),
+		inPlugin("the namespaces that are delegated to", "every pod gets a token",
+			by(inPods("TestToken/another_namespace")), instead("call.tokenOwner", "Contains", "(true || slices.Contains[[]string](nil, c.Args))")),
+		inPlugin("whose network namespace it is", "a pod cannot start that has the node's user namespace",
+			by(inPods("TestToken/in_the_user_namespace_of_the_node")), never("call.tokenOwner", "foreign")),
+		inLibrary("the maps to read beside a token", "a pod writes to maps that it may only read",
+			by(inPods("TestToken/a_namespace_that_is_delegated_to")), always("PodVolume.views", "read", "Token")),
+		inLeaf("podfs", "the depth of what a pod has filled", "DEL takes as long as the pod likes",
+			by(inPods("TestTokenFilled/directories_too_deep,_DEL")), renamed("Clear", "mostDeep", "1<<20")),
+		inLeaf("podfs", "how much of what a pod has filled goes", "DEL takes as long as the pod likes",
+			by(inPods("TestTokenFilled/too_many_pins,_DEL")), renamed("Clear", "mostRemoved", "1<<20")),
 	}
 }
