@@ -85,7 +85,7 @@ func TestRefused(t *testing.T) {
 // TestRefusedPin: somebody pins at the path of a map just when the plugin does. That
 // costs no ID, and no other map stays.
 func TestRefusedPin(t *testing.T) {
-	const first = 3 // of the calls of bpf(2): two maps are made before
+	const first = 5 // of the calls of bpf(2): two maps are made before, and asked for their IDs
 	for n := first; n < first+2; n++ {
 		add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: created}
 		at, _, a, err := trace.Run(add.command(), n, func(nr uint64) bool { return nr == unix.SYS_BPF }, func(int) error {
