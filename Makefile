@@ -102,6 +102,7 @@ fuzz: ## fuzz whatever reads bytes from outside; FUZZTIME=10m for longer
 test-reliability: build ## kill at every system call, and race for minutes (root; five minutes)
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v ./reliability -args -all -duration 60s
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v -run '^TestKill' ./install -args -all
+	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v -run '^TestKill$$' ./pods -args -all
 
 test-mutants: ## take every guard out of a copy and demand that a test fails (root; three minutes)
 	CGO_ENABLED=0 go run -C test ./mutants -source ..

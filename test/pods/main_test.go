@@ -24,6 +24,6 @@ func TestMain(m *testing.M) {
 		"remover":               remover,
 		plugintest.RestrictRole: plugintest.Restrict,
 	})
-	flag.Bool(flagAll, false, "after a kill at each system call try all that may come next, not one of them")
+	flag.Bool(flagAll, false, "kill at each system call, not at some, and try all that may come next, not one of them")
 	os.Exit(testns.Main(m))
 }
