@@ -18,12 +18,14 @@ import (
 // An ID names a mount, also one that is attached nowhere yet, and stays the same
 // when it is attached or moved. No later mount gets it. From Linux 6.8 on it is the
 // kernel's unique ID, before that the source of the mount. It is no device number,
-// for the next file system can get that.
+// for the next file system can get that. After it comes the mount namespace, for from
+// another one the mount cannot be seen.
 type ID string
 
 const (
 	uniquePrefix = "mount-"
 	sourcePrefix = "source-"
+	separator    = ":" // before the number of the mount namespace
 )
 
 // IDOf returns the ID of the mount that holds the open file. source is what was
@@ -33,10 +35,14 @@ func IDOf(f *os.File, source string) (ID, error) {
 	if err != nil {
 		return "", err
 	}
+	id := sourcePrefix + source
 	if unique != 0 && HasStatmount() {
-		return ID(uniquePrefix + strconv.FormatUint(unique, 10)), nil
+		id = uniquePrefix + strconv.FormatUint(unique, 10)
 	}
-	return ID(sourcePrefix + source), nil
+	if ns, err := os.Readlink(ownNamespace); err == nil {
+		id += separator + namespaceNumber(ns)
+	}
+	return ID(id), nil
 }
 
 // mostMoves is how often a mount may have been moved between a look for it and the
@@ -45,8 +51,14 @@ const mostMoves = 1000
 
 // Find opens the root of the mount wherever it is visible in this mount namespace:
 // at the path where it was attached, or where it was moved to. [fs.ErrNotExist] if it
-// is unmounted. What hides the mount is another error.
+// is unmounted. What hides the mount is another error, and so is that it was attached
+// in another mount namespace, unless that is gone.
 func (id ID) Find(attached string) (*os.File, error) {
+	if _, namespace, ok := strings.Cut(string(id), separator); ok {
+		if err := checkNamespace(namespace); err != nil {
+			return nil, fmt.Errorf("%s: %w", attached, err)
+		}
+	}
 	last := ""
 	for range mostMoves {
 		at, err := id.locate(attached)
@@ -75,7 +87,8 @@ type location struct {
 }
 
 func (id ID) locate(attached string) (location, error) {
-	if number, ok := strings.CutPrefix(string(id), uniquePrefix); ok {
+	mount, _, _ := strings.Cut(string(id), separator)
+	if number, ok := strings.CutPrefix(mount, uniquePrefix); ok {
 		unique, err := strconv.ParseUint(number, 10, 64)
 		if err != nil {
 			return location{}, err
@@ -83,7 +96,7 @@ func (id ID) locate(attached string) (location, error) {
 		m, err := statmount(unique)
 		return location{point: m.point, unique: unique}, err
 	}
-	if source, ok := strings.CutPrefix(string(id), sourcePrefix); ok && source != "" {
+	if source, ok := strings.CutPrefix(mount, sourcePrefix); ok && source != "" {
 		return locateInTable(source, attached)
 	}
 	return location{}, fmt.Errorf("%q is not the ID of a mount", id)

@@ -84,7 +84,7 @@ func wantRecorded(t *testing.T) {
 	for _, link := range links {
 		target, err := os.Readlink(link)
 		testns.Must(t, err)
-		id, _, _ := strings.Cut(target, "/")
+		id, _, _ := strings.Cut(target, ":") // before the mount namespace
 		recorded[id] = true
 	}
 	all, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
