@@ -91,7 +91,9 @@ func TestListWithoutRuntime(t *testing.T) {
 	silent.Silence()
 	file := filepath.Join(t.TempDir(), "file")
 	testns.Must(t, os.WriteFile(file, nil, 0o600))
-	for _, socket := range []string{silent.Socket, file, file + "/no"} {
+	hangs := testcri.Start(t)
+	hangs.Hangs = true
+	for _, socket := range []string{silent.Socket, hangs.Socket, file, file + "/no"} {
 		start := time.Now()
 		got, errs := listed(t, "ok", conf, socket)
 		if took := time.Since(start); took > 8*time.Second {

@@ -12,6 +12,7 @@ import (
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/utils"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
@@ -163,7 +164,7 @@ func readFiles(paths []string) []File {
 // give up all files because of one, and not say which.
 func readFile(path string) File {
 	f := File{Path: path, Single: filepath.Ext(path) != ".conflist"}
-	f.Data, f.Err = readRegular(path)
+	f.Data, f.Err = readBytes(path)
 	if f.Err != nil {
 		return f
 	}
@@ -178,16 +179,13 @@ func readFile(path string) File {
 	return f
 }
 
-func readRegular(path string) ([]byte, error) {
-	fi, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w: nothing is there, or where it leads", path, ErrInvalid)
+func readBytes(path string) ([]byte, error) {
+	data, err := input.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%s: %w: nothing is there, or where it leads", path, ErrInvalid)
+	case errors.Is(err, input.ErrNotRegular):
+		err = fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w: it is not a file", path, ErrInvalid)
-	}
-	return os.ReadFile(path)
+	return data, err
 }

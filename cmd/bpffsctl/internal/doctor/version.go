@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,10 +12,6 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 )
 
-func checkCNIVersion(_ context.Context, n *node) []Finding {
-	return decideCNIVersion(n.networks(), n.runtime().Runtime, n.plugin().supports, n.install)
-}
-
 // decideCNIVersion says whether the runtime and the plugin know the versions of
 // the networks that have our plugin. What the plugin supports may be unknown.
 func decideCNIVersion(n networks, r cnidirs.Runtime, supports []string, install command) []Finding {
@@ -26,7 +21,7 @@ func decideCNIVersion(n networks, r cnidirs.Runtime, supports []string, install 
 		its := effective(one.List, r)
 		set := n.forNetwork(one, install, "--cni-version", "1.0.0")
 		switch {
-		case len(callsOf(one)) == 0:
+		case len(one.Calls()) == 0:
 		case len(supports) > 0 && !slices.Contains(supports, its):
 			found = append(found, fail(one.Path, fmt.Sprintf("bpffs does not support cniVersion %q: every ADD fails; it supports %s",
 				its, strings.Join(supports, ", ")), set)...)

@@ -5,8 +5,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 )
+
+// PodNetwork returns the network that the runtime uses for pods, if it can use any. That
+// one may do nothing but call others.
+func PodNetwork(dir conflist.Dir, r cri.Version) (conflist.Network, bool) {
+	return dir.First(r.PassesBroken(), r.DropIns() == cri.DropInsIgnored)
+}
 
 // Pods are those that run on a node whose network has the plugin. Each must have an
 // endpoint. The zero value has none.
