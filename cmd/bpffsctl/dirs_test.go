@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -40,17 +39,7 @@ func TestRuntimeElsewhere(t *testing.T) {
 	testns.Need(t)
 	dir := t.TempDir()
 	testns.Must(t, os.Mkdir(dir+"/bin", 0o755))
-	cmd := testns.Command("runtime", "DIR="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	testns.Must(t, err)
-	stdout, err := cmd.StdoutPipe()
-	testns.Must(t, err)
-	testns.Must(t, cmd.Start())
-	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() })
-	_, err = bufio.NewReader(stdout).ReadString('\n')
-	testns.Must(t, err)
+	testns.StartApart(t, "runtime", "DIR="+dir)
 	const refused = "/bin: for containerd 2.4.2 another directory has this name than for this process: run it where the runtime runs: nsenter --target "
 	for _, tt := range []struct {
 		args string

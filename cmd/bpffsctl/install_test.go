@@ -67,11 +67,7 @@ func TestInstallOnRuntimes(t *testing.T) {
 		{"a list of versions, libcni 1.3", newest, files{"10.conflist": old}, "--mode conflist", 0, "changed", files{"10.conflist": strings.Replace(old, `}]`, `},{"type":"bpffs"}]`, 1)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bin, conf := t.TempDir(), t.TempDir()
-			for name, content := range tt.have {
-				testns.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(conf, name)), 0o755))
-				testns.Must(t, os.WriteFile(filepath.Join(conf, name), []byte(content), 0o644))
-			}
+			bin, conf := t.TempDir(), testns.Files(t, tt.have)
 			r := testcri.Start(t)
 			r.Name, r.Release = tt.runtime.Runtime, tt.runtime.Version
 			args := append([]string{"install", "--from", from, "--bin-dir", bin, "--conf-dir", conf, "--cri-socket", r.Socket}, strings.Fields(tt.more)...)

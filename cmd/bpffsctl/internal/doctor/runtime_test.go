@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,26 +30,13 @@ func (r *rig) startRuntime() {
 	r.t.Cleanup(stop)
 }
 
-const envElsewhere = "BPFFS_TEST_ELSEWHERE"
-
-// beRuntime is a runtime in a mount namespace of its own, in which another bpffs
-// is at the path if that is to be. The namespace of a process is that of the
-// thread which executes it.
+// beRuntime is a runtime in a mount namespace of its own, in which another bpffs is at
+// the path if that is to be.
 func beRuntime(stdout io.Writer) error {
-	if os.Getenv(envElsewhere) == "" {
-		runtime.LockOSThread()
-		if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+	if path := os.Getenv(envPath); path != "" {
+		if err := syscall.Mount("bpf", path, "bpf", 0, ""); err != nil {
 			return err
 		}
-		if path := os.Getenv(envPath); path != "" {
-			if err := syscall.Mount("", "/", "", syscall.MS_PRIVATE|syscall.MS_REC, ""); err != nil {
-				return err
-			}
-			if err := syscall.Mount("bpf", path, "bpf", 0, ""); err != nil {
-				return err
-			}
-		}
-		return syscall.Exec("/proc/self/exe", os.Args[:1], append(os.Environ(), envElsewhere+"=1"))
 	}
 	if _, err := (&testcri.Runtime{}).Listen(os.Getenv(envSocket)); err != nil {
 		return err
@@ -64,7 +50,7 @@ func beRuntime(stdout io.Writer) error {
 func (r *rig) elsewhere(other string) {
 	r.t.Helper()
 	r.CRISocket = filepath.Join(r.t.TempDir(), "elsewhere.sock")
-	testns.Start(r.t, "runtime", envSocket+"="+r.CRISocket, envPath+"="+other)
+	testns.StartApart(r.t, "runtime", envSocket+"="+r.CRISocket, envPath+"="+other)
 }
 
 func TestFaultsOfTheRuntime(t *testing.T) {

@@ -1,12 +1,9 @@
 package doctor
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
@@ -46,5 +43,5 @@ func effective(list conflist.List, r cnidirs.Runtime) string {
 	if loaded, ok := r.Status.Network(list.Name); ok {
 		return loaded.CNIVersion
 	}
-	return list.Version(cmp.Or(r.Libcni().Newest, version.Current()))
+	return list.Version(r.Libcni().Newest)
 }
