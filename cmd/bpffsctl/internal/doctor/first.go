@@ -70,7 +70,7 @@ func decideFirst(n networks, first conflist.Network, install command) []Finding 
 	uses := "the runtime uses this network, " + first.List.Name
 	all, called := n.calls(), first.Calls()
 	main, makes := first.Plugins().Main()
-	delegates := strings.HasPrefix(main.Type, "multus")
+	delegates := conflist.IsMultus(main.Type)
 	switch {
 	case len(called) > 0:
 		return pass(first.Path, uses+", and it has bpffs, in "+called[0].Path)

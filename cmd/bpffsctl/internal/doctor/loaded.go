@@ -28,7 +28,7 @@ func decideOneLoaded(loaded cri.Network, n networks, r cnidirs.Runtime) []Findin
 	is := fmt.Sprintf("%v has loaded the network %s, cniVersion %s, with %s", r, loaded.Name, loaded.CNIVersion, strings.Join(loaded.Plugins, ", "))
 	i := slices.IndexFunc(n.Networks, func(one conflist.Network) bool { return one.List.Name == loaded.Name })
 	switch {
-	case i < 0 && slices.ContainsFunc(loaded.Plugins, func(p string) bool { return strings.HasPrefix(p, "multus") }):
+	case i < 0 && slices.ContainsFunc(loaded.Plugins, conflist.IsMultus):
 		return pass(r.Socket, is+"; what Multus calls is elsewhere")
 	case i < 0:
 		return warn(r.Socket, is+", and no file in "+n.dir+" says so", lookAgain(n.dir)+"; or say with --conf-dir where it looks")
