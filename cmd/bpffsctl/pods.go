@@ -16,7 +16,7 @@ import (
 // runtime there are none, and that one does not answer is only noted.
 func (f *listFlags) askPods(ctx context.Context, where places.Where, r cnidirs.Runtime, stderr io.Writer) (pods inventory.Pods) {
 	dir, _ := conflist.Read(where.ConfDir) // no runtime uses what cannot be read
-	network, _ := inventory.PodNetwork(dir, r.Version)
+	network := inventory.PodNetwork(dir, r.Version)
 	if where.Root != "" || len(network.Calls()) == 0 { // pods can have endpoints elsewhere
 		return pods
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
@@ -26,7 +25,7 @@ func decideNetworks(n networks, r cri.Version, install command) []Finding {
 			found = append(found, decideBroken(f, one, i == 0, r)...)
 		}
 	}
-	first, ok := inventory.PodNetwork(n.Dir, r)
+	first, ok := n.First(r.PassesBroken(), r.DropIns() == cri.DropInsIgnored)
 	if !ok && len(n.Networks) > 0 {
 		return found
 	}

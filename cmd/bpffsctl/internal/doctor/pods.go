@@ -12,7 +12,7 @@ import (
 // runtime uses has the plugin.
 func checkPods(ctx context.Context, n *node) []Finding {
 	r := n.runtime()
-	network, _ := inventory.PodNetwork(n.networks().Dir, r.Version)
+	network := inventory.PodNetwork(n.networks().Dir, r.Version)
 	switch {
 	case len(network.Calls()) == 0:
 		return pass(n.dirs().Conf, "no pod needs an endpoint, as far as is known: the network that the runtime uses does not have bpffs")
