@@ -1,64 +1,21 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
-	"google.golang.org/grpc"
-	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
-
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testcri"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// A runtimeOf says what it is, at first containerd 2.4, and what containerd says of
-// directories.
-type runtimeOf struct {
-	runtime.UnimplementedRuntimeServiceServer
-
-	name, version, config string
-}
-
-func (r runtimeOf) Version(context.Context, *runtime.VersionRequest) (*runtime.VersionResponse, error) {
-	return &runtime.VersionResponse{RuntimeName: cmp.Or(r.name, "containerd"), RuntimeVersion: cmp.Or(r.version, "v2.4.2")}, nil
-}
-
-func (r runtimeOf) Status(context.Context, *runtime.StatusRequest) (*runtime.StatusResponse, error) {
-	return &runtime.StatusResponse{Info: map[string]string{"config": r.config}}, nil
-}
-
-// listen returns the socket at which it answers until the test ends.
-func (r runtimeOf) listen(t *testing.T) (socket string) {
-	t.Helper()
-	socket = filepath.Join(t.TempDir(), "s")
-	stop, err := r.serve(socket)
-	testns.Must(t, err)
-	t.Cleanup(stop)
-	return socket
-}
-
-func (r runtimeOf) serve(socket string) (stop func(), err error) {
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		return nil, err
-	}
-	server := grpc.NewServer()
-	runtime.RegisterRuntimeServiceServer(server, r)
-	go func() { _ = server.Serve(l) }()
-	return server.Stop, nil
-}
-
 // says returns what containerd says of its directories.
-func says(binDir, confDir string) runtimeOf {
-	return runtimeOf{config: fmt.Sprintf(`{"cni": {"binDirs": [%q], "confDir": %q}}`, binDir, confDir)}
+func says(binDir, confDir string) map[string]string {
+	return map[string]string{"config": fmt.Sprintf(`{"cni": {"binDirs": [%q], "confDir": %q}}`, binDir, confDir)}
 }
 
 // beRuntime is a runtime for which another file system is at the directory of
@@ -68,7 +25,8 @@ func beRuntime(stdout io.Writer) error {
 	if err := syscall.Mount("tmpfs", filepath.Join(dir, "bin"), "tmpfs", 0, ""); err != nil {
 		return err
 	}
-	if _, err := says(filepath.Join(dir, "bin"), dir).serve(filepath.Join(dir, "s")); err != nil {
+	r := testcri.Runtime{Info: says(filepath.Join(dir, "bin"), dir)}
+	if _, err := r.Listen(filepath.Join(dir, "s")); err != nil {
 		return err
 	}
 	fmt.Fprintln(stdout, "listens")
@@ -81,17 +39,7 @@ func TestRuntimeElsewhere(t *testing.T) {
 	testns.Need(t)
 	dir := t.TempDir()
 	testns.Must(t, os.Mkdir(dir+"/bin", 0o755))
-	cmd := testns.Command("runtime", "DIR="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	testns.Must(t, err)
-	stdout, err := cmd.StdoutPipe()
-	testns.Must(t, err)
-	testns.Must(t, cmd.Start())
-	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() })
-	_, err = bufio.NewReader(stdout).ReadString('\n')
-	testns.Must(t, err)
+	testns.StartApart(t, "runtime", "DIR="+dir)
 	const refused = "/bin: for containerd 2.4.2 another directory has this name than for this process: run it where the runtime runs: nsenter --target "
 	for _, tt := range []struct {
 		args string
@@ -117,8 +65,10 @@ func TestInstallWhereTheRuntimeLooks(t *testing.T) {
 	testns.Need(t)
 	top := t.TempDir()
 	silent := filepath.Join(top, "none.sock")
-	said := says(top+"/bin", top+"/net.d").listen(t)
-	nothing := runtimeOf{}.listen(t)
+	sayer := testcri.Start(t)
+	sayer.Info = says(top+"/bin", top+"/net.d")
+	said := sayer.Socket
+	nothing := testcri.Start(t).Socket
 	for _, tt := range []struct {
 		name, args string
 		says       []string

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,6 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 // startTime is how old an endpoint must be to be taken for lost: kubelet gives
@@ -30,7 +28,7 @@ var errNotRemoved = errors.New("not everything could be removed, see above")
 var errNotRead = errors.New("not every record can be read; bpffsctl doctor says what to do")
 
 type gcFlags struct {
-	where    places.Where
+	where    placeFlags
 	liveFrom string
 	sockets  []string
 	options  gc.Options
@@ -60,7 +58,7 @@ remove (without --yes), 2 not everything could be looked at or removed.`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	addPlaceFlags(cmd, &f.where, func() string { return strings.Join(f.sockets[:min(len(f.sockets), 1)], "") })
+	f.where.add(cmd)
 	output.Flag(cmd, &f.format)
 	flags.BoolVar(&f.yes, "yes", false, "remove, instead of saying what would be removed")
 	flags.StringSliceVar(&f.sockets, "cri-socket", nil, "the runtime's CRI socket, or several (default: all at the usual places)")
@@ -77,8 +75,12 @@ func (f *gcFlags) run(cmd *cobra.Command) error {
 		return fmt.Errorf("--older-than %v: no endpoint is that young", f.options.OlderThan)
 	}
 	ctx := cmd.Context()
+	if len(f.sockets) > 0 {
+		f.where.socket = f.sockets[0]
+	}
+	where, _ := f.where.find(ctx)
 	// In this order: what starts in between is then in the second list, too.
-	records, err := inventory.Records(ctx, f.where)
+	records, err := inventory.Records(ctx, where)
 	if err != nil {
 		return err
 	}

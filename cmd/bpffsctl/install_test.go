@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testcri"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -35,12 +37,12 @@ func TestInstallOnRuntimes(t *testing.T) {
 		dropIn  = "{\n  \"type\": \"bpffs\"\n}\n"
 		old     = `{"cniVersions":["0.4.0","1.0.0"],"name":"net","plugins":[{"type":"bridge"}]}`
 	)
-	newest, ignores, crio := runtimeOf{}, runtimeOf{version: "v1.7.27"}, runtimeOf{name: "cri-o", version: "1.37.0"}
+	newest, ignores, crio := cri.Version{}, cri.Version{Version: "v1.7.27"}, cri.Version{Runtime: "cri-o", Version: "1.37.0"}
 	type files map[string]string
 	from := builtPlugin(t)
 	for _, tt := range []struct {
 		name    string
-		runtime runtimeOf
+		runtime cri.Version
 		have    files
 		more    string
 		code    int
@@ -65,12 +67,10 @@ func TestInstallOnRuntimes(t *testing.T) {
 		{"a list of versions, libcni 1.3", newest, files{"10.conflist": old}, "--mode conflist", 0, "changed", files{"10.conflist": strings.Replace(old, `}]`, `},{"type":"bpffs"}]`, 1)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bin, conf := t.TempDir(), t.TempDir()
-			for name, content := range tt.have {
-				testns.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(conf, name)), 0o755))
-				testns.Must(t, os.WriteFile(filepath.Join(conf, name), []byte(content), 0o644))
-			}
-			args := append([]string{"install", "--from", from, "--bin-dir", bin, "--conf-dir", conf, "--cri-socket", tt.runtime.listen(t)}, strings.Fields(tt.more)...)
+			bin, conf := t.TempDir(), testns.Files(t, tt.have)
+			r := testcri.Start(t)
+			r.Name, r.Release = tt.runtime.Runtime, tt.runtime.Version
+			args := append([]string{"install", "--from", from, "--bin-dir", bin, "--conf-dir", conf, "--cri-socket", r.Socket}, strings.Fields(tt.more)...)
 			var said bytes.Buffer
 			if code := run(t.Context(), args, &said, &said); code != tt.code || !strings.Contains(said.String(), tt.says) {
 				t.Errorf("%v: got exit code %d, %q, want %d, %q", args, code, &said, tt.code, tt.says)

@@ -7,15 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 type listFlags struct {
-	where           places.Where
-	socket          string
+	where           placeFlags
 	format          output.Format
 	sortBy          string
 	filter          inventory.Filter
@@ -43,8 +40,8 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	addPlaceFlags(cmd, &f.where, func() string { return f.socket })
-	flags.StringVar(&f.socket, "cri-socket", "", "the runtime's CRI socket, to find pods without an endpoint (default: the usual places)")
+	f.where.add(cmd)
+	flags.StringVar(&f.where.socket, "cri-socket", "", "the runtime's CRI socket, to find pods without an endpoint (default: the usual places)")
 	output.Flag(cmd, &f.format)
 	flags.BoolVarP(&f.wide, "wide", "w", false, "whole container IDs, and the path of each map")
 	flags.BoolVar(&f.noHeaders, "no-headers", false, "print neither headers nor the sum")
@@ -58,24 +55,6 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 	output.Complete(cmd, "sort-by", inventory.Orders())
 	output.Complete(cmd, "state", inventory.States())
 	return cmd
-}
-
-// addPlaceFlags adds the flags of the commands that look at what is recorded. Where
-// networks are, the runtime at the socket is asked, unless it is said.
-func addPlaceFlags(cmd *cobra.Command, where *places.Where, socket func() string) {
-	addRootFlag(cmd, &where.Root)
-	cmd.Flags().StringVar(&where.ConfDir, "conf-dir", "", "where the runtime finds networks, which may name other roots (default: where it says, else "+cnidirs.DefaultConf+")")
-	_ = cmd.MarkFlagDirname("conf-dir")
-	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
-		if where.ConfDir == "" {
-			where.ConfDir = cnidirs.Of(cnidirs.Request{}, cnidirs.Ask(cmd.Context(), socket(), askTime)).Conf
-		}
-	}
-}
-
-func addRootFlag(cmd *cobra.Command, root *string) {
-	cmd.Flags().StringVar(root, "root", "", "look only at the bpffs that is mounted there (default: every bpffs of this node with endpoints)")
-	_ = cmd.MarkFlagDirname("root")
 }
 
 func (f *listFlags) run(cmd *cobra.Command) error {
@@ -100,10 +79,13 @@ func (f *listFlags) run(cmd *cobra.Command) error {
 
 // look returns the wanted endpoints, and the pods that have none.
 func (f *listFlags) look(ctx context.Context, stderr io.Writer) ([]inventory.Endpoint, error) {
-	pods := askPods(ctx, f.where, f.socket, stderr)
+	asking, cancel := context.WithTimeout(ctx, askTime)
+	where, r := f.where.find(asking)
+	pods := f.askPods(asking, where, r, stderr) // before the records
+	cancel()
 	var lacking []inventory.Endpoint
 	var unasked error
-	all, err := inventory.Choose(ctx, f.where, func(all []inventory.Endpoint) []inventory.Endpoint {
+	all, err := inventory.Choose(ctx, where, func(all []inventory.Endpoint) []inventory.Endpoint {
 		lacking, unasked = pods.Without(ctx, inventory.Containers(all), askTime)
 		return f.filter.Apply(all)
 	})

@@ -3,34 +3,28 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
-// askTime is how long list waits for a runtime, twice at most.
-const askTime = time.Second
-
-// askPods returns the pods of the runtime at the socket, or at the usual places, if its
-// network has the plugin. Without a runtime there are none, and that one does not
-// answer is only noted.
-func askPods(ctx context.Context, where places.Where, socket string, stderr io.Writer) (pods inventory.Pods) {
-	network, calls := places.Used(where.ConfDir)
-	if !calls || where.Root != "" { // pods can have endpoints elsewhere
+// askPods returns the pods of the runtime if its network has the plugin. Without a
+// runtime there are none, and that one does not answer is only noted.
+func (f *listFlags) askPods(ctx context.Context, where places.Where, r cnidirs.Runtime, stderr io.Writer) (pods inventory.Pods) {
+	dir, _ := conflist.Read(where.ConfDir) // no runtime uses what cannot be read
+	network := inventory.PodNetwork(dir, r.Version)
+	if where.Root != "" || len(network.Calls()) == 0 { // pods can have endpoints elsewhere
 		return pods
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	r, err := cri.Find(ctx, socket, askTime)
+	err := r.Err
 	if err == nil {
-		pods, err = inventory.AskPods(ctx, r, network, askTime)
+		pods, err = inventory.AskPods(ctx, r.Runtime, network.List.Name, askTime)
 	}
-	if socket != "" || r.Socket != "" && !errors.Is(err, cri.ErrNoCRI) {
+	if f.where.socket != "" || r.Socket != "" && !errors.Is(err, cri.ErrNoCRI) {
 		noteUnasked(stderr, err)
 	}
 	return pods
@@ -39,6 +33,6 @@ func askPods(ctx context.Context, where places.Where, socket string, stderr io.W
 // noteUnasked notes why it is not known which pods have no endpoint.
 func noteUnasked(stderr io.Writer, err error) {
 	if err != nil {
-		fmt.Fprintf(stderr, "bpffsctl: pods without an endpoint are not listed: %s\n", output.CleanLines(err.Error()))
+		logTo(stderr)("pods without an endpoint are not listed: %v", err)
 	}
 }

@@ -83,6 +83,30 @@ func TestPodsWithoutEndpoint(t *testing.T) {
 	testns.Mount(t, "bpf", n.root, "mode=0700")
 }
 
+// Pods are on the network that this runtime uses, whatever another one would do with a
+// file that it cannot read.
+func TestPodsOfTheRuntimesNetwork(t *testing.T) {
+	newNode(t, "a")
+	const list = `{"cniVersion":"1.0.0","name":"pods","plugins":[` + withUs + `]}`
+	brokenList := testns.Files(t, map[string]string{"05.conflist": "{", "10.conflist": list})
+	brokenDropIn := testns.Files(t, map[string]string{"10.conflist": list, "pods/x.conf": "{"})
+	for _, row := range []struct {
+		name, runtime, release, conf string
+		want                         []string
+	}{
+		{"CRI-O passes by a broken list", "cri-o", "1.37.0", brokenList, []string{"b"}},
+		{"containerd does not", "containerd", "v2.4.2", brokenList, nil},
+		{"a drop-in file that broke later", "containerd", "v2.4.2", brokenDropIn, []string{"b"}},
+	} {
+		r := testcri.Start(t, testcri.Pod{ID: "b"})
+		r.Name, r.Release = row.runtime, row.release
+		got, errs := listed(t, "no-endpoint", row.conf, r.Socket)
+		if diff := cmp.Diff(row.want, got); diff != "" || errs != "" {
+			t.Errorf("%s: standard error %q (-want +got):\n%s", row.name, errs, diff)
+		}
+	}
+}
+
 // Whatever is wrong with the runtime, the endpoints are listed, and soon.
 func TestListWithoutRuntime(t *testing.T) {
 	newNode(t, "a")
@@ -91,7 +115,9 @@ func TestListWithoutRuntime(t *testing.T) {
 	silent.Silence()
 	file := filepath.Join(t.TempDir(), "file")
 	testns.Must(t, os.WriteFile(file, nil, 0o600))
-	for _, socket := range []string{silent.Socket, file, file + "/no"} {
+	hangs := testcri.Start(t)
+	hangs.Hangs = true
+	for _, socket := range []string{silent.Socket, hangs.Socket, file, file + "/no"} {
 		start := time.Now()
 		got, errs := listed(t, "ok", conf, socket)
 		if took := time.Since(start); took > 8*time.Second {

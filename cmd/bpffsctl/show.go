@@ -8,12 +8,11 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 // newShow returns the command that tells everything about one endpoint.
 func newShow() *cobra.Command {
-	var where places.Where
+	var where placeFlags
 	var format output.Format
 	cmd := &cobra.Command{
 		Use:   "show ID|POD|CONTAINER",
@@ -31,18 +30,19 @@ endpoint, it is not clear which is meant, or it could not be looked at.`,
 			return runShow(cmd, where, args[0], format)
 		},
 	}
-	addPlaceFlags(cmd, &where, func() string { return "" })
+	where.add(cmd)
 	output.Flag(cmd, &format)
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return inventory.Words(cmd.Context(), where), cobra.ShellCompDirectiveNoFileComp
+		return inventory.Words(cmd.Context(), where.Where), cobra.ShellCompDirectiveNoFileComp
 	}
 	return cmd
 }
 
-func runShow(cmd *cobra.Command, where places.Where, word string, format output.Format) error {
+func runShow(cmd *cobra.Command, f placeFlags, word string, format output.Format) error {
+	where, _ := f.find(cmd.Context())
 	var which error
 	all, err := inventory.Choose(cmd.Context(), where, func(all []inventory.Endpoint) (some []inventory.Endpoint) {
 		some, which = inventory.Match(all, word)

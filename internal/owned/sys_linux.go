@@ -79,8 +79,8 @@ func (d *Dir) IsBPF() (bool, error) {
 	return uint32(st.Type) == unix.BPF_FS_MAGIC, nil
 }
 
-// isProc reports whether path lies on a procfs.
-func isProc(path string) (bool, error) {
+// IsProc reports whether path lies on a procfs.
+func IsProc(path string) (bool, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
 		return false, &os.PathError{Op: "statfs", Path: path, Err: err}

@@ -111,7 +111,7 @@ func (f *follower) follow(name string) error {
 	if f.links++; f.links > maxLinks {
 		return &os.PathError{Op: "open", Path: name, Err: syscall.ELOOP}
 	}
-	if onProc, err := isProc(f.at); err != nil || onProc {
+	if onProc, err := IsProc(f.at); err != nil || onProc {
 		return cmp.Or(err, fmt.Errorf("%s: %w", name, ErrOfProcess))
 	}
 	target, err := os.Readlink(name)

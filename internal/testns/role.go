@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -45,8 +46,22 @@ func Environ(role string) string { return roleEnv + "=" + role }
 // printed a line. [Await] blocks the process for as long as it is wanted.
 func Start(tb testing.TB, role string, env ...string) (kill func()) {
 	tb.Helper()
-	Need(tb)
+	return start(tb, role, Command(role, env...))
+}
+
+// StartApart is [Start] in a mount namespace of its own. It returns the number of the
+// process.
+func StartApart(tb testing.TB, role string, env ...string) (pid int) {
+	tb.Helper()
 	cmd := Command(role, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	start(tb, role, cmd)
+	return cmd.Process.Pid
+}
+
+func start(tb testing.TB, role string, cmd *exec.Cmd) (kill func()) {
+	tb.Helper()
+	Need(tb)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	Must(tb, err)

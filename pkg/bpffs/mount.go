@@ -104,8 +104,8 @@ func makeDir(path string) (owned.Way, error) {
 // checkEmpty reports that there is something in a directory, which a mount would
 // hide from everybody, or will be: in a directory of /proc.
 func checkEmpty(path string) error {
-	st, err := statfs(path)
-	if err == nil && isProc(st) {
+	onProc, err := owned.IsProc(path)
+	if err == nil && onProc {
 		err = fmt.Errorf("mounting a bpffs at %s: the directory belongs to /proc: choose another", path)
 	}
 	if err != nil {

@@ -170,6 +170,7 @@ func (r record) maps(pins []string) (made []string, ids map[string]uint32, err e
 		return nil, nil, nil
 	}
 	files := make(map[string]uint32)
+	ids = make(map[string]uint32)
 	for word := range strings.SplitSeq(target, "/") {
 		name, digits, _ := strings.Cut(word, ".")
 		id, _ := strconv.ParseUint(digits, 10, 32) // 0 where it is not recorded
@@ -182,18 +183,10 @@ func (r record) maps(pins []string) (made []string, ids map[string]uint32, err e
 		}
 		made = append(made, pin)
 		if id != 0 {
-			ids = withID(ids, pin, id)
+			ids[pin] = id
 		}
 	}
 	return made, ids, err
-}
-
-func withID(ids map[string]uint32, of string, id uint32) map[string]uint32 {
-	if ids == nil {
-		ids = make(map[string]uint32)
-	}
-	ids[of] = id
-	return ids
 }
 
 // setDetails records d in place of earlier details. The link of the network

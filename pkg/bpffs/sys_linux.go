@@ -128,9 +128,6 @@ func statfs(path string) (st unix.Statfs_t, err error) {
 	return st, nil
 }
 
-// isProc reports whether the file system is a procfs.
-func isProc(st unix.Statfs_t) bool { return uint32(st.Type) == unix.PROC_SUPER_MAGIC }
-
 // canMakeDir reports why no directory for a mount can be made in path: it is mounted
 // read-only, or it is a view of the kernel, in which a directory is refused or means
 // something.

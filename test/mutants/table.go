@@ -173,7 +173,7 @@ func lookMutants() []mutant {
 		inLibrary("CheckRoot: control characters", "a root is accepted that no terminal can show",
 			by(whole("TestOneResolverTakes")), never("CheckRoot", "isPlain")),
 		inLeaf("owned", "links of processes", "each process finds another root",
-			by(whole("TestOneResolverFollows")), instead("follower.follow", "isProc", "false, "+no)),
+			by(whole("TestOneResolverFollows")), instead("follower.follow", "IsProc", "false, "+no)),
 		inLibrary("CheckRoot: the length", "what cannot be a root is mounted", by(whole("TestOneResolver")), never("checkRootPath", "maxRoot")),
 	}
 }

@@ -63,14 +63,13 @@ func (d Dirs) unread(dir string, from Source, said []string, flag string) []Unre
 // delegates reports whether a network of the runtime calls others, as those of
 // Multus do, which reads directories of its own.
 func (d Dirs) delegates() bool {
-	multus := func(plugin string) bool { return strings.HasPrefix(plugin, "multus") }
-	if slices.ContainsFunc(d.Runtime.Status.Loaded, func(n cri.Network) bool { return slices.ContainsFunc(n.Plugins, multus) }) {
+	if slices.ContainsFunc(d.Runtime.Status.Loaded, func(n cri.Network) bool { return slices.ContainsFunc(n.Plugins, conflist.IsMultus) }) {
 		return true
 	}
 	for _, dir := range d.Runtime.Status.Dirs.Conf {
-		files, _ := conflist.ReadDir(dir) // what is wrong there is no answer to this
-		for _, f := range files {
-			if slices.ContainsFunc(f.List.Plugins, func(p conflist.Plugin) bool { return multus(p.Type) }) {
+		there, _ := conflist.Read(dir) // what is wrong there is no answer to this
+		for _, n := range there.Networks {
+			if slices.ContainsFunc(n.List.Plugins, func(p conflist.Plugin) bool { return conflist.IsMultus(p.Type) }) {
 				return true
 			}
 		}

@@ -1,7 +1,6 @@
 package cnidirs
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -108,24 +107,6 @@ func beRuntime(stdout io.Writer) error {
 	return nil
 }
 
-// elsewhere starts such a process and returns its number.
-func elsewhere(t *testing.T, env ...string) (pid int) {
-	t.Helper()
-	cmd := testns.Command("runtime", env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	testns.Must(t, err)
-	stdout, err := cmd.StdoutPipe()
-	testns.Must(t, err)
-	testns.Must(t, cmd.Start())
-	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() })
-	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	return cmd.Process.Pid
-}
-
 func TestUnread(t *testing.T) {
 	testns.Need(t)
 	top := t.TempDir()
@@ -162,11 +143,11 @@ func TestUnread(t *testing.T) {
 		{"not said", self, at("other"), nil, false, ""},
 		{"a runtime that is not seen", 0, at("other"), []string{at("bin")}, false, ""},
 		{"a runtime that is gone", 1 << 22, at("other"), []string{at("bin")}, false, ""},
-		{"a runtime in a namespace of its own", elsewhere(t), at("link"), []string{at("bin")}, false, ""},
-		{"covered for the runtime", elsewhere(t, envCover+"="+at("bin")), at("bin"), []string{at("bin")}, true, at("bin")},
-		{"below another root", elsewhere(t, envChroot+"="+at("root")), at("host/cni"), []string{"/opt/link/cni"}, false, ""},
-		{"missing below another root", elsewhere(t, envChroot+"="+at("root")), at("host/new"), []string{"/opt/link/new"}, false, ""},
-		{"by the same name below another root", elsewhere(t, envChroot+"="+at("root")), at("bin"), []string{at("bin")}, true, at("bin")},
+		{"a runtime in a namespace of its own", testns.StartApart(t, "runtime"), at("link"), []string{at("bin")}, false, ""},
+		{"covered for the runtime", testns.StartApart(t, "runtime", envCover+"="+at("bin")), at("bin"), []string{at("bin")}, true, at("bin")},
+		{"below another root", testns.StartApart(t, "runtime", envChroot+"="+at("root")), at("host/cni"), []string{"/opt/link/cni"}, false, ""},
+		{"missing below another root", testns.StartApart(t, "runtime", envChroot+"="+at("root")), at("host/new"), []string{"/opt/link/new"}, false, ""},
+		{"by the same name below another root", testns.StartApart(t, "runtime", envChroot+"="+at("root")), at("bin"), []string{at("bin")}, true, at("bin")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := containerd(tt.pid, cri.Dirs{Bin: tt.said, Conf: tt.said})
@@ -189,7 +170,7 @@ func TestUnreadByDefault(t *testing.T) {
 	testns.Need(t)
 	bin, conf := t.TempDir(), t.TempDir()
 	dirs := cri.Dirs{Bin: []string{bin}, Conf: []string{conf}}
-	for pid, want := range map[int]int{os.Getpid(): 0, 0: 0, elsewhere(t, envCover+"="+bin): 1} {
+	for pid, want := range map[int]int{os.Getpid(): 0, 0: 0, testns.StartApart(t, "runtime", envCover+"="+bin): 1} {
 		got := Of(Request{}, containerd(pid, dirs)).Unread()
 		if len(got) != want || want > 0 && (got[0].Dir != bin || !strings.Contains(got[0].Fix, fmt.Sprintf("nsenter --target %d --mount", pid))) {
 			t.Errorf("of process %d: got %+v, want %d", pid, got, want)

@@ -10,9 +10,9 @@ import (
 var ErrSingle = errors.New("a single plugin's configuration, to which no plugin can be added")
 
 // Choose returns the network of that name, also an auxiliary chain of Multus. Without a
-// name it is the network that runtimes take: the first that has a plugin which makes
-// an interface. A runtime may pass by a file that it cannot read, as CRI-O does;
-// others use no network then.
+// name it is the first that has a plugin which makes an interface: what [Dir.First]
+// returns, once the main plugin has written it. A runtime may pass by a file that it
+// cannot read, as CRI-O does; others use no network then.
 //
 // [ErrNoMain] if there is none yet. [ErrInvalid] if it may be one that cannot be
 // read, unless the runtime passes it by. [ErrSingle] if it is a .conf or .json.

@@ -12,6 +12,7 @@ import (
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/utils"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
@@ -46,13 +47,13 @@ type Dir struct {
 // Read returns what there is in the directory. A missing one has nothing. Whatever is
 // wrong with a part is in that part; the error is about all.
 func Read(path string) (Dir, error) {
-	files, err := ReadDir(path)
+	files, err := readDir(path)
 	names, nerr := directories(path)
 	d, read := Dir{}, make(map[string]bool)
 	for _, f := range files {
 		one := Network{File: f}
 		if f.Err == nil && !f.Single && utils.ValidateNetworkName(f.List.Name) == nil {
-			one.DropIns, one.DropInsErr = DropIns(path, f.List.Name)
+			one.DropIns, one.DropInsErr = dropIns(path, f.List.Name)
 			read[f.List.Name] = true
 		}
 		d.Networks = append(d.Networks, one)
@@ -60,7 +61,7 @@ func Read(path string) (Dir, error) {
 	chains := d.chains()
 	for _, name := range names {
 		one := Network{File: File{List: List{Name: name}}}
-		one.DropIns, one.DropInsErr = DropIns(path, name)
+		one.DropIns, one.DropInsErr = dropIns(path, name)
 		switch {
 		case read[name]:
 		case slices.Contains(chains, name):
@@ -92,10 +93,10 @@ func (n Network) Broken() []File {
 	return slices.DeleteFunc(all, func(f File) bool { return f.Err == nil })
 }
 
-// ReadDir returns the network configurations in dir in the order in which runtimes
+// readDir returns the network configurations in dir in the order in which runtimes
 // consider them. A missing directory has none. Whatever is wrong with a file is in
 // its Err.
-func ReadDir(dir string) ([]File, error) {
+func readDir(dir string) ([]File, error) {
 	paths, err := libcni.ConfFiles(dir, []string{".conf", ".conflist", ".json"})
 	if owned.IsAbsent(err) {
 		return nil, nil
@@ -107,10 +108,10 @@ func ReadDir(dir string) ([]File, error) {
 	return readFiles(paths), nil
 }
 
-// DropIns returns the drop-in files of the network, which libcni from 1.3 on adds
+// dropIns returns the drop-in files of the network, which libcni from 1.3 on adds
 // to its list in this order. A list may forbid that: [List.OnlyInlined]. Whatever is
 // called like one and cannot be read is among them, with its Err.
-func DropIns(dir, network string) ([]File, error) {
+func dropIns(dir, network string) ([]File, error) {
 	if err := utils.ValidateNetworkName(network); err != nil { // a valid one is a file name of this directory
 		return nil, fmt.Errorf("the network %q: %s", network, err.Msg)
 	}
@@ -163,7 +164,7 @@ func readFiles(paths []string) []File {
 // give up all files because of one, and not say which.
 func readFile(path string) File {
 	f := File{Path: path, Single: filepath.Ext(path) != ".conflist"}
-	f.Data, f.Err = readRegular(path)
+	f.Data, f.Err = readBytes(path)
 	if f.Err != nil {
 		return f
 	}
@@ -178,16 +179,13 @@ func readFile(path string) File {
 	return f
 }
 
-func readRegular(path string) ([]byte, error) {
-	fi, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w: nothing is there, or where it leads", path, ErrInvalid)
+func readBytes(path string) ([]byte, error) {
+	data, err := input.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%s: %w: nothing is there, or where it leads", path, ErrInvalid)
+	case errors.Is(err, input.ErrNotRegular):
+		err = fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w: it is not a file", path, ErrInvalid)
-	}
-	return os.ReadFile(path)
+	return data, err
 }

@@ -15,18 +15,6 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// dirWith returns a directory with the files.
-func dirWith(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range files {
-		path := filepath.Join(dir, name)
-		testns.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		testns.Must(t, os.WriteFile(path, []byte(content), 0o644))
-	}
-	return dir
-}
-
 func TestChoose(t *testing.T) {
 	network := func(name string) string { return `{"name":"` + name + `","plugins":[{"type":"a"}]}` }
 	const single, ours, half = `{"name":"s","type":"a"}`, `{"name":"o","plugins":[{"type":"bpffs"}]}`, `{"name":"h","plu`
@@ -59,7 +47,7 @@ func TestChoose(t *testing.T) {
 		{"plugins in drop-in files only", "", map[string]string{"10.conflist": `{"name":"n"}`}, "", conflist.ErrNoMain},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir, err := conflist.Read(dirWith(t, tt.files))
+			dir, err := conflist.Read(testns.Files(t, tt.files))
 			testns.Must(t, err)
 			got, err := dir.Choose(tt.network, false)
 			if !errors.Is(err, tt.err) || err == nil && filepath.Base(got.Path) != tt.want {
@@ -77,7 +65,7 @@ func TestChoosePassesBroken(t *testing.T) {
 		"a list without name": {"10.conflist": `{"plugins":[{"type":"a"}]}`, "20.conflist": good},
 		"two of them":         {"10.conf": "", "15.conflist": "[]", "20.conflist": good},
 	} {
-		dir, err := conflist.Read(dirWith(t, files))
+		dir, err := conflist.Read(testns.Files(t, files))
 		testns.Must(t, err)
 		if got, err := dir.Choose("", true); err != nil || filepath.Base(got.Path) != "20.conflist" {
 			t.Errorf("%s: got %q, %v, want 20.conflist", name, got.Path, err)
@@ -90,7 +78,7 @@ func TestChoosePassesBroken(t *testing.T) {
 
 // A name chooses the file that libcni takes for it.
 func TestChooseAsLibcni(t *testing.T) {
-	dir := dirWith(t, map[string]string{
+	dir := testns.Files(t, map[string]string{
 		"05.conflist": `{"name":"a","cniVersion":"1.0.0","plugins":[{"type":"first"}]}`,
 		"10.conflist": `{"name":"b","cniVersion":"1.0.0","plugins":[{"type":"second"}]}`,
 		"07.conf":     `{"name":"b","cniVersion":"1.0.0","type":"single"}`,
@@ -107,7 +95,7 @@ func TestChooseAsLibcni(t *testing.T) {
 }
 
 func TestDropIns(t *testing.T) {
-	dir := dirWith(t, map[string]string{
+	dir := testns.Files(t, map[string]string{
 		"10.conflist":  `{"name":"n","cniVersion":"1.0.0","plugins":[{"type":"a"}]}`,
 		"n/20.conf":    `{"type":"later"}`,
 		"n/10.conf":    `{"type":"bpffs"}`,
@@ -129,7 +117,7 @@ func TestDropIns(t *testing.T) {
 		t.Errorf("the plugins (-libcni +got):\n%s", diff)
 	}
 	for _, name := range []string{".", "..", "../n", "/n", "n/", "-n"} {
-		all, err := conflist.Read(dirWith(t, map[string]string{"10.conflist": `{"name":"` + name + `","plugins":[{"type":"a"}]}`, "x.conf": "{"}))
+		all, err := conflist.Read(testns.Files(t, map[string]string{"10.conflist": `{"name":"` + name + `","plugins":[{"type":"a"}]}`, "x.conf": "{"}))
 		if err != nil || all.Networks[0].DropIns != nil {
 			t.Errorf("network %q: %+v, %v, want no drop-in files", name, all, err)
 		}
@@ -169,7 +157,7 @@ func TestUnreadableDropIns(t *testing.T) {
 		{"a loop of links", func(path string) error { return os.Symlink("bpffs.conf", path) }, true},
 		{"no plugin, but JSON", func(path string) error { return os.WriteFile(path, []byte(`{"log":"debug"}`), 0o644) }, false},
 	} {
-		dir := dirWith(t, map[string]string{"n/x": ""})
+		dir := testns.Files(t, map[string]string{"n/x": ""})
 		testns.Must(t, tt.make(filepath.Join(dir, "n/bpffs.conf")))
 		all, err := conflist.Read(dir)
 		testns.Must(t, err)
@@ -182,8 +170,8 @@ func TestUnreadableDropIns(t *testing.T) {
 
 // The directories of networks are found through links, too; what is none is absent.
 func TestDirectories(t *testing.T) {
-	dir := dirWith(t, map[string]string{"b/x": "", "file": "", "10.conflist": `{"name":"file","plugins":[{"type":"a"}]}`, ".hidden/x": ""})
-	elsewhere := dirWith(t, map[string]string{"a.conf": `{"type":"bpffs"}`})
+	dir := testns.Files(t, map[string]string{"b/x": "", "file": "", "10.conflist": `{"name":"file","plugins":[{"type":"a"}]}`, ".hidden/x": ""})
+	elsewhere := testns.Files(t, map[string]string{"a.conf": `{"type":"bpffs"}`})
 	testns.Must(t, os.Symlink(elsewhere, filepath.Join(dir, "a")))
 	testns.Must(t, os.Symlink("none", filepath.Join(dir, "dangling")))
 	testns.Must(t, os.Symlink("loop", filepath.Join(dir, "loop")))
@@ -223,7 +211,7 @@ func TestChains(t *testing.T) {
 		for _, chain := range []string{"vendor-cni-chain", "more"} {
 			tt.files[chain+"/x.conf"] = `{"type":"a"}`
 		}
-		all, err := conflist.Read(dirWith(t, tt.files))
+		all, err := conflist.Read(testns.Files(t, tt.files))
 		testns.Must(t, err)
 		var got []string
 		for _, c := range all.Chains {

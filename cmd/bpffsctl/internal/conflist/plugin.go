@@ -31,6 +31,10 @@ func (p Plugin) MakesInterface() bool {
 	return !strings.HasSuffix(p.Type, "istio-cni") // OpenShift puts the version before it
 }
 
+// IsMultus reports whether plugins of the type call other networks, which the Multus of
+// each age does (multus, multus-shim).
+func IsMultus(pluginType string) bool { return strings.HasPrefix(pluginType, "multus") }
+
 // Main returns the plugin that makes the interface: the first that does.
 func (l List) Main() (Plugin, bool) { return l.first(Plugin.MakesInterface) }
 

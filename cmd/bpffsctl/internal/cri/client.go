@@ -54,17 +54,3 @@ func (c *Client) Version(ctx context.Context) (v Version, err error) {
 	})
 	return v, err
 }
-
-// Sandboxes returns the IDs of every pod that the runtime knows, which are the
-// container IDs that CNI plugins get. One that is not ready is among them: the
-// runtime has yet to remove it, and with it its network.
-func (c *Client) Sandboxes(ctx context.Context) (ids []string, err error) {
-	err = c.ask(ctx, "its pods", func(ctx context.Context) error {
-		r, err := c.service.ListPodSandbox(ctx, &runtime.ListPodSandboxRequest{})
-		for _, s := range r.GetItems() {
-			ids = append(ids, s.GetId())
-		}
-		return err
-	})
-	return ids, err
-}

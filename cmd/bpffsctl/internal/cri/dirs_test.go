@@ -1,7 +1,6 @@
 package cri
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testcri"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -80,16 +80,14 @@ func TestLoaded(t *testing.T) {
 // configuration at /config as TOML (server/inspect.go and crio.conf(5) of CRI-O
 // 1.3x), and Status without directories (server/runtime_status.go).
 type crioServer struct {
-	named
+	*testcri.Runtime
 
 	config func(http.ResponseWriter, *http.Request)
 }
 
-func (s crioServer) Status(context.Context, *runtime.StatusRequest) (*runtime.StatusResponse, error) {
-	return &runtime.StatusResponse{
-		Info:   map[string]string{"config": `{"sandboxImage": "registry.k8s.io/pause:3.10"}`},
-		Status: &runtime.RuntimeStatus{Conditions: []*runtime.RuntimeCondition{{Type: runtime.NetworkReady, Status: true}}},
-	}, nil
+func crioOf(name string, config func(http.ResponseWriter, *http.Request)) crioServer {
+	info := map[string]string{"config": `{"sandboxImage": "registry.k8s.io/pause:3.10"}`}
+	return crioServer{&testcri.Runtime{Name: name, Info: info}, config}
 }
 
 // listen returns the socket at which it answers until the test ends.
@@ -146,7 +144,7 @@ func TestCRIODirs(t *testing.T) {
 		{"no end", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, Dirs{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := Find(t.Context(), crioServer{named{name: "cri-o"}, tt.config}.listen(t), time.Second)
+			r, err := Find(t.Context(), crioOf("cri-o", tt.config).listen(t), time.Second)
 			testns.Must(t, err)
 			got, err := r.Status(t.Context(), time.Second)
 			if diff := cmp.Diff(Status{Ready: true, Dirs: tt.want}, got); diff != "" || err != nil {
@@ -159,7 +157,7 @@ func TestCRIODirs(t *testing.T) {
 // Only CRI-O is asked in this way.
 func TestOthersAreNotAskedForAPath(t *testing.T) {
 	asked := false
-	r, err := Find(t.Context(), crioServer{named{name: "containerd"}, func(http.ResponseWriter, *http.Request) { asked = true }}.listen(t), time.Second)
+	r, err := Find(t.Context(), crioOf("containerd", func(http.ResponseWriter, *http.Request) { asked = true }).listen(t), time.Second)
 	testns.Must(t, err)
 	if got, err := r.Status(t.Context(), time.Second); err != nil || asked || !got.Ready {
 		t.Errorf("Status of containerd: got %+v, %v, /config asked for: %v; want it ready, and not asked", got, err, asked)
@@ -168,7 +166,7 @@ func TestOthersAreNotAskedForAPath(t *testing.T) {
 
 // An answer of more than 16 MiB is cut off, and then no directory is known.
 func TestCRIOIsEndless(t *testing.T) {
-	c, err := New(crioServer{named{}, says(strings.Repeat("#", maxAnswer) + "\n[crio.network]\nnetwork_dir = \"/a\"\n")}.listen(t))
+	c, err := New(crioOf("cri-o", says(strings.Repeat("#", maxAnswer)+"\n[crio.network]\nnetwork_dir = \"/a\"\n")).listen(t))
 	testns.Must(t, err)
 	defer func() { _ = c.Close() }()
 	if got, err := c.crioDirs(t.Context()); err != nil || got.Conf != nil {

@@ -1,17 +1,13 @@
 package cri
 
 import (
-	"context"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
-
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testcri"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -19,26 +15,13 @@ func TestMain(m *testing.M) {
 	os.Exit(testns.Main(m))
 }
 
-// named answers with its name.
-type named struct {
-	runtime.UnimplementedRuntimeServiceServer
-	name string
-}
-
-func (n named) Version(context.Context, *runtime.VersionRequest) (*runtime.VersionResponse, error) {
-	return &runtime.VersionResponse{RuntimeName: n.name, RuntimeVersion: "v1"}, nil
-}
-
 // serve lets a runtime of that name listen at the socket.
 func serve(t *testing.T, socket, name string) {
 	t.Helper()
 	mkdir(t, socket)
-	l, err := net.Listen("unix", socket)
+	stop, err := (&testcri.Runtime{Name: name}).Listen(socket)
 	testns.Must(t, err)
-	server := grpc.NewServer()
-	runtime.RegisterRuntimeServiceServer(server, named{name: name})
-	go func() { _ = server.Serve(l) }()
-	t.Cleanup(server.Stop)
+	t.Cleanup(stop)
 }
 
 func mkdir(t *testing.T, socket string) {

@@ -2,6 +2,7 @@ package cri
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -14,30 +15,33 @@ type Sandbox struct {
 	ID              string // the container ID that CNI plugins get
 	Namespace, Name string
 	Created         time.Time
+	Ready           bool // its network is set up, and the runtime has not begun to stop it
 }
 
-// Running returns the pods that are ready, within the patience. A runtime calls a pod
-// so when its network is set up, and no longer when it has begun to stop the pod.
-func (r Runtime) Running(ctx context.Context, patience time.Duration) (pods []Sandbox, err error) {
-	err = with(ctx, r.Socket, patience, func(ctx context.Context, c *Client) (err error) {
-		pods, err = c.running(ctx)
-		return err
-	})
-	return pods, err
-}
-
-func (c *Client) running(ctx context.Context) (pods []Sandbox, err error) {
+// Sandboxes returns every pod that the runtime knows. One that is not ready is among
+// them: the runtime has yet to remove it, and with it its network.
+func (c *Client) Sandboxes(ctx context.Context) (pods []Sandbox, err error) {
 	err = c.ask(ctx, "its pods", func(ctx context.Context) error {
 		r, err := c.service.ListPodSandbox(ctx, &runtime.ListPodSandboxRequest{})
 		for _, s := range r.GetItems() {
-			if s.GetState() == runtime.PodSandboxState_SANDBOX_READY {
-				m := s.GetMetadata()
-				pods = append(pods, Sandbox{s.GetId(), m.GetNamespace(), m.GetName(), time.Unix(0, s.GetCreatedAt())})
-			}
+			m := s.GetMetadata()
+			pods = append(pods, Sandbox{
+				s.GetId(), m.GetNamespace(), m.GetName(), time.Unix(0, s.GetCreatedAt()),
+				s.GetState() == runtime.PodSandboxState_SANDBOX_READY,
+			})
 		}
 		return err
 	})
 	return pods, err
+}
+
+// Running returns the pods that are ready, within the patience.
+func (r Runtime) Running(ctx context.Context, patience time.Duration) (pods []Sandbox, err error) {
+	err = with(ctx, r.Socket, patience, func(ctx context.Context, c *Client) (err error) {
+		pods, err = c.Sandboxes(ctx)
+		return err
+	})
+	return slices.DeleteFunc(pods, func(p Sandbox) bool { return !p.Ready }), err
 }
 
 // Networked returns those of the pods that still run and do not use the network of the

@@ -3,6 +3,8 @@ package cri
 import (
 	"fmt"
 	"strings"
+
+	cni "github.com/containernetworking/cni/pkg/version"
 )
 
 // A Version says what a runtime is. It is zero if none answers.
@@ -22,7 +24,7 @@ func (v Version) String() string {
 // A Libcni is what the library in a runtime can do.
 type Libcni struct {
 	Known   bool
-	Newest  string // the newest cniVersion
+	Newest  string // the newest cniVersion; of one that is not known that of CNI
 	DropIns bool   // it reads the files in directories of networks
 }
 
@@ -31,7 +33,7 @@ type Libcni struct {
 func (v Version) Libcni() Libcni {
 	var major, minor int
 	if _, err := fmt.Sscanf(strings.TrimPrefix(v.Version, "v"), "%d.%d", &major, &minor); err != nil || v.Runtime != "containerd" {
-		return Libcni{}
+		return Libcni{Newest: cni.Current()}
 	}
 	if major < 2 { // libcni 1.1
 		return Libcni{Known: true, Newest: "1.0.0"}

@@ -1,6 +1,10 @@
 package cri
 
-import "testing"
+import (
+	"testing"
+
+	cni "github.com/containernetworking/cni/pkg/version"
+)
 
 func TestLibcni(t *testing.T) {
 	for _, tt := range []struct {
@@ -15,14 +19,14 @@ func TestLibcni(t *testing.T) {
 		{"containerd", "2.4.2", "containerd 2.4.2", Libcni{true, "1.1.0", true}},
 		{"containerd", "v2.1.5-k3s1", "containerd 2.1.5-k3s1", Libcni{true, "1.1.0", true}},
 		{"containerd", "v3.0.0-rc.1", "containerd 3.0.0-rc.1", Libcni{true, "1.1.0", true}},
-		{"containerd", "devel", "containerd devel", Libcni{}},
-		{"containerd", "2", "containerd 2", Libcni{}},
-		{"containerd", "v10.x", "containerd 10.x", Libcni{}},
-		{"containerd", "", "containerd", Libcni{}},
-		{"cri-o", "1.33.0", "cri-o 1.33.0", Libcni{}},
-		{"cri-o", "2.4.2", "cri-o 2.4.2", Libcni{}},
-		{"", "2.4.2", "2.4.2", Libcni{}},
-		{"", "", "no runtime answers", Libcni{}},
+		{"containerd", "devel", "containerd devel", Libcni{Newest: cni.Current()}},
+		{"containerd", "2", "containerd 2", Libcni{Newest: cni.Current()}},
+		{"containerd", "v10.x", "containerd 10.x", Libcni{Newest: cni.Current()}},
+		{"containerd", "", "containerd", Libcni{Newest: cni.Current()}},
+		{"cri-o", "1.33.0", "cri-o 1.33.0", Libcni{Newest: cni.Current()}},
+		{"cri-o", "2.4.2", "cri-o 2.4.2", Libcni{Newest: cni.Current()}},
+		{"", "2.4.2", "2.4.2", Libcni{Newest: cni.Current()}},
+		{"", "", "no runtime answers", Libcni{Newest: cni.Current()}},
 	} {
 		v := Version{tt.name, tt.version}
 		if got := v.Libcni(); got != tt.want || v.String() != tt.says {

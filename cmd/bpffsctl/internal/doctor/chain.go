@@ -1,39 +1,33 @@
 package doctor
 
 import (
-	"context"
-
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
-
-func checkChain(_ context.Context, n *node) []Finding {
-	return decideChain(n.networks(), n.install)
-}
 
 // decideChain says whether the plugin is called once, and after the one that
 // makes the interface.
 func decideChain(n networks, install command) []Finding {
 	var found []Finding
 	for _, one := range n.Networks {
-		called := callsOf(one)
+		called := one.Calls()
 		if len(called) > 0 && one.Plugins().OursFirst() {
-			fix := "put it behind that: ${EDITOR:-vi} " + output.Quote(called[0].path)
-			if _, makes := one.List.Main(); makes && !called[0].dropIn {
+			fix := "put it behind that: ${EDITOR:-vi} " + output.Quote(called[0].Path)
+			if _, makes := one.List.Main(); makes && !called[0].DropIn {
 				fix = n.forNetwork(one, install)
 			}
-			found = append(found, fail(called[0].path, "bpffs comes before the plugin that makes the interface of the network "+one.List.Name+
+			found = append(found, fail(called[0].Path, "bpffs comes before the plugin that makes the interface of the network "+one.List.Name+
 				": ADD fails, or the plugins after it do not get the maps' paths", fix)...)
 		}
 		if len(called) > 1 {
-			found = append(found, warn(called[1].path, "bpffs is called a second time in the network "+one.List.Name+
-				", after "+called[0].path+": the last one decides which maps a pod has", n.forNetwork(one, install))...)
+			found = append(found, warn(called[1].Path, "bpffs is called a second time in the network "+one.List.Name+
+				", after "+called[0].Path+": the last one decides which maps a pod has", n.forNetwork(one, install))...)
 		}
 	}
 	if found != nil {
 		return found
 	}
-	if len(n.uses()) == 0 {
+	if len(n.calls()) == 0 {
 		return pass(n.dir, "no network has bpffs")
 	}
-	return pass(n.dir, output.Count(len(n.uses()), "call", "calls")+" of bpffs, after the plugin that makes the interface")
+	return pass(n.dir, output.Count(len(n.calls()), "call", "calls")+" of bpffs, after the plugin that makes the interface")
 }

@@ -11,20 +11,20 @@ import (
 
 // looks lets the runtime say where it looks, as containerd 2.4 does.
 func (r *rig) looks(confDir string, binDirs ...string) {
-	r.cri.info = map[string]string{"config": fmt.Sprintf(`{"cni": {"binDirs": ["%s"], "confDir": %q}}`, strings.Join(binDirs, `", "`), confDir)}
+	r.cri.Info = map[string]string{"config": fmt.Sprintf(`{"cni": {"binDirs": ["%s"], "confDir": %q}}`, strings.Join(binDirs, `", "`), confDir)}
 }
 
 // loaded lets the runtime say which network it has loaded, as containerd 1.6 and 2.4
 // do.
 func (r *rig) loaded(name, version string, plugins ...string) {
-	if r.cri.info == nil {
-		r.cri.info = make(map[string]string)
+	if r.cri.Info == nil {
+		r.cri.Info = make(map[string]string)
 	}
 	var types []string
 	for _, p := range plugins {
 		types = append(types, fmt.Sprintf(`{"Network": {"type": %q}}`, p))
 	}
-	r.cri.info["cniconfig"] = fmt.Sprintf(`{"Networks": [{"IFName": "lo", "Config": {"Name": "cni-loopback", "CNIVersion": "0.3.1"}},
+	r.cri.Info["cniconfig"] = fmt.Sprintf(`{"Networks": [{"IFName": "lo", "Config": {"Name": "cni-loopback", "CNIVersion": "0.3.1"}},
 		{"IFName": "eth0", "Config": {"Name": %q, "CNIVersion": %q, "Plugins": [%s]}}]}`, name, version, strings.Join(types, ", "))
 }
 
@@ -77,7 +77,7 @@ func TestFaultsOfTheDirectories(t *testing.T) {
 			name: "a list of versions for another runtime", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`,
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --cni-version 1.0.0",
 			make: func(r *rig) {
-				r.cri.version = "1.6.20~ds1"
+				r.cri.Release = "1.6.20~ds1"
 				r.write(r.t, list, versions(`"cniVersions": ["0.4.0", "1.0.0", "1.1.0"]`))
 			},
 		},
@@ -115,7 +115,7 @@ func TestDirectoriesAreKnown(t *testing.T) {
 		}},
 		{"said of plugins only", "runtime-directories", "as given", func(r *rig) { r.looks("", r.BinDir) }},
 		{"in an info that is no JSON", "runtime-directories", "as given", func(r *rig) {
-			r.cri.info = map[string]string{"config": "cni", "cniconfig": "{"}
+			r.cri.Info = map[string]string{"config": "cni", "cniconfig": "{"}
 		}},
 		{"a loaded network", "runtime-networks", "containerd 2.4.2 has loaded the network net, cniVersion 1.0.0, with bridge, bpffs", func(r *rig) {
 			r.loaded("net", "1.0.0", "bridge", "bpffs")
@@ -130,7 +130,7 @@ func TestDirectoriesAreKnown(t *testing.T) {
 			r.write(r.t, list, versions(`"cniVersions": ["0.4.0", "1.0.0", "1.1.0", "1.2.0"]`))
 		}},
 		{"several versions for an older runtime, too", "cni-version", "cniVersion 0.4.0", func(r *rig) {
-			r.cri.version = "v1.7.27"
+			r.cri.Release = "v1.7.27"
 			r.write(r.t, list, versions(`"cniVersion": "0.4.0", "cniVersions": ["1.0.0", "1.1.0"]`))
 		}},
 		{"of several versions the loaded one", "cni-version", "cniVersion 1.0.0", func(r *rig) {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testcri"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -20,7 +21,7 @@ func (r *rig) lost() {
 	unmount(r.t, r.netns)
 	r.netns = "/proc/self/ns/net"
 	r.add(r.t, bpffs.Attachment{Network: "net", ContainerID: "alive", IfName: "eth0"})
-	r.cri.live = []string{"alive"}
+	r.cri.Set(testcri.Pod{ID: "alive"})
 }
 
 func TestFaultsOfTheRecords(t *testing.T) {

@@ -33,13 +33,15 @@ type Finding struct {
 }
 
 // Failed reports whether there is a failure among the findings.
-func Failed(findings []Finding) bool {
+func Failed(findings []Finding) bool { return count(findings, Failure) > 0 }
+
+func count(findings []Finding, s Status) (n int) {
 	for _, f := range findings {
-		if f.Status == Failure {
-			return true
+		if f.Status == s {
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // pass, warn and fail return one finding; the name of the check is added later.

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -9,10 +8,6 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
-
-func checkNetworks(_ context.Context, n *node) []Finding {
-	return decideNetworks(n.networks(), n.runtime().Version, n.install)
-}
 
 // decideNetworks says which network the runtime uses, and whether it has our
 // plugin.
@@ -25,18 +20,13 @@ func decideNetworks(n networks, r cri.Version, install command) []Finding {
 			"install the main plugin, then: "+install())
 	}
 	var found []Finding
-	var first *conflist.Network
 	for i, one := range n.Networks {
-		broken := one.Broken()
-		for _, f := range broken {
+		for _, f := range one.Broken() {
 			found = append(found, decideBroken(f, one, i == 0, r)...)
 		}
-		usable := len(broken) == 0 || one.Err == nil && r.DropIns() == cri.DropInsIgnored
-		if usable && first == nil && (i == 0 || r.PassesBroken()) {
-			first = &one
-		}
 	}
-	if first == nil && len(n.Networks) > 0 {
+	first, ok := n.First(r.PassesBroken(), r.DropIns() == cri.DropInsIgnored)
+	if !ok && len(n.Networks) > 0 {
 		return found
 	}
 	return append(found, decideFirst(n, first, install)...)
@@ -67,31 +57,31 @@ func fixFile(f conflist.File) string {
 }
 
 // decideFirst says whether the network that the runtime uses has our plugin.
-func decideFirst(n networks, first *conflist.Network, install command) []Finding {
+func decideFirst(n networks, first conflist.Network, install command) []Finding {
 	for _, chain := range n.Chains {
-		if called := callsOf(chain); len(called) > 0 {
-			return pass(called[0].path, "Multus calls the chain "+chain.List.Name+" for every pod, and it has bpffs")
+		if called := chain.Calls(); len(called) > 0 {
+			return pass(called[0].Path, "Multus calls the chain "+chain.List.Name+" for every pod, and it has bpffs")
 		}
 	}
-	if first == nil {
+	if len(n.Networks) == 0 {
 		return fail(n.dir, "there is no network, and no chain of Multus has bpffs", install("--network", n.Chains[0].List.Name, "--mode", "drop-in"))
 	}
 	uses := "the runtime uses this network, " + first.List.Name
-	all, called := n.uses(), callsOf(*first)
+	all, called := n.calls(), first.Calls()
 	main, makes := first.Plugins().Main()
-	delegates := strings.HasPrefix(main.Type, "multus")
+	delegates := conflist.IsMultus(main.Type)
 	switch {
 	case len(called) > 0:
-		return pass(first.Path, uses+", and it has bpffs, in "+called[0].path)
+		return pass(first.Path, uses+", and it has bpffs, in "+called[0].Path)
 	case !makes:
 		return fail(first.Path, uses+", because it is the first of the directory, and none of its plugins makes an interface",
 			"have the main plugin's file come first: "+output.Command("mv", first.Path, first.Path+".bad"))
 	case len(all) > 0 && delegates:
-		return pass(all[0].path, "called by the runtime's network "+first.List.Name+", if that is told to; it has bpffs")
+		return pass(all[0].Path, "called by the runtime's network "+first.List.Name+", if that is told to; it has bpffs")
 	case len(all) > 0:
-		return fail(first.Path, uses+", because it is the first of the directory; bpffs is only in "+all[0].path, n.addTo(*first, delegates, install))
+		return fail(first.Path, uses+", because it is the first of the directory; bpffs is only in "+all[0].Path, n.addTo(first, delegates, install))
 	}
-	return fail(first.Path, uses+", and it does not have bpffs: pods run without", n.addTo(*first, delegates, install))
+	return fail(first.Path, uses+", and it does not have bpffs: pods run without", n.addTo(first, delegates, install))
 }
 
 // addTo returns what adds our plugin to the network, or to one that Multus calls for it.

@@ -20,10 +20,6 @@ const (
 	oldestMinor = 10
 )
 
-func checkPrivilege(context.Context, *node) []Finding {
-	return decidePrivilege(os.Geteuid())
-}
-
 func decidePrivilege(uid int) []Finding {
 	looked := fmt.Sprintf("user %d", uid)
 	if uid != 0 {
@@ -78,10 +74,6 @@ func decideKernelFilesystem(text []byte) []Finding {
 		}
 	}
 	return fail(filesystems, "the kernel has no file system bpf", needConfig)
-}
-
-func checkKernelBPF(context.Context, *node) []Finding {
-	return decideKernelBPF(createMap())
 }
 
 func decideKernelBPF(err error) []Finding {

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -12,10 +11,6 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
-
-func checkLoaded(_ context.Context, n *node) []Finding {
-	return decideLoaded(n.networks(), n.runtime().Runtime)
-}
 
 // decideLoaded says which networks the runtime has loaded, and whether that is what
 // the files say of our plugin.
@@ -33,7 +28,7 @@ func decideOneLoaded(loaded cri.Network, n networks, r cnidirs.Runtime) []Findin
 	is := fmt.Sprintf("%v has loaded the network %s, cniVersion %s, with %s", r, loaded.Name, loaded.CNIVersion, strings.Join(loaded.Plugins, ", "))
 	i := slices.IndexFunc(n.Networks, func(one conflist.Network) bool { return one.List.Name == loaded.Name })
 	switch {
-	case i < 0 && slices.ContainsFunc(loaded.Plugins, func(p string) bool { return strings.HasPrefix(p, "multus") }):
+	case i < 0 && slices.ContainsFunc(loaded.Plugins, conflist.IsMultus):
 		return pass(r.Socket, is+"; what Multus calls is elsewhere")
 	case i < 0:
 		return warn(r.Socket, is+", and no file in "+n.dir+" says so", lookAgain(n.dir)+"; or say with --conf-dir where it looks")
@@ -41,7 +36,7 @@ func decideOneLoaded(loaded cri.Network, n networks, r cnidirs.Runtime) []Findin
 	one := n.Networks[i]
 	_, inList := one.List.Ours()
 	switch has := loaded.Has(conflist.PluginType); {
-	case has && len(callsOf(one)) == 0:
+	case has && len(one.Calls()) == 0:
 		return fail(one.Path, is+", and has not read that bpffs was taken out", lookAgain(n.dir))
 	case !has && inList: // a drop-in file is another check's
 		return fail(one.Path, is+", and has not read that it has bpffs: pods run without", lookAgain(n.dir))

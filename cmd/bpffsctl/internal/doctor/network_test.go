@@ -178,7 +178,7 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 			},
 		},
 		{
-			name: "a drop-in file that is a pipe", check: "networks", status: Failure, says: "it is not a file", fix: "mv NETS/net/bpffs.conf NETS/net/bpffs.conf.bad",
+			name: "a drop-in file that is a pipe", check: "networks", status: Failure, says: "not a regular file", fix: "mv NETS/net/bpffs.conf NETS/net/bpffs.conf.bad",
 			make: func(r *rig) {
 				mkdir(r.t, filepath.Join(r.ConfDir, "net"))
 				typed(r.t, "mkfifo "+r.ConfDir+"/net/bpffs.conf")

@@ -23,14 +23,14 @@ type node struct {
 	networks func() networks
 	sites    func() []site
 	plugin   func() binary
-	runtime  func() criRuntime
+	runtime  func() cnidirs.Runtime
 	dirs     func() cnidirs.Dirs
 }
 
 func newNode(ctx context.Context, o Options) *node {
 	n := &node{Options: o, limit: o.Patience + enough}
-	n.runtime = sync.OnceValue(func() criRuntime { return lookAtRuntime(ctx, o.CRISocket, o.Patience) })
-	n.dirs = sync.OnceValue(func() cnidirs.Dirs { return cnidirs.Of(o.Request, n.runtime().Runtime) })
+	n.runtime = sync.OnceValue(func() cnidirs.Runtime { return cnidirs.Ask(ctx, o.CRISocket, o.Patience) })
+	n.dirs = sync.OnceValue(func() cnidirs.Dirs { return cnidirs.Of(o.Request, n.runtime()) })
 	n.networks = sync.OnceValue(func() networks { return readNetworks(n.dirs().Conf) })
 	n.plugin = sync.OnceValue(func() binary { return lookAtPlugin(ctx, n.dirs().Having(conflist.PluginType)[0], o.Patience) })
 	n.sites = sync.OnceValue(func() (all []site) {

@@ -6,16 +6,15 @@ import (
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 // checkPods looks for pods that run without an endpoint although the network that the
 // runtime uses has the plugin.
 func checkPods(ctx context.Context, n *node) []Finding {
-	network, calls := places.Used(n.dirs().Conf)
 	r := n.runtime()
+	network := inventory.PodNetwork(n.networks().Dir, r.Version)
 	switch {
-	case !calls:
+	case len(network.Calls()) == 0:
 		return pass(n.dirs().Conf, "no pod needs an endpoint, as far as is known: the network that the runtime uses does not have bpffs")
 	case r.Socket == "":
 		return pass("the usual places", "no CRI socket: it is not known which pods run")
@@ -29,7 +28,7 @@ func checkPods(ctx context.Context, n *node) []Finding {
 		}
 		records = append(records, s.records(s.seen)...)
 	}
-	lacking, err := inventory.Lacking(ctx, r.Runtime.Runtime, network, records, n.Patience, func() (all []inventory.Record, err error) {
+	lacking, err := inventory.Lacking(ctx, r.Runtime, network.List.Name, records, n.Patience, func() (all []inventory.Record, err error) {
 		for _, s := range n.sites() {
 			seen, serr := s.read(ctx, n.Patience)
 			all, err = append(all, s.records(seen)...), errors.Join(err, serr)

@@ -25,16 +25,8 @@ func NewReport(findings []Finding) Report { return Report{reportVersion, finding
 
 // Sum returns a line that says how many faults there are.
 func Sum(findings []Finding) string {
-	failures, warnings := 0, 0
-	for _, f := range findings {
-		switch f.Status {
-		case Failure:
-			failures++
-		case Warning:
-			warnings++
-		}
-	}
-	return fmt.Sprintf("%s, %s\n", output.Count(failures, "failure", "failures"), output.Count(warnings, "warning", "warnings"))
+	return fmt.Sprintf("%s, %s\n",
+		output.Count(count(findings, Failure), "failure", "failures"), output.Count(count(findings, Warning), "warning", "warnings"))
 }
 
 // Print prints a line for each finding, for people, and below one that is not ok

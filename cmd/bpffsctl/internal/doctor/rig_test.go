@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testcri"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -27,7 +28,7 @@ type rig struct {
 	id          uint16
 	pod         bpffs.Attachment
 	netns       string
-	cri         *aRuntime
+	cri         *testcri.Runtime
 	stopRuntime func()
 }
 

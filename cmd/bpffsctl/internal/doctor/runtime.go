@@ -5,20 +5,11 @@ import (
 	"context"
 	"errors"
 	"os"
-	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
-
-// A criRuntime is what the container runtime says over the CRI, and what was seen
-// of its process.
-type criRuntime struct {
-	cnidirs.Runtime
-
-	process process
-}
 
 // A process is zero if it is not known.
 type process struct {
@@ -27,20 +18,17 @@ type process struct {
 	ownNS bool // it has a mount namespace of its own
 }
 
-func lookAtRuntime(ctx context.Context, socket string, patience time.Duration) criRuntime {
-	r := criRuntime{Runtime: cnidirs.Ask(ctx, socket, patience)}
-	if here, err := r.SameNamespace(); err == nil {
-		r.process = process{holder{r.PID, nameOfProcess(r.PID)}, !here}
+// processOf returns what can be seen of the runtime's process.
+func processOf(r cri.Runtime) process {
+	here, err := r.SameNamespace()
+	if err != nil {
+		return process{}
 	}
-	return r
-}
-
-func checkRuntime(_ context.Context, n *node) []Finding {
-	return decideRuntime(n.runtime())
+	return process{holder{r.PID, nameOfProcess(r.PID)}, !here}
 }
 
 // decideRuntime only warns of a node without a socket: podman has none.
-func decideRuntime(r criRuntime) []Finding {
+func decideRuntime(r cnidirs.Runtime) []Finding {
 	const logs = "journalctl -n 20 -u containerd, or of your runtime's unit"
 	switch {
 	case r.Socket == "" && errors.Is(r.Err, cri.ErrNoRuntime):
@@ -54,22 +42,20 @@ func decideRuntime(r criRuntime) []Finding {
 }
 
 func checkRuntimeNamespace(_ context.Context, n *node) []Finding {
-	r := n.runtime()
+	r := n.runtime().Runtime
+	p := processOf(r)
 	var found []Finding
 	for _, s := range n.sites() {
-		found = append(found, decideRuntimeNamespace(r.process, s, r.sees(s.Path))...)
+		found = append(found, decideRuntimeNamespace(p, s, !p.ownNS || sees(r, s.Path))...)
 	}
 	return found
 }
 
 // sees reports whether the runtime finds at the path what is there.
-func (r criRuntime) sees(path string) bool {
+func sees(r cri.Runtime, path string) bool {
 	here, err := os.Stat(path)
-	if err != nil {
-		return !r.process.ownNS
-	}
-	there, err := r.Stat(path)
-	return !r.process.ownNS || err == nil && os.SameFile(here, there)
+	there, rerr := r.Stat(path)
+	return err == nil && rerr == nil && os.SameFile(here, there)
 }
 
 func decideRuntimeNamespace(p process, s site, sees bool) []Finding {

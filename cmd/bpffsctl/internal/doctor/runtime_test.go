@@ -1,74 +1,28 @@
 package doctor
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"google.golang.org/grpc"
-	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testcri"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// aRuntime answers as a container runtime does.
-type aRuntime struct {
-	cri.UnimplementedRuntimeServiceServer
-
-	name, version, whyNot string
-	silent                bool
-	live                  []string // containers
-	info                  map[string]string
-}
-
-func (r *aRuntime) ListPodSandbox(context.Context, *cri.ListPodSandboxRequest) (*cri.ListPodSandboxResponse, error) {
-	all := &cri.ListPodSandboxResponse{}
-	for _, id := range r.live {
-		all.Items = append(all.Items, &cri.PodSandbox{Id: id})
-	}
-	return all, nil
-}
-
-func (r *aRuntime) Version(ctx context.Context, _ *cri.VersionRequest) (*cri.VersionResponse, error) {
-	if r.silent {
-		<-ctx.Done()
-	}
-	return &cri.VersionResponse{RuntimeName: r.name, RuntimeVersion: r.version}, nil
-}
-
-func (r *aRuntime) Status(context.Context, *cri.StatusRequest) (*cri.StatusResponse, error) {
-	return &cri.StatusResponse{Info: r.info, Status: &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
-		{Type: cri.RuntimeReady, Status: true},
-		{Type: cri.NetworkReady, Status: r.whyNot == "", Message: r.whyNot},
-	}}}, nil
-}
-
-// listen answers at the socket until stop is called.
-func (r *aRuntime) listen(socket string) (stop func(), err error) {
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		return nil, err
-	}
-	server := grpc.NewServer()
-	cri.RegisterRuntimeServiceServer(server, r)
-	go func() { _ = server.Serve(l) }()
-	return server.Stop, nil
-}
-
 // startRuntime starts the runtime of a rig.
 func (r *rig) startRuntime() {
 	r.t.Helper()
-	r.cri = &aRuntime{name: "containerd", version: "v2.4.2"}
+	r.cri = &testcri.Runtime{}
 	r.CRISocket = filepath.Join(r.t.TempDir(), "cri.sock")
-	stop, err := r.cri.listen(r.CRISocket)
+	stop, err := r.cri.Listen(r.CRISocket)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -76,28 +30,15 @@ func (r *rig) startRuntime() {
 	r.t.Cleanup(stop)
 }
 
-const envElsewhere = "BPFFS_TEST_ELSEWHERE"
-
-// beRuntime is a runtime in a mount namespace of its own, in which another bpffs
-// is at the path if that is to be. The namespace of a process is that of the
-// thread which executes it.
+// beRuntime is a runtime in a mount namespace of its own, in which another bpffs is at
+// the path if that is to be.
 func beRuntime(stdout io.Writer) error {
-	if os.Getenv(envElsewhere) == "" {
-		runtime.LockOSThread()
-		if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+	if path := os.Getenv(envPath); path != "" {
+		if err := syscall.Mount("bpf", path, "bpf", 0, ""); err != nil {
 			return err
 		}
-		if path := os.Getenv(envPath); path != "" {
-			if err := syscall.Mount("", "/", "", syscall.MS_PRIVATE|syscall.MS_REC, ""); err != nil {
-				return err
-			}
-			if err := syscall.Mount("bpf", path, "bpf", 0, ""); err != nil {
-				return err
-			}
-		}
-		return syscall.Exec("/proc/self/exe", os.Args[:1], append(os.Environ(), envElsewhere+"=1"))
 	}
-	if _, err := (&aRuntime{name: "containerd", version: "v2.4.2"}).listen(os.Getenv(envSocket)); err != nil {
+	if _, err := (&testcri.Runtime{}).Listen(os.Getenv(envSocket)); err != nil {
 		return err
 	}
 	fmt.Fprintln(stdout, "listens")
@@ -109,7 +50,7 @@ func beRuntime(stdout io.Writer) error {
 func (r *rig) elsewhere(other string) {
 	r.t.Helper()
 	r.CRISocket = filepath.Join(r.t.TempDir(), "elsewhere.sock")
-	testns.Start(r.t, "runtime", envSocket+"="+r.CRISocket, envPath+"="+other)
+	testns.StartApart(r.t, "runtime", envSocket+"="+r.CRISocket, envPath+"="+other)
 }
 
 func TestFaultsOfTheRuntime(t *testing.T) {
@@ -122,7 +63,7 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 		},
 		{
 			name: "does not answer", check: "runtime", status: Failure, says: "no answer", fix: "journalctl",
-			make: func(r *rig) { r.hurry(); r.cri.silent = true }, repair: (*rig).startRuntime,
+			make: func(r *rig) { r.hurry(); r.cri.Hangs = true }, repair: (*rig).startRuntime,
 		},
 		{
 			name: "speaks no CRI", check: "runtime", status: Failure, says: "it does not speak the CRI", fix: "ls /run/*/*.sock",
@@ -143,16 +84,16 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 		},
 		{
 			name: "network not ready", check: "runtime", status: Failure, says: "the network is not ready: cni plugin not initialized", fix: "what this says",
-			make: func(r *rig) { r.cri.whyNot = "cni plugin not initialized" }, repair: func(r *rig) { r.cri.whyNot = "" },
+			make: func(r *rig) { r.cri.WhyNot = "cni plugin not initialized" }, repair: func(r *rig) { r.cri.WhyNot = "" },
 		},
 		{
 			name: "cniVersion too new for it", check: "cni-version", status: Failure, says: "cniVersion 1.1.0 is too new for containerd 1.6.20", fix: tooNew,
-			make: func(r *rig) { r.cri.version = "1.6.20~ds1"; r.write(r.t, list, listOf("1.1.0", "net", ours)) },
+			make: func(r *rig) { r.cri.Release = "1.6.20~ds1"; r.write(r.t, list, listOf("1.1.0", "net", ours)) },
 		},
 		{
 			name: "only newer libcni reads the list of versions", check: "cni-version", status: Failure, says: `bpffs does not support cniVersion ""`, fix: tooNew,
 			make: func(r *rig) {
-				r.cri.version = "1.6.20~ds1"
+				r.cri.Release = "1.6.20~ds1"
 				r.write(r.t, list, strings.Replace(listOf("", "net", ours), `"cniVersion": ""`, `"cniVersions": ["0.4.0", "1.0.0", "1.1.0", "1.2.0"]`, 1))
 			},
 		},
@@ -160,7 +101,7 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			name: "ignores drop-in files", check: "drop-ins", status: Failure, says: "containerd 1.7.27 ignores drop-in files",
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
-				r.cri.version = "v1.7.27"
+				r.cri.Release = "v1.7.27"
 				r.write(r.t, list, listOf("1.0.0", "net"))
 				r.write(r.t, "net/bpffs.conf", ours)
 			},
@@ -169,7 +110,7 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: another 1.33.0",
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
-				r.cri.name, r.cri.version = "another", "1.33.0"
+				r.cri.Name, r.cri.Release = "another", "1.33.0"
 				r.write(r.t, list, listOf("1.0.0", "net"))
 				r.write(r.t, "net/bpffs.conf", ours)
 			},
@@ -178,7 +119,7 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			name: "loses the DEL of drop-in files", check: "drop-ins", status: Failure, says: "cri-o 1.33.0 calls it for ADD, but never for DEL",
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
-				r.cri.name, r.cri.version = "cri-o", "1.33.0"
+				r.cri.Name, r.cri.Release = "cri-o", "1.33.0"
 				r.write(r.t, list, listOf("1.0.0", "net"))
 				r.write(r.t, "net/bpffs.conf", ours)
 			},
@@ -211,7 +152,7 @@ func TestHealthyRuntimes(t *testing.T) {
 		{"a namespace of its own in which the bpffs is the same", func(r *rig) { r.elsewhere("") }, "a mount namespace of its own, and sees this bpffs"},
 		{"the same namespace", func(*rig) {}, "the runtime is in this mount namespace"},
 		{"cri-o with cniVersion 1.1.0", func(r *rig) {
-			r.cri.name, r.cri.version = "cri-o", "1.33.0"
+			r.cri.Name, r.cri.Release = "cri-o", "1.33.0"
 			r.write(r.t, "10-net.conflist", listOf("1.1.0", "net", ours))
 		}, "needs a runtime with libcni 1.2"},
 		{"a list of versions, of which some are too new", func(r *rig) {

@@ -1,21 +1,13 @@
 package doctor
 
 import (
-	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/containernetworking/cni/pkg/version"
-
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 )
-
-func checkCNIVersion(_ context.Context, n *node) []Finding {
-	return decideCNIVersion(n.networks(), n.runtime().Runtime, n.plugin().supports, n.install)
-}
 
 // decideCNIVersion says whether the runtime and the plugin know the versions of
 // the networks that have our plugin. What the plugin supports may be unknown.
@@ -26,7 +18,7 @@ func decideCNIVersion(n networks, r cnidirs.Runtime, supports []string, install 
 		its := effective(one.List, r)
 		set := n.forNetwork(one, install, "--cni-version", "1.0.0")
 		switch {
-		case len(callsOf(one)) == 0:
+		case len(one.Calls()) == 0:
 		case len(supports) > 0 && !slices.Contains(supports, its):
 			found = append(found, fail(one.Path, fmt.Sprintf("bpffs does not support cniVersion %q: every ADD fails; it supports %s",
 				its, strings.Join(supports, ", ")), set)...)
@@ -51,5 +43,5 @@ func effective(list conflist.List, r cnidirs.Runtime) string {
 	if loaded, ok := r.Status.Network(list.Name); ok {
 		return loaded.CNIVersion
 	}
-	return list.Version(cmp.Or(r.Libcni().Newest, version.Current()))
+	return list.Version(r.Libcni().Newest)
 }

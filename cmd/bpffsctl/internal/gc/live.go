@@ -91,9 +91,9 @@ func (l *Live) askOne(ctx context.Context, socket string) error {
 		return err
 	}
 	defer c.Close()
-	ids, err := c.Sandboxes(ctx)
-	for _, id := range ids {
-		l.Add(id)
+	pods, err := c.Sandboxes(ctx)
+	for _, pod := range pods {
+		l.Add(pod.ID)
 	}
 	return err
 }

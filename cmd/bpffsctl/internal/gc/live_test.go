@@ -1,7 +1,6 @@
 package gc
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
@@ -10,39 +9,34 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
-	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testcri"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
-
-// pods answers as a runtime that has these.
-type pods struct {
-	runtime.UnimplementedRuntimeServiceServer
-	ids []string
-}
-
-func (p pods) ListPodSandbox(context.Context, *runtime.ListPodSandboxRequest) (*runtime.ListPodSandboxResponse, error) {
-	var r runtime.ListPodSandboxResponse
-	for _, id := range p.ids {
-		r.Items = append(r.Items, &runtime.PodSandbox{Id: id, State: runtime.PodSandboxState_SANDBOX_NOTREADY})
-	}
-	return &r, nil
-}
 
 // serve lets a runtime listen at the socket. Without pods it does not speak the
 // CRI.
 func serve(t *testing.T, socket string, ids ...string) {
 	t.Helper()
 	testns.Must(t, os.MkdirAll(filepath.Dir(socket), 0o700))
-	l, err := net.Listen("unix", socket)
-	testns.Must(t, err)
-	server := grpc.NewServer()
-	if len(ids) > 0 {
-		runtime.RegisterRuntimeServiceServer(server, pods{ids: ids})
+	if len(ids) == 0 {
+		l, err := net.Listen("unix", socket)
+		testns.Must(t, err)
+		server := grpc.NewServer()
+		go func() { _ = server.Serve(l) }()
+		t.Cleanup(server.Stop)
+		return
 	}
-	go func() { _ = server.Serve(l) }()
-	t.Cleanup(server.Stop)
+	var r testcri.Runtime
+	pods := make([]testcri.Pod, len(ids))
+	for i, id := range ids {
+		pods[i] = testcri.Pod{ID: id, NotReady: true}
+	}
+	r.Set(pods...)
+	stop, err := r.Listen(socket)
+	testns.Must(t, err)
+	t.Cleanup(stop)
 }
 
 // Without --cri-socket every runtime of the node is asked, or none is believed.

@@ -119,11 +119,11 @@ func TestEditMeanwhile(t *testing.T) {
 			d := newDir(t)
 			path := d.join("10.conflist")
 			put(t, path, `{"name":"n","plugins":[{"type":"main"}]}`)
-			all, err := conflist.ReadDir(d.path)
+			all, err := conflist.Read(d.path)
 			testns.Must(t, err)
 			last, n := "", 0
 			in := Installer{Plugin: []byte(`{"type":"bpffs"}`), Log: t.Logf}
-			err = in.edit(d, all[0], func(data []byte) ([]byte, error) {
+			err = in.edit(d, all.Networks[0].File, func(data []byte) ([]byte, error) {
 				if n++; n <= tt.times {
 					last = `{"name":"n","plugins":[{"type":"main","v":` + string(rune('0'+n%10)) + `}]}`
 					put(t, path, last)

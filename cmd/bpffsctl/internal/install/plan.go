@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containernetworking/cni/pkg/version"
-
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
@@ -144,15 +142,12 @@ func (in Installer) unserved(ctx context.Context, n network, runtime cri.Version
 	if err != nil {
 		return fmt.Errorf("asking the plugin for the versions of CNI that it supports: %w; is it executable? ls -l %s", err, output.Quote(in.From))
 	}
-	list, newest := n.List, version.Current()
-	if lib := runtime.Libcni(); lib.Known {
-		newest = lib.Newest
-	}
+	list := n.List
 	var wanted []string
 	if in.CNIVersion != "" {
 		list.CNIVersion, wanted = in.CNIVersion, []string{in.CNIVersion}
 	}
-	wanted = append(wanted, list.Version(newest))
+	wanted = append(wanted, list.Version(runtime.Libcni().Newest))
 	for _, its := range wanted {
 		if !slices.Contains(supports, its) {
 			return fmt.Errorf("%s: bpffs does not support the network's cniVersion %q (empty: it says none), and every pod would fail; "+

@@ -5,8 +5,16 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 )
+
+// PodNetwork returns the network on which the runtime's pods are, one without a name if
+// that is not known. A drop-in file that is broken now was not when they started.
+func PodNetwork(dir conflist.Dir, r cri.Version) conflist.Network {
+	n, _ := dir.First(r.PassesBroken(), true)
+	return n
+}
 
 // Pods are those that run on a node whose network has the plugin. Each must have an
 // endpoint. The zero value has none.

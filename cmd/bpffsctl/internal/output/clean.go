@@ -23,8 +23,8 @@ func Clean(s string) string {
 	})
 }
 
-// CleanLines is [Clean] for a text of several lines.
-func CleanLines(s string) string {
+// cleanLines is [Clean] for a text of several lines.
+func cleanLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {
 		lines[i] = Clean(line)
@@ -81,7 +81,7 @@ func Sprintf(format string, args ...any) string {
 			clean[i] = Clean(fmt.Sprint(arg))
 		}
 	}
-	return CleanLines(fmt.Sprintf(format, clean...))
+	return cleanLines(fmt.Sprintf(format, clean...))
 }
 
 // escape replaces the characters of s that are not printed by what as says.

@@ -40,7 +40,7 @@ func writeYAML(w io.Writer, v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding the output: %w", err)
 	}
-	if CleanLines(string(lines)) != string(lines) {
+	if cleanLines(string(lines)) != string(lines) {
 		// JSON is YAML, too, and has all strings in quotes, where alone an escape
 		// means a character.
 		lines = []byte(text)

@@ -41,8 +41,8 @@ func TestClean(t *testing.T) {
 			t.Errorf("Clean(%q): got %q, want %q", tt.s, got, tt.want)
 		}
 	}
-	if got, want := CleanLines("a\nb\x1b\n"), "a\nb\\x1b\n"; got != want {
-		t.Errorf("CleanLines: got %q, want %q", got, want)
+	if got, want := cleanLines("a\nb\x1b\n"), "a\nb\\x1b\n"; got != want {
+		t.Errorf("cleanLines: got %q, want %q", got, want)
 	}
 }
 

@@ -30,12 +30,12 @@ type others struct {
 
 // see marks a place as known, and reports whether it was.
 func (o *others) see(p *Place) (known bool) {
-	if p.Unseen() != nil {
+	if p.unseen() != nil {
 		known, o.failed[p.Path] = o.failed[p.Path], true
 		return known
 	}
 	id, err := identify(p.Path)
-	if err == nil && p.Mounted() {
+	if err == nil && p.mounted() {
 		known, o.seen[id] = o.seen[id], true
 	}
 	return known
@@ -46,8 +46,8 @@ func (o *others) try(path string) {
 	p := o.like
 	p.Roots, p.Other = bpffs.Roots{Root: path}, true
 	p.look()
-	ours := p.Unseen() != nil
-	if o.see(&p) || !ours && !p.Mounted() {
+	ours := p.unseen() != nil
+	if o.see(&p) || !ours && !p.mounted() {
 		return
 	}
 	if !ours {

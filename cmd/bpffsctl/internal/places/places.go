@@ -92,14 +92,14 @@ func (p *Place) Asked() string {
 	return cmp.Or(p.Roots.Root, bpffs.DefaultRoot)
 }
 
-// Mounted reports whether there is a bpffs that can be looked into.
-func (p *Place) Mounted() bool {
-	return !p.New && (p.Err == nil || errors.Is(p.Err, bpffs.ErrUnsafe)) && p.Unseen() == nil
+// mounted reports whether there is a bpffs that can be looked into.
+func (p *Place) mounted() bool {
+	return !p.New && (p.Err == nil || errors.Is(p.Err, bpffs.ErrUnsafe)) && p.unseen() == nil
 }
 
-// Unseen returns why it is not known what is recorded at the place: nil if that can
+// unseen returns why it is not known what is recorded at the place: nil if that can
 // be seen, or if there is no bpffs.
-func (p *Place) Unseen() error {
+func (p *Place) unseen() error {
 	err := p.Err
 	if p.Fallback && err != nil { // which tells of the default, too
 		_, err = bpffs.CheckMount(bpffs.Roots{Root: p.Path})
@@ -120,8 +120,8 @@ func Roots(all []Place) (roots []string, err error) {
 	seen := make(map[identity]bool)
 	for i := range all {
 		p := &all[i]
-		errs = append(errs, p.Unseen())
-		if !p.Mounted() {
+		errs = append(errs, p.unseen())
+		if !p.mounted() {
 			continue
 		}
 		id, err := identify(p.Path)

@@ -32,18 +32,6 @@ func used(t *testing.T) (root string) {
 	return root
 }
 
-// confDir returns a directory of networks with the files.
-func confDir(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range files {
-		path := filepath.Join(dir, name)
-		testns.Must(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		testns.Must(t, os.WriteFile(path, []byte(content), 0o600))
-	}
-	return dir
-}
-
 func plugin(root string) string {
 	return fmt.Sprintf(`{"type": "bpffs", "bpfRoot": %q, "mapPrefix": "a/b", "maps": [{"name": "policy_"}]}`, root)
 }
@@ -90,7 +78,7 @@ func TestConfigured(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			root := used(t)
-			w := Where{ConfDir: confDir(t, row.files(root))}
+			w := Where{ConfDir: testns.Files(t, row.files(root))}
 			first := Find(w)[0]
 			if named := first.Roots.Root == root && first.Prefix == "a/b" && slices.Contains(first.Names, "policy_"); named != row.named {
 				t.Errorf("the first place: got %+v, want the configured one: %v", first, row.named)
@@ -148,7 +136,7 @@ func TestMountTable(t *testing.T) {
 func TestOnlyRoot(t *testing.T) {
 	root := used(t)
 	other := used(t)
-	conf := confDir(t, map[string]string{"10.conflist": listOf("," + plugin(other))})
+	conf := testns.Files(t, map[string]string{"10.conflist": listOf("," + plugin(other))})
 	want(t, Where{Roots: bpffs.Roots{Root: root}, ConfDir: conf}, root)
 	want(t, Where{Roots: bpffs.Roots{Root: t.TempDir()}, ConfDir: conf})
 	want(t, Where{Roots: bpffs.Roots{Fallback: root}, ConfDir: conf}, root, other)
@@ -195,7 +183,7 @@ func TestHidden(t *testing.T) {
 				root := used(t)
 				w := Where{}
 				if configured {
-					w.ConfDir = confDir(t, map[string]string{"10.conflist": listOf("," + plugin(root))})
+					w.ConfDir = testns.Files(t, map[string]string{"10.conflist": listOf("," + plugin(root))})
 				}
 				want(t, w, root)
 				over := row.hide(t, root)

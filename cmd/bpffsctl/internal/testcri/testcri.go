@@ -1,7 +1,9 @@
-// Package testcri is a container runtime for tests, as far as it names its pods.
+// Package testcri is a container runtime for tests, as far as it says what it is and
+// names its pods.
 package testcri
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"path/filepath"
@@ -25,9 +27,15 @@ type Pod struct {
 	Gone     bool // by the time its status is asked for
 }
 
-// A Runtime has pods, and answers about them unless it is silent.
+// A Runtime has pods, and answers about them unless it is silent. It is containerd 2.4,
+// and its network is ready, unless something else is set.
 type Runtime struct {
 	cri.UnimplementedRuntimeServiceServer
+
+	Name, Release string            // what it is
+	WhyNot        string            // its network is not ready
+	Info          map[string]string // in a verbose status
+	Hangs         bool              // it answers nothing at all
 
 	mu     sync.Mutex
 	pods   []Pod
@@ -38,14 +46,24 @@ type Runtime struct {
 // Start starts a runtime with the pods, until the test ends.
 func Start(tb testing.TB, pods ...Pod) *Runtime {
 	tb.Helper()
-	r := &Runtime{pods: pods, Socket: filepath.Join(tb.TempDir(), "cri.sock")}
-	l, err := net.Listen("unix", r.Socket)
+	r := &Runtime{pods: pods}
+	stop, err := r.Listen(filepath.Join(tb.TempDir(), "cri.sock"))
 	testns.Must(tb, err)
+	tb.Cleanup(stop)
+	return r
+}
+
+// Listen lets the runtime answer at the socket until stop is called.
+func (r *Runtime) Listen(socket string) (stop func(), err error) {
+	r.Socket = socket
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, err
+	}
 	server := grpc.NewServer()
 	cri.RegisterRuntimeServiceServer(server, r)
 	go func() { _ = server.Serve(l) }()
-	tb.Cleanup(server.Stop)
-	return r
+	return server.Stop, nil
 }
 
 // Set gives the runtime other pods.
@@ -73,15 +91,18 @@ func (r *Runtime) all(ctx context.Context) []Pod {
 	return pods
 }
 
-// Version answers at once.
-func (*Runtime) Version(context.Context, *cri.VersionRequest) (*cri.VersionResponse, error) {
-	return &cri.VersionResponse{RuntimeName: "containerd", RuntimeVersion: "v2.4.2"}, nil
+// Version says what it is.
+func (r *Runtime) Version(ctx context.Context, _ *cri.VersionRequest) (*cri.VersionResponse, error) {
+	if r.Hangs {
+		<-ctx.Done()
+	}
+	return &cri.VersionResponse{RuntimeName: cmp.Or(r.Name, "containerd"), RuntimeVersion: cmp.Or(r.Release, "v2.4.2")}, nil
 }
 
-// Status says that the network is ready.
-func (*Runtime) Status(context.Context, *cri.StatusRequest) (*cri.StatusResponse, error) {
-	return &cri.StatusResponse{Status: &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
-		{Type: cri.RuntimeReady, Status: true}, {Type: cri.NetworkReady, Status: true},
+// Status says whether the network is ready.
+func (r *Runtime) Status(context.Context, *cri.StatusRequest) (*cri.StatusResponse, error) {
+	return &cri.StatusResponse{Info: r.Info, Status: &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
+		{Type: cri.RuntimeReady, Status: true}, {Type: cri.NetworkReady, Status: r.WhyNot == "", Message: r.WhyNot},
 	}}}, nil
 }
 
