@@ -162,3 +162,58 @@ func TestInstallWhereTheRuntimeLooks(t *testing.T) {
 		})
 	}
 }
+
+// With another directory of networks the binary stays as long as a network of the
+// runtime, which looks for it there, names it or may name it.
+func TestUninstallElsewhere(t *testing.T) {
+	testns.Need(t)
+	from := builtPlugin(t)
+	root := testns.BPFFS(t)
+	const with = `{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"},{"type":"bpffs"}]}`
+	const bare = `{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"}]}`
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		more  string
+		want  int
+		says  []string
+	}{
+		{"a list", map[string]string{"10.conflist": with}, "", exitFound, []string{"still named in TOP/net.d/10.conflist", "bpffsctl uninstall --force --conf-dir=TOP/other "}},
+		{"a drop-in file", map[string]string{"10.conflist": bare, "net/bpffs.conf": `{"type":"bpffs"}`}, "", exitFound, []string{"TOP/net.d/net/bpffs.conf"}},
+		{"half a file", map[string]string{"10.conflist": `{"name":`}, "", exitFailed, []string{"TOP/net.d/10.conflist", "binary stays"}},
+		{"the directory of plugins by its name", map[string]string{"10.conflist": with}, " --bin-dir TOP/bin", exitFound, []string{"--bin-dir=TOP/bin"}},
+		{"nobody", map[string]string{"10.conflist": bare}, "", exitDone, []string{"removed TOP/bin/bpffs"}},
+		{"another directory of plugins", map[string]string{"10.conflist": with}, " --bin-dir TOP/plugins", exitDone, []string{"removed TOP/plugins/bpffs"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			top := t.TempDir()
+			testns.Must(t, os.Mkdir(top+"/other", 0o755))
+			binary, err := os.ReadFile(from)
+			testns.Must(t, err)
+			tt.files["../bin/bpffs"], tt.files["../plugins/bpffs"] = string(binary), string(binary)
+			for name, content := range tt.files {
+				path := filepath.Join(top, "net.d", name)
+				testns.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				testns.Must(t, os.WriteFile(path, []byte(content), 0o755))
+			}
+			socket := says(top+"/bin", top+"/net.d").listen(t)
+			args := "uninstall --conf-dir TOP/other --root " + root + " --cri-socket " + socket + tt.more
+			var out strings.Builder
+			if code := run(t.Context(), strings.Fields(strings.ReplaceAll(args, "TOP", top)), &out, &out); code != tt.want {
+				t.Errorf("got exit code %d, want %d: %s", code, tt.want, out.String())
+			}
+			for _, word := range tt.says {
+				if word = strings.ReplaceAll(word, "TOP", top); !strings.Contains(out.String(), word) {
+					t.Errorf("got %q, want %q in it", out.String(), word)
+				}
+			}
+			for name, content := range tt.files {
+				got, err := os.ReadFile(filepath.Join(top, "net.d", name))
+				removed := strings.Contains(out.String(), "removed "+filepath.Join(top, "net.d", name))
+				if string(got) != content && !removed || tt.want != exitDone && err != nil {
+					t.Errorf("%s: got %.80q, %v, want what it was", name, got, err)
+				}
+			}
+		})
+	}
+}
