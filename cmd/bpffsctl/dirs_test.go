@@ -217,3 +217,50 @@ func TestUninstallElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// Where it is only assumed that the runtime looks for plugins, its network's own plugin
+// must be there: else every pod would fail.
+func TestInstallWhereThePluginsAre(t *testing.T) {
+	testns.Need(t)
+	const bin, conf = "/opt/cni/bin/", "/etc/cni/net.d/"
+	list := func(plugins string) string { return `{"cniVersion":"1.0.0","name":"net","plugins":[` + plugins + `]}` }
+	bridge := list(`{"type":"bridge"},{"type":"portmap"}`)
+	nothing := runtimeOf{version: "v1.6.20"}.listen(t)
+	from := builtPlugin(t)
+	for _, tt := range []struct {
+		name, socket string
+		files        map[string]string
+		more         string
+		want         int
+		says         string
+	}{
+		{"a runtime that does not say it", nothing, map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "there is no /opt/cni/bin/bridge, the plugin of the network net"},
+		{"a runtime that does not answer", "/none", map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "--bin-dir"},
+		{"the plugin after loopback", "/none", map[string]string{conf + "10.conflist": list(`{"type":"loopback"},{"type":"bridge"}`), bin + "loopback": ""}, "", exitFailed, "/opt/cni/bin/bridge"},
+		{"a network by name", nothing, map[string]string{conf + "05.conflist": `{"cniVersion":"1.0.0","name":"a","plugins":[{"type":"a"}]}`, conf + "10.conflist": bridge, bin + "a": ""}, " --network net", exitFailed, "/opt/cni/bin/bridge"},
+		{"it is there", "/none", map[string]string{conf + "10.conflist": bridge, bin + "bridge": ""}, "", exitDone, "changed"},
+		{"a directory that was named", "/none", map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, " --bin-dir " + bin, exitDone, "changed"},
+		{"a chain of Multus", "/none", map[string]string{conf + "00.conf": `{"cniVersion":"1.0.0","name":"m","type":"multus"}`, bin + "x": ""}, " --network vendor-cni-chain --mode drop-in", exitDone, "wrote"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			testns.Mount(t, "tmpfs", "/etc", "")
+			testns.Mount(t, "tmpfs", "/opt", "")
+			for path, content := range tt.files {
+				testns.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				testns.Must(t, os.WriteFile(path, []byte(content), 0o755))
+			}
+			var out strings.Builder
+			args := strings.Fields("install --wait=false --from " + from + " --cri-socket " + tt.socket + tt.more)
+			if code := run(t.Context(), args, &out, &out); code != tt.want || !strings.Contains(out.String(), tt.says) {
+				t.Errorf("%v: got exit code %d, want %d, and %q in %s", args, code, tt.want, tt.says, out.String())
+			}
+			list, err := os.ReadFile(conf + "10.conflist")
+			if tt.want == exitFailed && (err != nil || string(list) != tt.files[conf+"10.conflist"]) {
+				t.Errorf("the network: got %s, %v, want what it was", list, err)
+			}
+			if _, err := os.Stat(bin + "bpffs"); (err == nil) != (tt.want == exitDone) {
+				t.Errorf("the plugin: got %v, want it there only with exit code 0", err)
+			}
+		})
+	}
+}

@@ -70,9 +70,11 @@ func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if in.BinDir, in.ConfDir, err = makeDirs(ctx, f.dirs, in.Log); err != nil {
+	dirs, err := makeDirs(ctx, f.dirs, in.Log)
+	if err != nil {
 		return err
 	}
+	in.BinDir, in.ConfDir, in.Assumed = dirs.Target(), dirs.Conf, dirs.BinFrom == cnidirs.Assumed
 	switch {
 	case f.watch:
 		return in.Watch(ctx)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
@@ -28,6 +30,7 @@ const checkTimeout = 5 * time.Second
 // An Installer is a node and what it is to have.
 type Installer struct {
 	BinDir, ConfDir string
+	Assumed         bool   // nobody said that the runtime looks in BinDir
 	Network         string // empty: the one that runtimes take
 	Mode            Mode
 	From            string // the plugin's binary
@@ -59,6 +62,9 @@ func (in Installer) Install(ctx context.Context) error {
 		return fmt.Errorf("there is no directory %s; say with --bin-dir where runtimes find the plugins", in.BinDir)
 	}
 	p, why := in.plan(ctx, n.conf)
+	if why == nil {
+		why = in.elsewhere(n.bin, p.network)
+	}
 	if why != nil && !waits(why) {
 		return why
 	}
@@ -69,6 +75,22 @@ func (in Installer) Install(ctx context.Context) error {
 		return why
 	}
 	return in.carryOut(n.conf, p)
+}
+
+// elsewhere refuses an assumed directory that does not have the network's own plugin:
+// the runtime finds that, so that it looks elsewhere, and every pod would fail.
+func (in Installer) elsewhere(bin *dir, n network) error {
+	main, ok := n.List.Main()
+	if !ok || !in.Assumed {
+		return nil
+	}
+	path := bin.join(main.Type)
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no %s, the plugin of the network %s: the runtime seems to look for plugins in another directory than %s; "+
+			"start the runtime, which says where, or say it with --bin-dir", path, n.List.Name, bin.path)
+	}
+	return err
 }
 
 // checkPlugin refuses a configuration with which every pod would fail. What else
