@@ -103,6 +103,9 @@ func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install
 	default:
 		return in, fmt.Errorf("--mode %q is none of auto, drop-in, conflist", f.mode)
 	}
+	if f.timeout < 0 {
+		return in, fmt.Errorf("--timeout %v: say how long to wait, such as 30s, or --wait=false", f.timeout)
+	}
 	if in.From == "" {
 		self, err := os.Executable()
 		if err != nil {

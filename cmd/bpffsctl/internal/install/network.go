@@ -22,7 +22,7 @@ func findNetwork(dir, name string, passesBroken bool) (network, error) {
 	}
 	n, err := all.Choose(name, passesBroken)
 	if errors.Is(err, conflist.ErrNoMain) {
-		return network{}, fmt.Errorf("%s: %w", dir, err)
+		return network{}, fmt.Errorf("%s: %w; install the main plugin, or see what is there: bpffsctl doctor", dir, err)
 	}
 	if err := errors.Join(err, n.DropInsErr); err != nil {
 		return network{}, err

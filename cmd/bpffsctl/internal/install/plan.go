@@ -148,18 +148,26 @@ func (in Installer) unserved(ctx context.Context, n network, runtime cri.Version
 	if lib := runtime.Libcni(); lib.Known {
 		newest = lib.Newest
 	}
-	var wanted []string
 	if in.CNIVersion != "" {
-		list.CNIVersion, wanted = in.CNIVersion, []string{in.CNIVersion}
-	}
-	wanted = append(wanted, list.Version(newest))
-	for _, its := range wanted {
-		if !slices.Contains(supports, its) {
-			return fmt.Errorf("%s: bpffs does not support the network's cniVersion %q (empty: it says none), and every pod would fail; "+
-				"it supports %s; if the other plugins do, too, give the network another one: --cni-version 1.0.0", n.Path, its, strings.Join(supports, ", "))
+		if !slices.Contains(supports, in.CNIVersion) {
+			return fmt.Errorf("--cni-version %q: bpffs does not support it; it supports %s", in.CNIVersion, strings.Join(supports, ", "))
 		}
+		list.CNIVersion = in.CNIVersion
 	}
-	return nil
+	its := list.Version(newest)
+	if slices.Contains(supports, its) {
+		return nil
+	}
+	says := fmt.Sprintf("the cniVersion %q, which bpffs does not support", its)
+	if its == "" {
+		says = "no cniVersion that the runtime knows"
+	}
+	fix := "give the network another one: --cni-version 1.0.0"
+	if list.CNIVersion = "1.0.0"; list.Version(newest) == its {
+		fix = "take " + its + " out of its cniVersions"
+	}
+	return fmt.Errorf("%s: the network says %s, and every pod would fail; bpffs supports %s; if the other plugins do, too, %s",
+		n.Path, says, strings.Join(supports, ", "), fix)
 }
 
 // way decides whether the network gets a drop-in file. [Auto] decides only where the
