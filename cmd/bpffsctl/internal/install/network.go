@@ -58,12 +58,25 @@ func isOurs(f conflist.File) bool {
 	return ours || f.Err != nil && filepath.Base(f.Path) == dropInName
 }
 
-// plugin returns the plugin's configuration that the network has, or the least.
-func (n network) plugin() []byte {
-	if ours, ok := n.Plugins().Ours(); ok {
-		return ours.Raw
+// plugin returns the plugin's configuration that the network has, or the least. Of
+// several that differ it is not known which one is meant.
+func (n network) plugin() (conf []byte, err error) {
+	var from string
+	for _, f := range append([]conflist.File{n.File}, n.DropIns...) {
+		for _, p := range f.List.Plugins {
+			switch {
+			case !p.Ours():
+			case conf == nil:
+				conf, from = p.Raw, f.Path
+			case !conflist.SameMeaning(conf, p.Raw):
+				return nil, fmt.Errorf("bpffs has one configuration in %s and another one in %s; move one away, or say which one counts with --plugin-conf", from, f.Path)
+			}
+		}
 	}
-	return []byte(`{"type":"` + conflist.PluginType + `"}`)
+	if conf == nil {
+		conf = []byte(`{"type":"` + conflist.PluginType + `"}`)
+	}
+	return conf, nil
 }
 
 // losing returns the types of the plugins that come after ours in the list, and

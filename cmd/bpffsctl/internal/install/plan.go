@@ -47,7 +47,9 @@ func (in Installer) plan(ctx context.Context, d *dir) (plan, error) {
 		return plan{}, err
 	}
 	if p.plugin == nil {
-		p.plugin = n.plugin()
+		if p.plugin, err = n.plugin(); err != nil {
+			return plan{}, err
+		}
 	}
 	p = p.withDropIns(filepath.Join(d.path, n.List.Name, dropInName))
 	if err := p.refused(); err != nil {
