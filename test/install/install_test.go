@@ -109,7 +109,9 @@ func TestInstallTidies(t *testing.T) {
 
 // Of configurations that differ none is taken away: it may be the one that is meant.
 func TestDifferentConfigurations(t *testing.T) {
-	with := func(keys string) string { return strings.Replace(list("net", "bridge", "bpffs"), `"bpffs"`, `"bpffs"`+keys, 1) }
+	with := func(keys string) string {
+		return strings.Replace(list("net", "bridge", "bpffs"), `"bpffs"`, `"bpffs"`+keys, 1)
+	}
 	for name, tt := range map[string]struct {
 		files map[string]string
 		says  []string
@@ -132,6 +134,29 @@ func TestDifferentConfigurations(t *testing.T) {
 			}
 			n.succeed("install", append(args, "--plugin-conf", pluginConf)...)
 			n.succeed("install", args...)
+		}
+	}
+}
+
+// A configuration that the network has is refused, too, if the plugin refuses it: every
+// pod fails with it.
+func TestRefusedConfigurationStays(t *testing.T) {
+	for name, conf := range map[string]string{
+		"a root": `"bpfRoot": 7`, "a map": `"maps": [{"name": "a.b"}]`, "a type": `"maps": [{"name": "a_", "type": "none"}]`,
+	} {
+		inlined := strings.Replace(list("net", "bridge", "bpffs"), `"bpffs"`, `"bpffs", `+conf, 1)
+		for _, files := range []map[string]string{
+			{"10.conflist": inlined}, {"10.conflist": list("net", "bridge"), "net/bpffs.conf": `{"type":"bpffs", ` + conf + `}`},
+		} {
+			n := newNode(t, files)
+			before := n.tree()
+			n.fail(2, []string{"refuses its configuration", "--plugin-conf"}, "install")
+			n.fail(2, []string{"refuses its configuration"}, "install", "--watch")
+			if diff := cmp.Diff(before, n.tree()); diff != "" {
+				t.Errorf("%s (-before +after):\n%s", name, diff)
+			}
+			n.succeed("install", "--plugin-conf", pluginConf)
+			n.succeed("install")
 		}
 	}
 }

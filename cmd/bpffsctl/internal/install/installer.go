@@ -63,7 +63,7 @@ func (in Installer) Install(ctx context.Context) error {
 	}
 	p, why := in.plan(ctx, n.conf)
 	if why == nil {
-		why = in.elsewhere(n.bin, p.network)
+		why = errors.Join(in.elsewhere(n.bin, p.network), in.checkConf(ctx, p.plugin))
 	}
 	if why != nil && !waits(why) {
 		return why
@@ -93,8 +93,7 @@ func (in Installer) elsewhere(bin *dir, n network) error {
 	return err
 }
 
-// checkPlugin refuses a configuration with which every pod would fail. What else
-// the plugin may say is about this node, or this container.
+// checkPlugin refuses a configuration with which every pod would fail.
 func (in Installer) checkPlugin(ctx context.Context) error {
 	if err := checkIsPlugin(in.From); err != nil {
 		return fmt.Errorf("%w; name it with --from", err)
@@ -105,11 +104,17 @@ func (in Installer) checkPlugin(ctx context.Context) error {
 	if err := conflist.CheckPlugin(in.Plugin); err != nil {
 		return err
 	}
+	return in.checkConf(ctx, in.Plugin)
+}
+
+// checkConf asks the plugin for what it has against a configuration. What else it may
+// say is about this node, or this container.
+func (in Installer) checkConf(ctx context.Context, conf []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	err := plugin.Check(ctx, in.From, "any", "1.1.0", in.Plugin)
+	err := plugin.Check(ctx, in.From, "any", "1.1.0", conf)
 	if errors.Is(err, plugin.ErrConfig) {
-		return err
+		return fmt.Errorf("%w; every pod would fail; correct it, and give it with --plugin-conf", err)
 	}
 	return nil
 }

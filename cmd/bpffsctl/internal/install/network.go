@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -28,7 +29,7 @@ func findNetwork(dir, name string, passesBroken bool) (network, error) {
 		return network{}, err
 	}
 	if err := utils.ValidateNetworkName(n.List.Name); err != nil {
-		return network{}, fmt.Errorf("%s: no runtime takes the network's name %q: %s", n.Path, n.List.Name, err.Msg)
+		return network{}, fmt.Errorf("%s: no runtime takes the network's name %q: %s", cmp.Or(n.Path, dir), n.List.Name, err.Msg)
 	}
 	return network{n}, nil
 }
