@@ -39,13 +39,13 @@ func findDirs(ctx context.Context, q cnidirs.Request, log func(format string, ar
 
 // makeDirs returns the directories to install into, which are there afterwards as
 // far as they can be made, and refuses those in which the runtime does not look.
-func makeDirs(ctx context.Context, q cnidirs.Request, log func(format string, args ...any)) (binDir, confDir string, err error) {
-	d := findDirs(ctx, q, log)
+func makeDirs(ctx context.Context, q cnidirs.Request, log func(format string, args ...any)) (d cnidirs.Dirs, err error) {
+	d = findDirs(ctx, q, log)
 	for _, u := range d.Unread() {
 		err = errors.Join(err, u)
 	}
 	if err == nil {
 		err = d.Make(log)
 	}
-	return d.Target(), d.Conf, err
+	return d, err
 }

@@ -112,3 +112,108 @@ func TestInstallWhereTheRuntimeLooks(t *testing.T) {
 		})
 	}
 }
+
+// With another directory of networks the binary stays as long as a network of the
+// runtime, which looks for it there, names it or may name it.
+func TestUninstallElsewhere(t *testing.T) {
+	testns.Need(t)
+	from := builtPlugin(t)
+	root := testns.BPFFS(t)
+	const with = `{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"},{"type":"bpffs"}]}`
+	const bare = `{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"}]}`
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		more  string
+		want  int
+		says  []string
+	}{
+		{"a list", map[string]string{"10.conflist": with}, "", exitFound, []string{"still named in TOP/net.d/10.conflist", "bpffsctl uninstall --force --conf-dir=TOP/other "}},
+		{"a drop-in file", map[string]string{"10.conflist": bare, "net/bpffs.conf": `{"type":"bpffs"}`}, "", exitFound, []string{"TOP/net.d/net/bpffs.conf"}},
+		{"half a file", map[string]string{"10.conflist": `{"name":`}, "", exitFailed, []string{"TOP/net.d/10.conflist", "binary stays"}},
+		{"the directory of plugins by its name", map[string]string{"10.conflist": with}, " --bin-dir TOP/bin", exitFound, []string{"--bin-dir=TOP/bin"}},
+		{"nobody", map[string]string{"10.conflist": bare}, "", exitDone, []string{"removed TOP/bin/bpffs"}},
+		{"another directory of plugins", map[string]string{"10.conflist": with}, " --bin-dir TOP/plugins", exitDone, []string{"removed TOP/plugins/bpffs"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			top := t.TempDir()
+			testns.Must(t, os.Mkdir(top+"/other", 0o755))
+			binary, err := os.ReadFile(from)
+			testns.Must(t, err)
+			tt.files["../bin/bpffs"], tt.files["../plugins/bpffs"] = string(binary), string(binary)
+			for name, content := range tt.files {
+				path := filepath.Join(top, "net.d", name)
+				testns.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				testns.Must(t, os.WriteFile(path, []byte(content), 0o755))
+			}
+			sayer := testcri.Start(t)
+			sayer.Info = says(top+"/bin", top+"/net.d")
+			args := "uninstall --conf-dir TOP/other --root " + root + " --cri-socket " + sayer.Socket + tt.more
+			var out strings.Builder
+			if code := run(t.Context(), strings.Fields(strings.ReplaceAll(args, "TOP", top)), &out, &out); code != tt.want {
+				t.Errorf("got exit code %d, want %d: %s", code, tt.want, out.String())
+			}
+			for _, word := range tt.says {
+				if word = strings.ReplaceAll(word, "TOP", top); !strings.Contains(out.String(), word) {
+					t.Errorf("got %q, want %q in it", out.String(), word)
+				}
+			}
+			for name, content := range tt.files {
+				got, err := os.ReadFile(filepath.Join(top, "net.d", name))
+				removed := strings.Contains(out.String(), "removed "+filepath.Join(top, "net.d", name))
+				if string(got) != content && !removed || tt.want != exitDone && err != nil {
+					t.Errorf("%s: got %.80q, %v, want what it was", name, got, err)
+				}
+			}
+		})
+	}
+}
+
+// Where it is only assumed that the runtime looks for plugins, its network's own plugin
+// must be there: else every pod would fail.
+func TestInstallWhereThePluginsAre(t *testing.T) {
+	testns.Need(t)
+	const bin, conf = "/opt/cni/bin/", "/etc/cni/net.d/"
+	list := func(plugins string) string { return `{"cniVersion":"1.0.0","name":"net","plugins":[` + plugins + `]}` }
+	bridge := list(`{"type":"bridge"},{"type":"portmap"}`)
+	old := testcri.Start(t)
+	old.Release = "v1.6.20"
+	nothing := old.Socket
+	from := builtPlugin(t)
+	for _, tt := range []struct {
+		name, socket string
+		files        map[string]string
+		more         string
+		want         int
+		says         string
+	}{
+		{"a runtime that does not say it", nothing, map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "there is no /opt/cni/bin/bridge, the plugin of the network net"},
+		{"a runtime that does not answer", "/none", map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "--bin-dir"},
+		{"the plugin after loopback", "/none", map[string]string{conf + "10.conflist": list(`{"type":"loopback"},{"type":"bridge"}`), bin + "loopback": ""}, "", exitFailed, "/opt/cni/bin/bridge"},
+		{"a network by name", nothing, map[string]string{conf + "05.conflist": `{"cniVersion":"1.0.0","name":"a","plugins":[{"type":"a"}]}`, conf + "10.conflist": bridge, bin + "a": ""}, " --network net", exitFailed, "/opt/cni/bin/bridge"},
+		{"it is there", "/none", map[string]string{conf + "10.conflist": bridge, bin + "bridge": ""}, "", exitDone, "changed"},
+		{"a directory that was named", "/none", map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, " --bin-dir " + bin, exitDone, "changed"},
+		{"a chain of Multus", "/none", map[string]string{conf + "00.conf": `{"cniVersion":"1.0.0","name":"m","type":"multus"}`, bin + "x": ""}, " --network vendor-cni-chain --mode drop-in", exitDone, "wrote"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			testns.Mount(t, "tmpfs", "/etc", "")
+			testns.Mount(t, "tmpfs", "/opt", "")
+			for path, content := range tt.files {
+				testns.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				testns.Must(t, os.WriteFile(path, []byte(content), 0o755))
+			}
+			var out strings.Builder
+			args := strings.Fields("install --wait=false --from " + from + " --cri-socket " + tt.socket + tt.more)
+			if code := run(t.Context(), args, &out, &out); code != tt.want || !strings.Contains(out.String(), tt.says) {
+				t.Errorf("%v: got exit code %d, want %d, and %q in %s", args, code, tt.want, tt.says, out.String())
+			}
+			list, err := os.ReadFile(conf + "10.conflist")
+			if tt.want == exitFailed && (err != nil || string(list) != tt.files[conf+"10.conflist"]) {
+				t.Errorf("the network: got %s, %v, want what it was", list, err)
+			}
+			if _, err := os.Stat(bin + "bpffs"); (err == nil) != (tt.want == exitDone) {
+				t.Errorf("the plugin: got %v, want it there only with exit code 0", err)
+			}
+		})
+	}
+}

@@ -70,9 +70,11 @@ func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if in.BinDir, in.ConfDir, err = makeDirs(ctx, f.dirs, in.Log); err != nil {
+	dirs, err := makeDirs(ctx, f.dirs, in.Log)
+	if err != nil {
 		return err
 	}
+	in.BinDir, in.ConfDir, in.Assumed = dirs.Target(), dirs.Conf, dirs.BinFrom == cnidirs.Assumed
 	switch {
 	case f.watch:
 		return in.Watch(ctx)
@@ -100,6 +102,9 @@ func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install
 	case install.Auto, install.DropIn, install.Conflist:
 	default:
 		return in, fmt.Errorf("--mode %q is none of auto, drop-in, conflist", f.mode)
+	}
+	if f.timeout < 0 {
+		return in, fmt.Errorf("--timeout %v: say how long to wait, such as 30s, or --wait=false", f.timeout)
 	}
 	if in.From == "" {
 		self, err := os.Executable()

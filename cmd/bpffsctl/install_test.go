@@ -63,7 +63,7 @@ func TestInstallOnRuntimes(t *testing.T) {
 		}},
 		{"a broken file, CRI-O", crio, files{"05.conflist": "{", "10.conflist": bare}, "", 0, "changed", files{"05.conflist": "{", "10.conflist": inlined}},
 		{"a broken file, containerd", newest, files{"05.conflist": "{", "10.conflist": bare}, "--wait=false", 2, "05.conflist", nil},
-		{"a list of versions, libcni before 1.2", ignores, files{"10.conflist": old}, "", 2, `cniVersion ""`, nil},
+		{"a list of versions, libcni before 1.2", ignores, files{"10.conflist": old}, "", 2, "no cniVersion that the runtime knows", nil},
 		{"a list of versions, libcni 1.3", newest, files{"10.conflist": old}, "--mode conflist", 0, "changed", files{"10.conflist": strings.Replace(old, `}]`, `},{"type":"bpffs"}]`, 1)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

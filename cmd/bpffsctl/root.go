@@ -22,7 +22,20 @@ could not be carried out or was called wrongly. Each command says more.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(newList(), newShow(), newGC(), newDoctor(), newInstall(), newUninstall(), newVersion())
+	root.SetFlagErrorFunc(withHelp)
+	for _, cmd := range append(root.Commands(), root) {
+		check := cmd.Args
+		cmd.Args = func(cmd *cobra.Command, args []string) error { return withHelp(cmd, check(cmd, args)) }
+	}
 	return root
+}
+
+// withHelp adds to the error of a wrong call which command has the help.
+func withHelp(cmd *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s --help", err, cmd.CommandPath())
 }
 
 // newVersion returns the command that says what --version does.

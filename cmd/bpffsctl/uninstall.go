@@ -5,10 +5,12 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
 func newUninstall() *cobra.Command {
@@ -26,7 +28,7 @@ be deleted; then the exit code is 1.
 Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			un.Log = logTo(cmd.ErrOrStderr())
+			un.Log, un.Forced = logTo(cmd.ErrOrStderr()), forced(cmd)
 			err := uninstall(cmd.Context(), un, findDirs(cmd.Context(), dirs, un.Log))
 			if errors.Is(err, install.ErrKept) {
 				un.Log("%v", err)
@@ -48,6 +50,13 @@ Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
 	return cmd
 }
 
+// forced returns the command with --force beside the flags that it was given.
+func forced(cmd *cobra.Command) string {
+	words := []string{"bpffsctl", cmd.Name(), "--force"}
+	cmd.Flags().Visit(func(f *pflag.Flag) { words = append(words, "--"+f.Name+"="+f.Value.String()) })
+	return output.Command(words...)
+}
+
 // uninstall takes the plugin out of every directory that has it. A directory that was
 // named may be one in which the runtime does not look any more.
 func uninstall(ctx context.Context, un install.Uninstaller, dirs cnidirs.Dirs) error {
@@ -58,6 +67,7 @@ func uninstall(ctx context.Context, un install.Uninstaller, dirs cnidirs.Dirs) e
 	}
 	un.ConfDir = dirs.Conf
 	for _, un.BinDir = range dirs.Having(conflist.PluginType) {
+		un.NamedIn = dirs.NamedIn(un.BinDir)
 		if err := un.Uninstall(ctx); err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ func TestSwitch(t *testing.T) {
 
 // Of several drop-in files one is enough, and a binary of another user is none.
 func TestInstallTidies(t *testing.T) {
-	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge"), "net/10-a.conf": `{"type":"bpffs","mapPrefix":"x"}`, "net/20-b.conf": `{"type":"bpffs"}`})
+	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge"), "net/10-a.conf": `{"type":"bpffs","mapPrefix":"x"}`, "net/20-b.conf": `{"mapPrefix": "x", "type": "bpffs"}`})
 	n.succeed("install", "--mode", "drop-in")
 	n.calls("net", "bridge bpffs")
 	if got := n.tree()["net.d/net/10-a.conf"]; !strings.Contains(got, `"mapPrefix":"x"`) {
@@ -104,6 +104,60 @@ func TestInstallTidies(t *testing.T) {
 	n.succeed("install")
 	if got := n.tree()["bin/bpffs"]; !strings.Contains(got, " 0:0 ") {
 		t.Errorf("the binary: got %.80q, want root's", got)
+	}
+}
+
+// Of configurations that differ none is taken away: it may be the one that is meant.
+func TestDifferentConfigurations(t *testing.T) {
+	with := func(keys string) string {
+		return strings.Replace(list("net", "bridge", "bpffs"), `"bpffs"`, `"bpffs"`+keys, 1)
+	}
+	for name, tt := range map[string]struct {
+		files map[string]string
+		says  []string
+	}{
+		"two drop-in files": {map[string]string{"10.conflist": list("net", "bridge"), "net/a.conf": `{"type":"bpffs"}`, "net/bpffs.conf": `{"type":"bpffs","mapPrefix":"x"}`}, []string{"net/a.conf", "net/bpffs.conf"}},
+		"a list and a file": {map[string]string{"10.conflist": with(""), "net/zz.conf": `{"type":"bpffs","mapPrefix":"x"}`}, []string{"10.conflist", "net/zz.conf"}},
+		"two in a list":     {map[string]string{"10.conflist": strings.Replace(list("net", "bridge", "bpffs", "bpffs"), `"bpffs"`, `"bpffs", "mapPrefix": "x"`, 1)}, []string{"10.conflist"}},
+		"a chain of Multus": {map[string]string{"10.conf": `{"cniVersion":"1.0.0","name":"net","type":"bridge"}`, "vendor-cni-chain/a.conf": `{"type":"bpffs","mapPrefix":"x"}`, "vendor-cni-chain/b.conf": `{"type":"bpffs"}`}, []string{"chain/a.conf", "chain/b.conf"}},
+	} {
+		for _, mode := range []string{"auto", "conflist", "drop-in"} {
+			args := []string{"--mode", mode}
+			if name == "a chain of Multus" {
+				args = []string{"--network", "vendor-cni-chain", "--mode", "drop-in"}
+			}
+			n := newNode(t, tt.files)
+			before := n.tree()
+			n.fail(2, append(tt.says, "--plugin-conf"), "install", args...)
+			if diff := cmp.Diff(before, n.tree()); diff != "" {
+				t.Errorf("%s, %s (-before +after):\n%s", name, mode, diff)
+			}
+			n.succeed("install", append(args, "--plugin-conf", pluginConf)...)
+			n.succeed("install", args...)
+		}
+	}
+}
+
+// A configuration that the network has is refused, too, if the plugin refuses it: every
+// pod fails with it.
+func TestRefusedConfigurationStays(t *testing.T) {
+	for name, conf := range map[string]string{
+		"a root": `"bpfRoot": 7`, "a map": `"maps": [{"name": "a.b"}]`, "a type": `"maps": [{"name": "a_", "type": "none"}]`,
+	} {
+		inlined := strings.Replace(list("net", "bridge", "bpffs"), `"bpffs"`, `"bpffs", `+conf, 1)
+		for _, files := range []map[string]string{
+			{"10.conflist": inlined}, {"10.conflist": list("net", "bridge"), "net/bpffs.conf": `{"type":"bpffs", ` + conf + `}`},
+		} {
+			n := newNode(t, files)
+			before := n.tree()
+			n.fail(2, []string{"refuses its configuration", "--plugin-conf"}, "install")
+			n.fail(2, []string{"refuses its configuration"}, "install", "--watch")
+			if diff := cmp.Diff(before, n.tree()); diff != "" {
+				t.Errorf("%s (-before +after):\n%s", name, diff)
+			}
+			n.succeed("install", "--plugin-conf", pluginConf)
+			n.succeed("install")
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,12 +20,12 @@ func TestUnservedVersions(t *testing.T) {
 		return strings.Replace(list("net", "bridge", "portmap"), `  "cniVersion": "1.0.0",`, keys, 1)
 	}
 	for name, tt := range map[string]struct{ keys, says, then string }{
-		"none":                 {``, `cniVersion ""`, `"cniVersion": "1.0.0",`},
+		"none":                 {``, "no cniVersion that the runtime knows", `"cniVersion": "1.0.0",`},
 		"0.1.0":                {`  "cniVersion": "0.1.0",`, `"0.1.0"`, `  "cniVersion": "1.0.0",`},
 		"0.2.0, in one line":   {`"cniVersion":"0.2.0",`, `"0.2.0"`, `"cniVersion":"1.0.0",`},
 		"a future one":         {`  "cniVersion": "9.0.0",`, `"9.0.0"`, `  "cniVersion": "1.0.0",`},
 		"a list of old ones":   {`  "cniVersions": ["0.1.0", "0.2.0"],`, `"0.2.0"`, ""},
-		"a list of future one": {`  "cniVersions": ["8.0.0", "9.0.0"],`, `cniVersion ""`, ""},
+		"a list of future one": {`  "cniVersions": ["8.0.0", "9.0.0"],`, "no cniVersion that the runtime knows", ""},
 	} {
 		for _, mode := range []string{"conflist", "drop-in"} {
 			t.Run(name+"/"+mode, func(t *testing.T) {
@@ -33,7 +34,7 @@ func TestUnservedVersions(t *testing.T) {
 				for _, more := range [][]string{nil, {"--watch"}, {"--plugin-conf", pluginConf}, {"--cni-version", "0.2.0"}, {"--cni-version", "x"}} {
 					words := []string{tt.says, "10.conflist", "--cni-version"}
 					if len(more) > 0 && more[0] == "--cni-version" {
-						words = words[1:]
+						words = []string{fmt.Sprintf("--cni-version %q: bpffs does not support it", more[1])}
 					}
 					n.fail(2, words, "install", append(more, "--mode", mode)...)
 				}

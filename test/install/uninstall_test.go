@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
@@ -52,7 +54,7 @@ func TestUninstallKeeps(t *testing.T) {
 		says  []string
 	}{
 		{"no bpffs can be seen", nil, []string{}, 1, []string{"no bpffs can be seen", "/sys/fs/bpf", "--force"}},
-		{"a list of its own", map[string]string{"20.conflist": list("own", "bpffs")}, []string{"--root", root}, 1, []string{"20.conflist", "still name it"}},
+		{"a list of its own", map[string]string{"20.conflist": list("own", "bpffs")}, []string{"--root", root}, 1, []string{"still named in", "20.conflist", "--force"}},
 		{"another network's list", map[string]string{"20.conflist": list("own", "a", "bpffs")}, []string{"--network", "net", "--root", root}, 1, []string{"20.conflist"}},
 		{"another network's drop-in", map[string]string{"own/x.conf": `{"type":"bpffs"}`}, []string{"--network", "net", "--root", root}, 1, []string{"own/x.conf"}},
 		{"half a file", map[string]string{"20.conflist": "{"}, []string{"--root", root}, 2, []string{"20.conflist", "binary stays", "--force"}},
@@ -98,4 +100,29 @@ func TestUninstallWithSeveralRoots(t *testing.T) {
 	n.fail(1, []string{"1 endpoint is", used}, "uninstall", "--root", used)
 	n.call("DEL", used)
 	n.succeed("uninstall", "--root", used)
+}
+
+// What is mounted over the records hides them. Then nothing is changed, for the pods
+// need the plugin when it is unmounted.
+func TestUninstallUnderAMount(t *testing.T) {
+	for _, covered := range []string{"cni", "cni/endpoints", "cni/attachments"} {
+		for _, fs := range []string{"tmpfs", "bpf"} {
+			t.Run(covered+"/"+fs, func(t *testing.T) {
+				root := testns.BPFFS(t)
+				n := newNode(t, map[string]string{"10.conflist": list("net", "bridge")})
+				n.write("conf.json", `{"type": "bpffs", "bpfRoot": "`+root+`"}`)
+				n.succeed("install", "--plugin-conf", n.dir+"/conf.json")
+				n.call("ADD", root)
+				before := n.tree()
+				testns.Mount(t, fs, root+"/"+covered, "")
+				n.fail(2, []string{root, "binary stays", "umount"}, "uninstall")
+				if diff := cmp.Diff(before, n.tree()); diff != "" {
+					t.Errorf("uninstall changed something (-before +after):\n%s", diff)
+				}
+				testns.UnmountAll(t, root+"/"+covered)
+				n.fail(1, []string{"1 endpoint is recorded at " + root}, "uninstall")
+				n.calls("net", "bridge")
+			})
+		}
+	}
 }

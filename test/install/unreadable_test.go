@@ -18,17 +18,29 @@ import (
 // unreadable returns what makes a drop-in file that cannot be read, by name.
 func unreadable() map[string]func(path string) error {
 	return map[string]func(path string) error{
-		"half written":      func(path string) error { return os.WriteFile(path, []byte(`{"type":"bpffs",`), 0o644) },
-		"empty":             func(path string) error { return os.WriteFile(path, nil, 0o644) },
-		"a pipe":            func(path string) error { return syscall.Mkfifo(path, 0o644) },
-		"a link to nothing": func(path string) error { return os.Symlink("none", path) },
-		"a loop of links":   func(path string) error { return os.Symlink(filepath.Base(path), path) },
-		directory:           func(path string) error { return os.Mkdir(path, 0o755) },
+		"half written":          func(path string) error { return os.WriteFile(path, []byte(`{"type":"bpffs",`), 0o644) },
+		"empty":                 func(path string) error { return os.WriteFile(path, nil, 0o644) },
+		"a pipe":                func(path string) error { return syscall.Mkfifo(path, 0o644) },
+		"a link to nothing":     func(path string) error { return os.Symlink("none", path) },
+		"a loop of links":       func(path string) error { return os.Symlink(filepath.Base(path), path) },
+		"a link to a directory": func(path string) error { return os.Symlink("..", path) },
 	}
 }
 
-// directory is the one that no file can replace.
-const directory = "a directory"
+// A directory in the place of our file is nobody's configuration, but no file can replace
+// it.
+func TestDirectoryInOurPlace(t *testing.T) {
+	n := newNode(t, map[string]string{"10.conflist": list("net", "bridge"), "net/bpffs.conf/x": "", "net/50-other.conf/x": ""})
+	n.write("bin/bpffs", string(ours()))
+	n.stays(n.conf+"/net/bpffs.conf", "install", "--mode", "drop-in")
+	n.stays(n.conf+"/net/bpffs.conf", "install", "--mode", "drop-in", "--plugin-conf", pluginConf)
+	n.succeed("install")
+	n.calls("net", "bridge bpffs")
+	n.succeed("uninstall", "--root", testns.BPFFS(t))
+	if got := n.tree(); got["net.d/net/bpffs.conf/x"] == "" || got["bin/bpffs"] != "" {
+		t.Errorf("after uninstall: got %v, want the directory and no binary", got)
+	}
+}
 
 // What cannot be read is not absent: it is named and stays, and so does the binary.
 func TestUnreadableDropIn(t *testing.T) {
@@ -43,7 +55,7 @@ func TestUnreadableDropIn(t *testing.T) {
 				n.stays(path, "install", "--wait=false")
 				n.stays(path, "install", "--wait=false", "--mode", "conflist")
 				n.stays(path, "uninstall", "--root", testns.BPFFS(t))
-				if file != "bpffs.conf" || name == directory {
+				if file != "bpffs.conf" {
 					n.stays(path, "install", "--wait=false", "--plugin-conf", pluginConf)
 					return
 				}

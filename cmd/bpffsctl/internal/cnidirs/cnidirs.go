@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +93,19 @@ func (d Dirs) Having(plugin string) (dirs []string) {
 	}
 	if dirs == nil {
 		dirs = []string{d.Target()}
+	}
+	return dirs
+}
+
+// NamedIn returns the directories of networks, beside Conf, that may name a plugin of
+// the directory bin: those of the runtime, if it looks there for plugins.
+func (d Dirs) NamedIn(bin string) (dirs []string) {
+	runtimes := Of(Request{}, d.Runtime)
+	if !slices.ContainsFunc(runtimes.Bin, func(path string) bool { return isSame(path, bin) }) {
+		return nil
+	}
+	if !isSame(runtimes.Conf, d.Conf) {
+		dirs = append(dirs, runtimes.Conf)
 	}
 	return dirs
 }

@@ -3,6 +3,7 @@ package conflist
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrSingle says that the network is configured by a single plugin's file, to
@@ -52,7 +53,17 @@ func (d Dir) named(name string) (Network, error) {
 	if broken != nil {
 		return Network{}, fmt.Errorf("looking for the network %s: %w", name, broken)
 	}
-	return Network{}, fmt.Errorf("the network %s: %w", name, ErrNoMain)
+	return Network{}, fmt.Errorf("the network %s: %w; there are: [%s]", name, ErrNoMain, strings.Join(d.names(), ", "))
+}
+
+// names returns the names of the networks that have a plugin which makes an interface.
+func (d Dir) names() (names []string) {
+	for _, n := range d.Networks {
+		if _, ok := n.List.Main(); ok {
+			names = append(names, n.List.Name)
+		}
+	}
+	return names
 }
 
 func (f File) refuseSingle() error {

@@ -125,7 +125,7 @@ func dropIns(dir, network string) ([]File, error) {
 	}
 	var paths []string
 	for _, e := range entries {
-		if filepath.Ext(e.Name()) == ".conf" {
+		if filepath.Ext(e.Name()) == ".conf" && !e.IsDir() { // which libcni passes by
 			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}

@@ -151,7 +151,7 @@ func TestUnreadableDropIns(t *testing.T) {
 	}{
 		{"half a file", func(path string) error { return os.WriteFile(path, []byte(`{"type":"bpffs",`), 0o644) }, true},
 		{"empty", func(path string) error { return os.WriteFile(path, nil, 0o644) }, true},
-		{"a directory", func(path string) error { return os.Mkdir(path, 0o755) }, true},
+		{"a link to a directory", func(path string) error { return os.Symlink("..", path) }, true},
 		{"a pipe", func(path string) error { return syscall.Mkfifo(path, 0o644) }, true},
 		{"a link to nothing", func(path string) error { return os.Symlink("none", path) }, true},
 		{"a loop of links", func(path string) error { return os.Symlink("bpffs.conf", path) }, true},
@@ -165,6 +165,16 @@ func TestUnreadableDropIns(t *testing.T) {
 		if len(files) != 1 || files[0].Err == nil || files[0].Unclear() != tt.unclear {
 			t.Errorf("%s: got %+v, want one file that cannot be used, unclear %v", tt.name, files, tt.unclear)
 		}
+	}
+}
+
+// A directory that is called like a drop-in file is none, as for libcni.
+func TestDirectoryLikeADropIn(t *testing.T) {
+	dir := testns.Files(t, map[string]string{"n/a.conf/x": "", "n/bpffs.conf/x": "{", "n/c.conf": `{"type":"c"}`, "10.conflist": `{"name":"n","plugins":[{"type":"a"}]}`})
+	all, err := conflist.Read(dir)
+	testns.Must(t, err)
+	if got := all.Networks[0].DropIns; len(got) != 1 || got[0].Path != dir+"/n/c.conf" || len(all.Networks[0].Broken()) > 0 {
+		t.Errorf("got %+v, want only c.conf", got)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestCommandExitCode(t *testing.T) {
 		{"a warning", func(r *rig) { mkdir(r.t, r.records("scratch")) }, nil, 0, "0 failures, 1 warning\n"},
 		{"a failure", func(r *rig) { chmod(r.t, r.Root, 0o777) }, nil, 1, "1 failure, 0 warnings\n"},
 		{"a failure as JSON", func(r *rig) { chmod(r.t, r.Root, 0o777) }, []string{"--json"}, 1, ""},
-		{"called wrongly", func(*rig) {}, []string{"--nonsense"}, 2, "bpffsctl: unknown flag: --nonsense\n"},
+		{"called wrongly", func(*rig) {}, []string{"--nonsense"}, 2, "bpffsctl: unknown flag: --nonsense: bpffsctl doctor --help\n"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t)

@@ -38,7 +38,7 @@ func fixDir(d bpffs.UnsafeDir) string {
 	case errors.Is(d.Err, bpffs.ErrMounted):
 		return look("findmnt", d.Path) + ifUnused([]string{"umount"}, d.Path)
 	case d.Above && isCovered(d):
-		return "drain the node, for this removes " + inventory.Hits(d.Path) + ": " +
+		return "drain the node (this removes " + inventory.Hits(d.Path) + "): " +
 			output.Command("umount", d.Path) + " && " + output.Command("chown", "root", d.Path) + elsewhere
 	case d.Above && d.UID != 0:
 		return output.Command("chown", "-h", "root", d.Path) + elsewhere

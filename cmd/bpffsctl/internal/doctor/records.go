@@ -29,7 +29,7 @@ func decideRecords(s site) []Finding {
 	switch because := s.hindered(); {
 	case errors.Is(s.seenErr, bpffs.ErrLayout):
 		return fail(s.seen.Records, s.seenErr.Error(),
-			"install the version of bpffs that made them; or drain the node, for this removes "+inventory.Hits(s.Path)+": "+
+			"install the version of bpffs that made them; or drain the node (this removes "+inventory.Hits(s.Path)+"): "+
 				output.Command("umount", s.Path))
 	case because == "records":
 		return fail(s.seen.Records, s.seenErr.Error(), output.Command("ls", "-laR", s.seen.Records))

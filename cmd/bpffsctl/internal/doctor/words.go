@@ -41,5 +41,5 @@ func look(words ...string) string {
 // ifUnused returns the end of a fix: a command that removes the paths, and what goes
 // with them.
 func ifUnused(command []string, paths ...string) string {
-	return "only if nobody uses it, for this removes " + inventory.Hits(paths...) + ": " + output.Command(append(command, paths...)...)
+	return "only if nobody uses it (this removes " + inventory.Hits(paths...) + "): " + output.Command(append(command, paths...)...)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
@@ -28,6 +30,7 @@ const checkTimeout = 5 * time.Second
 // An Installer is a node and what it is to have.
 type Installer struct {
 	BinDir, ConfDir string
+	Assumed         bool   // nobody said that the runtime looks in BinDir
 	Network         string // empty: the one that runtimes take
 	Mode            Mode
 	From            string // the plugin's binary
@@ -59,6 +62,9 @@ func (in Installer) Install(ctx context.Context) error {
 		return fmt.Errorf("there is no directory %s; say with --bin-dir where runtimes find the plugins", in.BinDir)
 	}
 	p, why := in.plan(ctx, n.conf)
+	if why == nil {
+		why = errors.Join(in.elsewhere(n.bin, p.network), in.checkConf(ctx, p.plugin))
+	}
 	if why != nil && !waits(why) {
 		return why
 	}
@@ -71,8 +77,23 @@ func (in Installer) Install(ctx context.Context) error {
 	return in.carryOut(n.conf, p)
 }
 
-// checkPlugin refuses a configuration with which every pod would fail. What else
-// the plugin may say is about this node, or this container.
+// elsewhere refuses an assumed directory that does not have the network's own plugin:
+// the runtime finds that, so that it looks elsewhere, and every pod would fail.
+func (in Installer) elsewhere(bin *dir, n network) error {
+	main, ok := n.List.Main()
+	if !ok || !in.Assumed {
+		return nil
+	}
+	path := bin.join(main.Type)
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no %s, the plugin of the network %s: the runtime seems to look for plugins in another directory than %s; "+
+			"start the runtime, which says where, or say it with --bin-dir", path, n.List.Name, bin.path)
+	}
+	return err
+}
+
+// checkPlugin refuses a configuration with which every pod would fail.
 func (in Installer) checkPlugin(ctx context.Context) error {
 	if err := checkIsPlugin(in.From); err != nil {
 		return fmt.Errorf("%w; name it with --from", err)
@@ -83,11 +104,17 @@ func (in Installer) checkPlugin(ctx context.Context) error {
 	if err := conflist.CheckPlugin(in.Plugin); err != nil {
 		return err
 	}
+	return in.checkConf(ctx, in.Plugin)
+}
+
+// checkConf asks the plugin for what it has against a configuration. What else it may
+// say is about this node, or this container.
+func (in Installer) checkConf(ctx context.Context, conf []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	err := plugin.Check(ctx, in.From, "any", "1.1.0", in.Plugin)
+	err := plugin.Check(ctx, in.From, "any", "1.1.0", conf)
 	if errors.Is(err, plugin.ErrConfig) {
-		return err
+		return fmt.Errorf("%w; every pod would fail; correct it, and give it with --plugin-conf", err)
 	}
 	return nil
 }

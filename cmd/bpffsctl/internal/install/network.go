@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -22,13 +23,13 @@ func findNetwork(dir, name string, passesBroken bool) (network, error) {
 	}
 	n, err := all.Choose(name, passesBroken)
 	if errors.Is(err, conflist.ErrNoMain) {
-		return network{}, fmt.Errorf("%s: %w", dir, err)
+		return network{}, fmt.Errorf("%s: %w; install the main plugin, or see what is there: bpffsctl doctor", dir, err)
 	}
 	if err := errors.Join(err, n.DropInsErr); err != nil {
 		return network{}, err
 	}
 	if err := utils.ValidateNetworkName(n.List.Name); err != nil {
-		return network{}, fmt.Errorf("%s: no runtime takes the network's name %q: %s", n.Path, n.List.Name, err.Msg)
+		return network{}, fmt.Errorf("%s: no runtime takes the network's name %q: %s", cmp.Or(n.Path, dir), n.List.Name, err.Msg)
 	}
 	return network{n}, nil
 }
@@ -58,12 +59,25 @@ func isOurs(f conflist.File) bool {
 	return ours || f.Err != nil && filepath.Base(f.Path) == dropInName
 }
 
-// plugin returns the plugin's configuration that the network has, or the least.
-func (n network) plugin() []byte {
-	if ours, ok := n.Plugins().Ours(); ok {
-		return ours.Raw
+// plugin returns the plugin's configuration that the network has, or the least. Of
+// several that differ it is not known which one is meant.
+func (n network) plugin() (conf []byte, err error) {
+	var from string
+	for _, f := range append([]conflist.File{n.File}, n.DropIns...) {
+		for _, p := range f.List.Plugins {
+			switch {
+			case !p.Ours():
+			case conf == nil:
+				conf, from = p.Raw, f.Path
+			case !conflist.SameMeaning(conf, p.Raw):
+				return nil, fmt.Errorf("bpffs has one configuration in %s and another one in %s; move one away, or say which one counts with --plugin-conf", from, f.Path)
+			}
+		}
 	}
-	return []byte(`{"type":"` + conflist.PluginType + `"}`)
+	if conf == nil {
+		conf = []byte(`{"type":"` + conflist.PluginType + `"}`)
+	}
+	return conf, nil
 }
 
 // losing returns the types of the plugins that come after ours in the list, and

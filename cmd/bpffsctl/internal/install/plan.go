@@ -45,7 +45,9 @@ func (in Installer) plan(ctx context.Context, d *dir) (plan, error) {
 		return plan{}, err
 	}
 	if p.plugin == nil {
-		p.plugin = n.plugin()
+		if p.plugin, err = n.plugin(); err != nil {
+			return plan{}, err
+		}
 	}
 	p = p.withDropIns(filepath.Join(d.path, n.List.Name, dropInName))
 	if err := p.refused(); err != nil {
@@ -143,18 +145,27 @@ func (in Installer) unserved(ctx context.Context, n network, runtime cri.Version
 		return fmt.Errorf("asking the plugin for the versions of CNI that it supports: %w; is it executable? ls -l %s", err, output.Quote(in.From))
 	}
 	list := n.List
-	var wanted []string
 	if in.CNIVersion != "" {
-		list.CNIVersion, wanted = in.CNIVersion, []string{in.CNIVersion}
-	}
-	wanted = append(wanted, list.Version(runtime.Libcni().Newest))
-	for _, its := range wanted {
-		if !slices.Contains(supports, its) {
-			return fmt.Errorf("%s: bpffs does not support the network's cniVersion %q (empty: it says none), and every pod would fail; "+
-				"it supports %s; if the other plugins do, too, give the network another one: --cni-version 1.0.0", n.Path, its, strings.Join(supports, ", "))
+		if !slices.Contains(supports, in.CNIVersion) {
+			return fmt.Errorf("--cni-version %q: bpffs does not support it; it supports %s", in.CNIVersion, strings.Join(supports, ", "))
 		}
+		list.CNIVersion = in.CNIVersion
 	}
-	return nil
+	newest := runtime.Libcni().Newest
+	its := list.Version(newest)
+	if slices.Contains(supports, its) {
+		return nil
+	}
+	says := fmt.Sprintf("the cniVersion %q, which bpffs does not support", its)
+	if its == "" {
+		says = "no cniVersion that the runtime knows"
+	}
+	fix := "give the network another one: --cni-version 1.0.0"
+	if list.CNIVersion = "1.0.0"; list.Version(newest) == its {
+		fix = "take " + its + " out of its cniVersions"
+	}
+	return fmt.Errorf("%s: the network says %s, and every pod would fail; bpffs supports %s; if the other plugins do, too, %s",
+		n.Path, says, strings.Join(supports, ", "), fix)
 }
 
 // way decides whether the network gets a drop-in file. [Auto] decides only where the

@@ -24,6 +24,8 @@ type Uninstaller struct {
 	KeepBinary      bool   // only take it out of the configurations
 	Force           bool   // remove the binary though something may need it
 	Roots           bpffs.Roots
+	NamedIn         []string // other directories of networks that may name the binary
+	Forced          string   // the command that does the same with Force
 
 	// Log is told of every change.
 	Log func(format string, args ...any)
@@ -43,18 +45,22 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 	defer n.Close()
 	if n.conf == nil && !un.Force {
 		return fmt.Errorf("%w in %s: networks may name it elsewhere, for there is no directory %s; "+
-			"say with --conf-dir where they are, or --force", ErrKept, un.BinDir, un.ConfDir)
+			"say with --conf-dir where they are, or if no network names it: %s", ErrKept, un.BinDir, un.ConfDir, un.Forced)
 	}
 	where := places.Find(places.Where{Roots: un.Roots, ConfDir: un.ConfDir}) // before the configurations forget them
-	if _, err := places.Roots(where); err != nil && !un.KeepBinary && !un.Force {
+	if _, err := look(ctx, where); err != nil && !un.KeepBinary && !un.Force {
 		return notKnown(err)
 	}
-	named, err := un.takeOut(n.conf)
+	named, err := un.takeOut(n.conf, un.takes)
 	if un.KeepBinary {
 		return err
 	}
 	if un.Force {
 		return errors.Join(err, un.removeBinary(n.bin))
+	}
+	for _, path := range un.NamedIn {
+		others, oerr := un.takeOut(&dir{path: path}, func(string) bool { return false })
+		named, err = append(named, others...), errors.Join(err, oerr)
 	}
 	if err != nil {
 		return fmt.Errorf("%w; therefore the plugin's binary stays in %s, unless with --force", err, un.BinDir)
@@ -63,15 +69,18 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 	if err != nil {
 		return notKnown(err)
 	}
-	if err := found.needs(named); err != nil {
+	if err := un.keeps(found, named); err != nil {
 		return fmt.Errorf("%w in %s: %w", ErrKept, un.BinDir, err)
 	}
 	return un.removeBinary(n.bin)
 }
 
-// takeOut takes the plugin out of the configurations and returns those that still
-// name it. What cannot be read might name it.
-func (un Uninstaller) takeOut(d *dir) (named []string, err error) {
+// takes reports whether the network is to lose the plugin.
+func (un Uninstaller) takes(network string) bool { return un.Network == "" || network == un.Network }
+
+// takeOut takes the plugin out of the configurations of the networks that are to lose
+// it, and returns those that still name it. What cannot be read might name it.
+func (un Uninstaller) takeOut(d *dir, takes func(network string) bool) (named []string, err error) {
 	if d == nil {
 		return nil, nil
 	}
@@ -79,7 +88,7 @@ func (un Uninstaller) takeOut(d *dir) (named []string, err error) {
 	errs := []error{err}
 	in := Installer{Log: un.Log}
 	for _, n := range all.All() {
-		takes := un.Network == "" || n.List.Name == un.Network
+		takes := takes(n.List.Name)
 		_, ok := n.List.Ours()
 		switch {
 		case n.Err != nil:
@@ -123,21 +132,21 @@ func (un Uninstaller) takeOutDropIns(in Installer, d *dir, n network, takes bool
 	return named, errors.Join(errs...)
 }
 
-// needs says why somebody may still need the binary, also if configurations name it.
-func (found recorded) needs(named []string) error {
+// keeps says why somebody may still need the binary, also if configurations name it.
+func (un Uninstaller) keeps(found recorded, named []string) error {
 	if len(named) > 0 {
-		return fmt.Errorf("%v still name it", named)
+		return fmt.Errorf("it is still named in %s; take it out there, or if nobody uses it: %s", strings.Join(named, ", "), un.Forced)
 	}
 	if !found.mounted {
-		return errors.New("no bpffs can be seen, neither at " + bpffs.DefaultRoot + " nor elsewhere, so that it is not known whether pods need it; " +
-			"in a container mount the node's; if there are no such pods: bpffsctl uninstall --force")
+		return fmt.Errorf("no bpffs can be seen, neither at %s nor elsewhere, so that it is not known whether pods need it; "+
+			"in a container mount the node's; if there are no such pods: %s", bpffs.DefaultRoot, un.Forced)
 	}
 	if found.endpoints == 0 {
 		return nil
 	}
 	return fmt.Errorf("%s at %s: the runtime needs the plugin to delete the pods; delete them, remove what is left "+
-		"of them with %s, then run this command again; or give up the maps of these pods: bpffsctl uninstall --force",
-		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), strings.Join(found.roots, ", "), found.collect())
+		"of them with %s, then run this command again; or give up the maps of these pods: %s",
+		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), strings.Join(found.roots, ", "), found.collect(), un.Forced)
 }
 
 // notKnown is err as the reason not to remove the binary.

@@ -17,32 +17,56 @@ const maxHits = 10_000
 var errMany = errors.New("more than are counted")
 
 // Hits says what goes with the paths and all below them: how many pins, and of how many
-// endpoints, which their names tell. The records need not be readable.
+// endpoints, which their names tell; without any the records, of which the pins stay. The
+// records need not be readable.
 func Hits(paths ...string) string {
-	var pins int
-	endpoints := make(map[uint16]bool)
-	count := func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || d.Type()&fs.ModeSymlink != 0 || strings.HasSuffix(path, ".debug") {
-			return nil //nolint:nilerr // what cannot be read is not counted, nor what the kernel puts into each bpffs
-		}
-		if pins++; pins > maxHits {
-			return errMany
-		}
-		if m, ok := bpffs.ParseLocalMap(path); ok {
-			endpoints[m.EndpointID] = true
-		}
-		return nil
-	}
+	h := hits{endpoints: make(map[uint16]bool)}
 	for _, path := range paths {
-		if errors.Is(filepath.WalkDir(path, count), errMany) {
+		if errors.Is(filepath.WalkDir(path, h.count), errMany) {
 			return fmt.Sprintf("more than %d pins", maxHits)
 		}
 	}
-	switch {
-	case pins == 0:
+	switch recorded := max(h.records, h.entries); {
+	case h.pins == 0 && recorded > 0:
+		return "what is recorded of " + output.Count(recorded, "endpoint, whose pins stay for ever", "endpoints, whose pins stay for ever")
+	case h.pins == 0:
 		return "no pin"
-	case len(endpoints) == 0:
-		return output.Count(pins, "pin or file", "pins or files")
+	case len(h.endpoints) == 0:
+		return output.Count(h.pins, "pin or file", "pins or files")
 	}
-	return output.Count(pins, "pin", "pins") + " of " + output.Count(len(endpoints), "endpoint", "endpoints")
+	return output.Count(h.pins, "pin", "pins") + " of " + output.Count(len(h.endpoints), "endpoint", "endpoints")
+}
+
+type hits struct {
+	pins             int
+	endpoints        map[uint16]bool // of the pins
+	records, entries int             // directories of endpoints, links to them in the index
+}
+
+func (h *hits) count(path string, d fs.DirEntry, err error) error {
+	switch {
+	case err != nil: // what cannot be read is not counted
+	case d.IsDir():
+		if strings.HasSuffix(filepath.Dir(path), "/cni/endpoints") {
+			h.records++
+		}
+	case d.Type()&fs.ModeSymlink != 0:
+		if strings.Contains(path, "/cni/attachments/") {
+			h.entries++
+		}
+	case strings.HasSuffix(path, ".debug"): // the kernel puts them into each bpffs
+	default:
+		return h.countPin(path)
+	}
+	return nil
+}
+
+func (h *hits) countPin(path string) error {
+	if h.pins++; h.pins > maxHits {
+		return errMany
+	}
+	if m, ok := bpffs.ParseLocalMap(path); ok {
+		h.endpoints[m.EndpointID] = true
+	}
+	return nil
 }
