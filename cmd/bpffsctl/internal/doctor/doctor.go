@@ -56,13 +56,13 @@ func checks() []check {
 		{"endpoint-ids", eachSeen(decideFree)},
 		{"runtime-directories", checkDirs},
 		{"plugin", checkPlugin},
-		{"networks", checkNetworks},
+		{"networks", whereRead(checkNetworks)},
 		{"chain", checkChain},
 		{"cni-version", checkCNIVersion},
 		{"drop-ins", checkDropIns},
 		{"plugin-configuration", checkPluginConfig},
 		{"runtime", checkRuntime},
-		{"runtime-networks", checkLoaded},
+		{"runtime-networks", whereRead(checkLoaded)},
 		{"runtime-namespace", checkRuntimeNamespace},
 	}
 }
