@@ -165,14 +165,14 @@ func TestDirectoriesAreAssumed(t *testing.T) {
 // Of networks that the runtime does not read it is not said that it uses them, nor that
 // it has none.
 func TestNetworksThatAreNotRead(t *testing.T) {
-	for name, make := range map[string]func(r *rig){
+	for name, change := range map[string]func(r *rig){
 		"a network of ours": func(*rig) {},
 		"none":              func(r *rig) { r.ConfDir = r.t.TempDir() },
 		"no directory":      func(r *rig) { r.ConfDir = "/none" },
 		"half a file":       func(r *rig) { r.write(r.t, "00.conflist", "{") },
 	} {
 		r := newRig(t)
-		make(r)
+		change(r)
 		r.looks("/etc/x", r.BinDir)
 		found := r.run(t)
 		for _, check := range []string{"networks", "runtime-networks"} {
