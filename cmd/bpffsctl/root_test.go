@@ -8,7 +8,7 @@ import (
 // Whoever calls a command wrongly is told what to type.
 func TestCalledWrongly(t *testing.T) {
 	for args, want := range map[string]string{
-		"versoin":                   `unknown command "versoin" for "bpffsctl": bpffsctl --help`,
+		"verson":                    `unknown command "verson" for "bpffsctl": bpffsctl --help`,
 		"list web":                  `unknown command "web" for "bpffsctl list": bpffsctl list --help`,
 		"show":                      "accepts 1 arg(s), received 0: bpffsctl show --help",
 		"show -1":                   "unknown shorthand flag: '1' in -1: bpffsctl show --help",

@@ -27,7 +27,7 @@ func TestRefused(t *testing.T) {
 		{"no main plugin", nil, "--wait=false", []string{"no main plugin"}},
 		{"ours alone", map[string]string{"10.conflist": list("net", "bpffs")}, "--wait=false", []string{"no main plugin"}},
 		{"another network", map[string]string{"10.conflist": list("net", "bridge")}, "--wait=false --network other", []string{"the network other", "no main plugin", "there are: [net]", "bpffsctl doctor"}},
-		{"half a file", map[string]string{"10.conflist": half}, "--wait=false", []string{"10.conflist", "not a valid"}},
+		{"half a file", map[string]string{"10.conflist": half}, "--wait=false", []string{"10.conflist", "not a valid", "bpffsctl doctor"}},
 		{"nobody came", nil, "--timeout 50ms", []string{"no main plugin", "50ms"}},
 		{"a single plugin", map[string]string{"10.conf": single}, "", []string{"10.conf", "single plugin", ".conflist"}},
 		{"drop-ins forbidden", map[string]string{"10.conflist": inlined}, "--mode drop-in", []string{"10.conflist", "loadOnlyInlinedPlugins", "--mode conflist"}},
@@ -40,6 +40,7 @@ func TestRefused(t *testing.T) {
 		{"another's configuration", nil, "--plugin-conf /proc/self/comm", []string{"the plugin's configuration"}},
 		{"a configuration that the plugin refuses", map[string]string{"10.conflist": list("net", "bridge"), "../conf.json": `{"type":"bpffs","maps":[{"name":"a.b"}]}`}, "--plugin-conf CONF", []string{"refuses its configuration", "maps[0].name"}},
 		{"a directory where the plugin is to be", map[string]string{"10.conflist": list("net", "bridge"), "../bin/bpffs/x": ""}, "", []string{"bin/bpffs", "directory", "move it away"}},
+		{"another's in the place of what is written", map[string]string{"10.conflist": list("net", "bridge"), ".bpffs-install/x": ""}, "", []string{"not empty", "mv ", "/net.d/.bpffs-install.other"}},
 		{"no directory for plugins", nil, "--bin-dir /none", []string{"/none"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

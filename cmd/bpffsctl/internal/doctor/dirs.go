@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
@@ -25,4 +27,15 @@ func decideDirs(d cnidirs.Dirs, reinstall string) (found []Finding) {
 		return pass(looked, assumed)
 	}
 	return pass(looked, fmt.Sprintf("plugins %s, networks %s", d.BinFrom, d.ConfFrom))
+}
+
+// whereRead runs the check if the runtime reads the networks that it looks at.
+func whereRead(run func(context.Context, *node) []Finding) func(context.Context, *node) []Finding {
+	return func(ctx context.Context, n *node) []Finding {
+		d := n.dirs()
+		if slices.ContainsFunc(d.Unread(), func(u cnidirs.UnreadError) bool { return u.Dir == d.Conf }) {
+			return notLooked(d.Conf, "runtime-directories")
+		}
+		return run(ctx, n)
+	}
 }

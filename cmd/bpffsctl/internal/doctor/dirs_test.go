@@ -161,3 +161,24 @@ func TestDirectoriesAreAssumed(t *testing.T) {
 		r.stopRuntime()
 	}
 }
+
+// Of networks that the runtime does not read it is not said that it uses them, nor that
+// it has none.
+func TestNetworksThatAreNotRead(t *testing.T) {
+	for name, change := range map[string]func(r *rig){
+		"a network of ours": func(*rig) {},
+		"none":              func(r *rig) { r.ConfDir = r.t.TempDir() },
+		"no directory":      func(r *rig) { r.ConfDir = "/none" },
+		"half a file":       func(r *rig) { r.write(r.t, "00.conflist", "{") },
+	} {
+		r := newRig(t)
+		change(r)
+		r.looks("/etc/x", r.BinDir)
+		found := r.run(t)
+		for _, check := range []string{"networks", "runtime-networks"} {
+			if its := of(found, check); len(its) != 1 || its[0].Status != Skipped || its[0].Because != "runtime-directories" {
+				t.Errorf("%s, %s: got %+v, want it skipped because of runtime-directories", name, check, its)
+			}
+		}
+	}
+}

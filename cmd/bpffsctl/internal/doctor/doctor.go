@@ -57,9 +57,9 @@ func checks() []check {
 		{"endpoint-ids", eachSeen(decideFree)},
 		{"runtime-directories", func(_ context.Context, n *node) []Finding { return decideDirs(n.dirs(), n.install()) }},
 		{"plugin", func(_ context.Context, n *node) []Finding { return decidePlugin(n.plugin(), n.Version, n.install()) }},
-		{"networks", func(_ context.Context, n *node) []Finding {
+		{"networks", whereRead(func(_ context.Context, n *node) []Finding {
 			return decideNetworks(n.networks(), n.runtime().Version, n.install)
-		}},
+		})},
 		{"chain", func(_ context.Context, n *node) []Finding { return decideChain(n.networks(), n.install) }},
 		{"cni-version", func(_ context.Context, n *node) []Finding {
 			return decideCNIVersion(n.networks(), n.runtime(), n.plugin().supports, n.install)
@@ -67,7 +67,7 @@ func checks() []check {
 		{"drop-ins", func(_ context.Context, n *node) []Finding { return decideDropIns(n.networks(), n.runtime(), n.install) }},
 		{"plugin-configuration", checkPluginConfig},
 		{"runtime", func(_ context.Context, n *node) []Finding { return decideRuntime(n.runtime()) }},
-		{"runtime-networks", func(_ context.Context, n *node) []Finding { return decideLoaded(n.networks(), n.runtime()) }},
+		{"runtime-networks", whereRead(func(_ context.Context, n *node) []Finding { return decideLoaded(n.networks(), n.runtime()) })},
 		{"runtime-namespace", checkRuntimeNamespace},
 	}
 }

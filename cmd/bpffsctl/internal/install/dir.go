@@ -120,7 +120,10 @@ func (d *dir) clearDir(path string) error {
 			}
 		}
 	}
-	return os.Remove(path) // which fails if something else is in it
+	if err := os.Remove(path); err != nil { // something else is in it
+		return fmt.Errorf("%w; move it away: %s", err, moveAway(path))
+	}
+	return nil
 }
 
 // write makes the scratch file, on the disk, with the content and the mode, and

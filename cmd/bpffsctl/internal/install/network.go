@@ -25,6 +25,9 @@ func findNetwork(dir, name string, passesBroken bool) (network, error) {
 	if errors.Is(err, conflist.ErrNoMain) {
 		return network{}, fmt.Errorf("%s: %w; install the main plugin, or see what is there: bpffsctl doctor", dir, err)
 	}
+	if errors.Is(err, conflist.ErrInvalid) {
+		return network{}, fmt.Errorf("%w; what to do says: bpffsctl doctor", err)
+	}
 	if err := errors.Join(err, n.DropInsErr); err != nil {
 		return network{}, err
 	}
