@@ -13,6 +13,7 @@ import (
 type Sandbox struct {
 	ID              string // the container ID that CNI plugins get
 	Namespace, Name string
+	UID             string // of the pod, empty if the runtime was not told
 	Created         time.Time
 }
 
@@ -32,7 +33,7 @@ func (c *Client) running(ctx context.Context) (pods []Sandbox, err error) {
 		for _, s := range r.GetItems() {
 			if s.GetState() == runtime.PodSandboxState_SANDBOX_READY {
 				m := s.GetMetadata()
-				pods = append(pods, Sandbox{s.GetId(), m.GetNamespace(), m.GetName(), time.Unix(0, s.GetCreatedAt())})
+				pods = append(pods, Sandbox{s.GetId(), m.GetNamespace(), m.GetName(), m.GetUid(), time.Unix(0, s.GetCreatedAt())})
 			}
 		}
 		return err

@@ -1,14 +1,8 @@
 package doctor
 
 import (
-	"context"
-
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
-
-func checkChain(_ context.Context, n *node) []Finding {
-	return decideChain(n.networks(), n.install)
-}
 
 // decideChain says whether the plugin is called once, and after the one that
 // makes the interface.
@@ -29,11 +23,8 @@ func decideChain(n networks, install command) []Finding {
 				", after "+called[0].path+": the last one decides which maps a pod has", n.forNetwork(one, install))...)
 		}
 	}
-	if found != nil {
-		return found
-	}
 	if len(n.uses()) == 0 {
 		return pass(n.dir, "no network has bpffs")
 	}
-	return pass(n.dir, output.Count(len(n.uses()), "call", "calls")+" of bpffs, after the plugin that makes the interface")
+	return or(found, n.dir, output.Count(len(n.uses()), "call", "calls")+" of bpffs, after the plugin that makes the interface")
 }

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/plugin"
@@ -16,15 +15,14 @@ func checkPluginConfig(ctx context.Context, n *node) []Finding {
 	var found []Finding
 	uses := n.networks().uses()
 	for _, u := range uses {
-		found = append(found, decidePluginConfig(u, b.check(ctx, u, n.Patience))...)
+		ctx, cancel := context.WithTimeout(ctx, n.Patience)
+		found = append(found, decidePluginConfig(u, plugin.Check(ctx, b.path, u.network, b.supports[len(b.supports)-1], u.raw))...)
+		cancel()
 	}
-	switch {
-	case len(uses) == 0:
+	if len(uses) == 0 {
 		return pass(n.networks().dir, "no configuration to check")
-	case found == nil:
-		return pass(n.networks().dir, "the plugin accepts "+output.Count(len(uses), "configuration", "configurations"))
 	}
-	return found
+	return or(found, n.networks().dir, "the plugin accepts "+output.Count(len(uses), "configuration", "configurations"))
 }
 
 func decidePluginConfig(u use, refused error) []Finding {
@@ -36,11 +34,4 @@ func decidePluginConfig(u use, refused error) []Finding {
 		return warn(u.path, "the plugin does not know "+list(unknown)+", and ignores it", edit)
 	}
 	return nil
-}
-
-// check returns what the plugin has against a configuration.
-func (b binary) check(ctx context.Context, u use, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return plugin.Check(ctx, b.path, u.network, b.supports[len(b.supports)-1], u.raw)
 }

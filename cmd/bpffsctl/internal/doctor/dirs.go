@@ -1,16 +1,11 @@
 package doctor
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 )
-
-func checkDirs(_ context.Context, n *node) []Finding {
-	return decideDirs(n.dirs(), n.install())
-}
 
 // decideDirs says how it is known where the runtime looks, and whether it looks
 // where it was told to look.

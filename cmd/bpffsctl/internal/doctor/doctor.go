@@ -9,6 +9,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -38,10 +39,10 @@ type check struct {
 // checks returns all of them, in the order in which a person repairs a node.
 func checks() []check {
 	return []check{
-		{"privilege", checkPrivilege},
+		{"privilege", func(context.Context, *node) []Finding { return decidePrivilege(os.Geteuid()) }},
 		{"kernel-version", checkKernelVersion},
 		{"kernel-filesystem", checkKernelFilesystem},
-		{"kernel-bpf", checkKernelBPF},
+		{"kernel-bpf", func(context.Context, *node) []Finding { return decideKernelBPF(createMap()) }},
 		{"mount-namespace", checkMountNamespace},
 		{"root", eachSite(decideRoot)},
 		{"propagation", eachSite(decidePropagation)},
@@ -49,20 +50,28 @@ func checks() []check {
 		{"lock", eachSite(decideLock)},
 		{"records", eachSite(decideRecords)},
 		{"pins", eachSeen(decidePins)},
+		{"pod-views", checkViews},
 		{"network-namespaces", eachSeen(decideNetNS)},
 		{"leftovers", eachSeen(decideLeftovers)},
 		{"foreign-pins", eachSeen(decideForeign)},
 		{"pods-without-endpoint", checkPods},
 		{"endpoint-ids", eachSeen(decideFree)},
-		{"runtime-directories", checkDirs},
-		{"plugin", checkPlugin},
-		{"networks", checkNetworks},
-		{"chain", checkChain},
-		{"cni-version", checkCNIVersion},
-		{"drop-ins", checkDropIns},
+		{"runtime-directories", func(_ context.Context, n *node) []Finding { return decideDirs(n.dirs(), n.install()) }},
+		{"plugin", func(_ context.Context, n *node) []Finding { return decidePlugin(n.plugin(), n.Version, n.install()) }},
+		{"networks", func(_ context.Context, n *node) []Finding {
+			return decideNetworks(n.networks(), n.runtime().Version, n.install)
+		}},
+		{"chain", func(_ context.Context, n *node) []Finding { return decideChain(n.networks(), n.install) }},
+		{"cni-version", func(_ context.Context, n *node) []Finding {
+			return decideCNIVersion(n.networks(), n.runtime().Runtime, n.plugin().supports, n.install)
+		}},
+		{"drop-ins", func(_ context.Context, n *node) []Finding {
+			return decideDropIns(n.networks(), n.runtime().Runtime, n.install)
+		}},
 		{"plugin-configuration", checkPluginConfig},
-		{"runtime", checkRuntime},
-		{"runtime-networks", checkLoaded},
+		{"pod-volumes", checkPodVolumes},
+		{"runtime", func(_ context.Context, n *node) []Finding { return decideRuntime(n.runtime()) }},
+		{"runtime-networks", func(_ context.Context, n *node) []Finding { return decideLoaded(n.networks(), n.runtime().Runtime) }},
 		{"runtime-namespace", checkRuntimeNamespace},
 	}
 }

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"path/filepath"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
@@ -9,10 +8,6 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
-
-func checkDropIns(_ context.Context, n *node) []Finding {
-	return decideDropIns(n.networks(), n.runtime().Runtime, n.install)
-}
 
 // decideDropIns says whether the runtime reads the drop-in files.
 func decideDropIns(n networks, r cnidirs.Runtime, install command) []Finding {
@@ -39,10 +34,7 @@ func decideDropIns(n networks, r cnidirs.Runtime, install command) []Finding {
 			found = append(found, pass(u.path, "Multus reads it, as a part of its chain "+u.network)...)
 		}
 	}
-	if found == nil {
-		found = pass(n.dir, "no drop-in file of ours, which not every runtime would read")
-	}
-	return found
+	return or(found, n.dir, "no drop-in file of ours, which not every runtime would read")
 }
 
 func decideDropIn(u use, r cnidirs.Runtime, inline string) []Finding {

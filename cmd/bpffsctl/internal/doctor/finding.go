@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
@@ -34,12 +35,7 @@ type Finding struct {
 
 // Failed reports whether there is a failure among the findings.
 func Failed(findings []Finding) bool {
-	for _, f := range findings {
-		if f.Status == Failure {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Status == Failure })
 }
 
 // pass, warn and fail return one finding; the name of the check is added later.
@@ -53,6 +49,14 @@ func warn(looked, detail, fix string) []Finding {
 
 func fail(looked, detail, fix string) []Finding {
 	return []Finding{{Looked: looked, Status: Failure, Detail: without(looked, detail), Fix: fix}}
+}
+
+// or returns what was found, or if that is nothing that all is well.
+func or(found []Finding, looked, detail string) []Finding {
+	if len(found) > 0 {
+		return found
+	}
+	return pass(looked, detail)
 }
 
 // about adds the endpoints that the finding is about.

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -9,10 +8,6 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
-
-func checkNetworks(_ context.Context, n *node) []Finding {
-	return decideNetworks(n.networks(), n.runtime().Version, n.install)
-}
 
 // decideNetworks says which network the runtime uses, and whether it has our
 // plugin.

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -13,20 +12,13 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
 
-func checkLoaded(_ context.Context, n *node) []Finding {
-	return decideLoaded(n.networks(), n.runtime().Runtime)
-}
-
 // decideLoaded says which networks the runtime has loaded, and whether that is what
 // the files say of our plugin.
 func decideLoaded(n networks, r cnidirs.Runtime) (found []Finding) {
 	for _, loaded := range r.Status.Loaded {
 		found = append(found, decideOneLoaded(loaded, n, r)...)
 	}
-	if found == nil {
-		found = pass("the runtime", "it does not say that it has loaded a network")
-	}
-	return found
+	return or(found, "the runtime", "it does not say that it has loaded a network")
 }
 
 func decideOneLoaded(loaded cri.Network, n networks, r cnidirs.Runtime) []Finding {

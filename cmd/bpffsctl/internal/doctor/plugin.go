@@ -54,10 +54,6 @@ func runnable(mode fs.FileMode) bool {
 	return mode.IsRegular() && mode.Perm()&0o133 == 0o111 && mode&(fs.ModeSetuid|fs.ModeSetgid) == 0
 }
 
-func checkPlugin(_ context.Context, n *node) []Finding {
-	return decidePlugin(n.plugin(), n.Version, n.install())
-}
-
 func decidePlugin(b binary, version, reinstall string) []Finding {
 	switch {
 	case errors.Is(b.statErr, fs.ErrNotExist):

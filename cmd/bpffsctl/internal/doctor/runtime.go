@@ -35,10 +35,6 @@ func lookAtRuntime(ctx context.Context, socket string, patience time.Duration) c
 	return r
 }
 
-func checkRuntime(_ context.Context, n *node) []Finding {
-	return decideRuntime(n.runtime())
-}
-
 // decideRuntime only warns of a node without a socket: podman has none.
 func decideRuntime(r criRuntime) []Finding {
 	const logs = "journalctl -n 20 -u containerd, or of your runtime's unit"

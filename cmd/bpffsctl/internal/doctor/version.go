@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,10 +11,6 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 )
-
-func checkCNIVersion(_ context.Context, n *node) []Finding {
-	return decideCNIVersion(n.networks(), n.runtime().Runtime, n.plugin().supports, n.install)
-}
 
 // decideCNIVersion says whether the runtime and the plugin know the versions of
 // the networks that have our plugin. What the plugin supports may be unknown.
@@ -39,10 +34,7 @@ func decideCNIVersion(n networks, r cnidirs.Runtime, supports []string, install 
 			found = append(found, pass(one.Path, "cniVersion "+its)...)
 		}
 	}
-	if found == nil {
-		found = pass(n.dir, "no network has bpffs")
-	}
-	return found
+	return or(found, n.dir, "no network has bpffs")
 }
 
 // effective returns the cniVersion that the runtime gives to the plugins of a

@@ -14,7 +14,10 @@ func (e *Endpoint) PrintDetail(w io.Writer) error {
 	if _, err := fmt.Fprintf(w, "Endpoint %05d\n", e.ID); err != nil {
 		return err
 	}
-	if err := e.facts().Print(w, "  "); err != nil || len(e.Pins) == 0 {
+	if err := e.facts().Print(w, "  "); err != nil {
+		return err
+	}
+	if err := e.printViews(w); err != nil || len(e.Pins) == 0 {
 		return err
 	}
 	fmt.Fprintln(w)
@@ -32,6 +35,23 @@ func (e *Endpoint) PrintDetail(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// printViews prints what the pod sees in its volume, if it has one.
+func (e *Endpoint) printViews(w io.Writer) error {
+	if len(e.Views) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	views := output.NewColumns("POD SEES", "CONTENTS", "MOUNTED", "PATH ON THE NODE")
+	for _, v := range e.Views {
+		mounted := "no"
+		if v.Mounted {
+			mounted = "yes"
+		}
+		views.Row(v.Directory, v.Contents(), mounted, v.Path)
+	}
+	return views.Print(w, "  ")
 }
 
 func (e *Endpoint) facts() *output.Columns {
@@ -52,6 +72,9 @@ func (e *Endpoint) facts() *output.Columns {
 		{"State:", e.State()},
 	} {
 		facts.Row(f[0], f[1])
+	}
+	if e.PodUID != "" {
+		facts.Row("Pod UID:", e.PodUID)
 	}
 	if e.Error != "" {
 		facts.Row("Error:", e.Error)

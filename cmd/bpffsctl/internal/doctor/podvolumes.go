@@ -1,0 +1,72 @@
+package doctor
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/internal/token"
+)
+
+// checkPodVolumes looks whether the node can do what the networks promise to pods. What
+// is wrong with a configuration itself, or with the runtime, is another check's.
+func checkPodVolumes(ctx context.Context, n *node) []Finding {
+	var found []Finding
+	for _, u := range n.networks().uses() {
+		if u.conf.ParseAll() != nil || u.conf.PodVolume == "" {
+			continue
+		}
+		pods, _ := n.runtime().Running(ctx, n.Patience) // see above
+		bad := slices.Concat(decideTokens(u, token.CheckKernel()), decideKubelet(u, pods), decideSecurity(setting(enforcing), setting(unprivileged)))
+		found = append(found, or(bad, u.path, "the node can give pods the volume "+u.conf.PodVolume)...)
+	}
+	return or(found, n.networks().dir, "no network has podVolume")
+}
+
+// Where the kernel tells its settings.
+const (
+	enforcing    = "/sys/fs/selinux/enforce"
+	unprivileged = "/proc/sys/kernel/unprivileged_bpf_disabled"
+)
+
+func setting(path string) string {
+	text, _ := os.ReadFile(path) // not every kernel has it
+	return strings.TrimSpace(string(text))
+}
+
+func decideTokens(u use, refused error) []Finding {
+	if u.conf.Delegate == nil || refused == nil {
+		return nil
+	}
+	return fail(u.path, "pods of "+list(u.conf.Delegate.Namespaces)+" that ask for a token do not start: "+refused.Error(), "${EDITOR:-vi} "+output.Quote(u.path))
+}
+
+// decideKubelet says whether kubelet keeps a pod where the plugin looks for volumes. Other
+// pods may be of another program.
+func decideKubelet(u use, pods []cri.Sandbox) []Finding {
+	dir := filepath.Join(u.conf.KubeletDir, "pods")
+	has := func(pod cri.Sandbox) bool {
+		_, err := os.Stat(filepath.Join(dir, pod.UID))
+		return err == nil
+	}
+	if has(cri.Sandbox{}) && (len(pods) == 0 || slices.ContainsFunc(pods, has)) {
+		return nil
+	}
+	return warn(dir, "no running pod has a directory there: pods that declare the volume "+u.conf.PodVolume+" find nothing in it, and nobody is told",
+		"see where kubelet keeps them, before /pods: findmnt --list --output TARGET | grep kubernetes.io; then write that as kubeletDir: ${EDITOR:-vi} "+output.Quote(u.path))
+}
+
+func decideSecurity(selinux, unprivilegedOff string) (found []Finding) {
+	if selinux == "1" {
+		found = warn(enforcing, "SELinux enforces; volumes of pods were not tried with it, and it may refuse them", "see what it refuses: ausearch -m AVC -ts recent")
+	}
+	if unprivilegedOff == "0" {
+		found = append(found, warn(unprivileged, "pods without any capability may load programs, which can write to maps that the pod may only read",
+			"sysctl -w kernel.unprivileged_bpf_disabled=2, and put that into a file in /etc/sysctl.d")...)
+	}
+	return found
+}
