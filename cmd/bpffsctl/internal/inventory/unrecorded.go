@@ -37,6 +37,7 @@ func Unrecorded(read func() ([]Record, error)) (paths []string, err error) {
 		seen[m.Source] = true
 		paths = append(paths, m.Path)
 	}
+	slices.Sort(paths)
 	return paths, err
 }
 
