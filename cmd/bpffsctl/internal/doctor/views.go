@@ -10,6 +10,7 @@ import (
 // checkViews looks whether what pods saw in their volumes is still mounted, and whether
 // a record names all that the plugin mounted there.
 func checkViews(ctx context.Context, n *node) []Finding {
+	const looked = "volumes of pods"
 	var found []Finding
 	for _, s := range n.sites() {
 		if because := s.hindered(); because != "" {
@@ -22,21 +23,13 @@ func checkViews(ctx context.Context, n *node) []Finding {
 			"directories in volumes of pods", "; somebody unmounted what was there")...)
 	}
 	left, err := inventory.Unrecorded(func() ([]inventory.Record, error) { return n.records(ctx) })
-	if n.Root != "" { // another bpffs may have the records
-		left = nil
-	}
-	return append(found, decideUnrecorded(left, err)...)
-}
-
-func decideUnrecorded(left []string, err error) []Finding {
-	const looked = "volumes of pods"
 	switch {
 	case err != nil:
-		return warn(looked, "it is not known what is mounted there: "+err.Error(), "do what this says, then: bpffsctl doctor")
-	case len(left) > 0:
-		return warn(looked, output.Count(len(left), "mount", "mounts")+" of the plugin that no record names: "+list(left)+
+		found = append(found, warn(looked, "it is not known what is mounted there: "+err.Error(), "do what this says, then: bpffsctl doctor")...)
+	case len(left) > 0 && n.Root == "": // else another bpffs may have the records
+		found = append(found, warn(looked, output.Count(len(left), "mount", "mounts")+" of the plugin that no record names: "+list(left)+
 			"; no DEL unmounts that, and kubelet cannot remove the volume of a deleted pod",
-			look("findmnt", left[0])+ifUnused([]string{"umount"}, some(left)...)+again(len(left)))
+			look("findmnt", left[0])+ifUnused([]string{"umount"}, some(left)...)+again(len(left)))...)
 	}
-	return pass(looked, "nothing of the plugin is mounted there that no record names")
+	return or(found, looked, "all that is recorded is mounted")
 }

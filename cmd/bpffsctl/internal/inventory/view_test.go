@@ -194,6 +194,33 @@ func TestUnrecorded(t *testing.T) {
 	}
 }
 
+// What is mounted or unmounted while the records are read is not taken for unrecorded.
+func TestUnrecordedMeanwhile(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		do   func(t *testing.T, root, dir string)
+	}{
+		{"an ADD after the records were read", func(t *testing.T, _, _ string) { t.Helper(); shownAt(t, true, inVolume("", "")) }},
+		{"a mount that is unmounted", func(t *testing.T, _, dir string) {
+			t.Helper()
+			testns.Must(t, syscall.Unmount(dir+"/eth0/maps-rw", 0))
+		}},
+		{"a DEL after the records were read", func(t *testing.T, root, _ string) { t.Helper(); release(t, root, pods(1)[0]) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			root, v := shownAt(t, false, inVolume("", bpffs.PodWrites))
+			got, err := Unrecorded(func() ([]Record, error) {
+				records, err := Records(t.Context(), at(root))
+				row.do(t, root, v.Path())
+				return records, err
+			})
+			if len(got) > 0 || err != nil {
+				t.Errorf("got %q, %v, want nothing", got, err)
+			}
+		})
+	}
+}
+
 // What a record that cannot be read names is not known.
 func TestUnrecordedUnknown(t *testing.T) {
 	root, v := shownAt(t, false, inVolume("", bpffs.PodWrites))
