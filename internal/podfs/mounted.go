@@ -18,7 +18,8 @@ func newSource() string {
 	return fmt.Sprintf("%s%0*x", sourcePrefix, sourceDigits, rand.Uint64())
 }
 
-func isSource(text string) bool {
+// IsSource reports whether the mount table calls a file system of this package so.
+func IsSource(text string) bool {
 	digits, ok := strings.CutPrefix(text, sourcePrefix)
 	return ok && len(digits) == sourceDigits && strings.Trim(digits, "0123456789abcdef") == ""
 }
@@ -34,7 +35,7 @@ type Mount struct {
 // has them.
 func Mounts() (all []Mount, err error) {
 	table, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-		return m.FSType != "bpf" || !isSource(m.Source), false
+		return m.FSType != "bpf" || !IsSource(m.Source), false
 	})
 	for _, m := range table {
 		all = append(all, Mount{m.Mountpoint, m.Source, device(m)})

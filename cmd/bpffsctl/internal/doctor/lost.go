@@ -45,10 +45,8 @@ func nameOf(e inventory.Endpoint) string {
 	return cmp.Or(e.Pod(), "container "+e.Container)
 }
 
-// nearlyFull is of how many percent in use a warning is given.
-const nearlyFull = 90
-
 func decideFree(s site) []Finding {
+	const nearlyFull = 90 // percent in use
 	used := bpffs.MaxEndpoints - s.seen.FreeIDs
 	detail := fmt.Sprintf("in use: %d of %d endpoint IDs", used, bpffs.MaxEndpoints)
 	switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/internal/token"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 // checkPodVolumes looks whether the node can do what the networks promise to pods. What
@@ -22,9 +23,17 @@ func checkPodVolumes(ctx context.Context, n *node) []Finding {
 		}
 		pods, _ := n.runtime().Running(ctx, n.Patience) // see above
 		bad := slices.Concat(decideTokens(u, token.CheckKernel()), decideKubelet(u, pods), decideSecurity(setting(enforcing), setting(unprivileged)))
-		found = append(found, or(bad, u.path, "the node can give pods the volume "+u.conf.PodVolume)...)
+		found = append(found, or(bad, u.path, "the node can give pods the volume "+u.conf.PodVolume+withoutToken(u))...)
 	}
 	return or(found, n.networks().dir, "no network has podVolume")
+}
+
+// withoutToken says what pods do not see because they get a token.
+func withoutToken(u use) string {
+	if u.conf.Delegate == nil || !slices.ContainsFunc(u.conf.Maps, func(d bpffs.MapDecl) bool { return d.Pod == bpffs.PodReads }) {
+		return ""
+	}
+	return "; a pod with a token does not see those of its maps that are ro"
 }
 
 // Where the kernel tells its settings.

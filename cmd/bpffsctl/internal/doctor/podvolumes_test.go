@@ -161,6 +161,31 @@ func TestDecideTokens(t *testing.T) {
 	}
 }
 
+// Which maps a token hides is said, where there is one.
+func TestWithoutToken(t *testing.T) {
+	const delegate = `, "delegate": {"namespaces": ["obs"], "maps": ["hash"]}`
+	const policy = `, "maps": [{"name": "policy_", "type": "hash", "keySize": 4, "valueSize": 4, "maxEntries": 1, "pod": "ACCESS"}]`
+	for _, row := range []struct {
+		keys string
+		want string
+	}{
+		{delegate + strings.ReplaceAll(policy, "ACCESS", "ro"), "maps that are ro"},
+		{delegate + strings.ReplaceAll(policy, "ACCESS", "rw"), ""},
+		{strings.ReplaceAll(policy, "ACCESS", "ro"), ""},
+		{delegate, ""},
+	} {
+		r := newRig(t)
+		r.withVolume(t, "")
+		kubelet := t.TempDir()
+		mkdir(t, kubelet+"/pods")
+		r.write(t, "10-net.conflist", listOf("1.0.0", "net", fmt.Sprintf(`{"type": "bpffs", "podVolume": "bpffs", "kubeletDir": %q%s}`, kubelet, row.keys)))
+		found := of(r.run(t), "pod-volumes")
+		if len(found) != 1 || found[0].Status != OK || !strings.Contains(found[0].Detail, row.want) || strings.Contains(found[0].Detail, "token") != (row.want != "") {
+			t.Errorf("with %s: got %+v, want %q", row.keys, found, row.want)
+		}
+	}
+}
+
 func TestViewsUnmounted(t *testing.T) {
 	for _, row := range []struct {
 		name   string

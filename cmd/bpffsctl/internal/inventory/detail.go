@@ -44,14 +44,20 @@ func (e *Endpoint) printViews(w io.Writer) error {
 	}
 	fmt.Fprintln(w)
 	views := output.NewColumns("POD SEES", "CONTENTS", "MOUNTED", "PATH ON THE NODE")
+	token := false
 	for _, v := range e.Views {
 		mounted := "no"
 		if v.Mounted {
 			mounted = "yes"
 		}
 		views.Row(v.Directory, v.Contents(), mounted, v.Path)
+		token = token || v.Token
 	}
-	return views.Print(w, "  ")
+	if err := views.Print(w, "  "); err != nil || !token {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "\n  A pod with a token sees no map to read only: its programs could write to it.")
+	return err
 }
 
 func (e *Endpoint) facts() *output.Columns {
