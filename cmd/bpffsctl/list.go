@@ -30,9 +30,10 @@ func newList() *cobra.Command {
 
 One line each. Under MAPS are the types and how many entries they can have. The
 states are ok, pin-missing (a map that the plugin made is not there any more),
-pin-replaced (something else is there), netns-gone (the container's network
-namespace is not there any more), no-endpoint (a pod of the runtime, asked if its
-network has the plugin, that has none) and unreadable.
+pin-replaced (something else is there), volume-missing (what the pod saw in its
+volume is not mounted any more), netns-gone (the container's network namespace is
+not there any more), no-endpoint (a pod of the runtime, asked if its network has
+the plugin, that has none) and unreadable.
 
 Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.`,
 		Args:              cobra.NoArgs,

@@ -18,7 +18,7 @@ func newShow() *cobra.Command {
 		Use:   "show ID|POD|CONTAINER",
 		Short: "Show everything about an endpoint, or all of a pod or container",
 		Long: `Show everything about an endpoint, or all of a pod or container, with the bpftool
-commands to look into its maps.
+commands to look into its maps, and what the pod sees of them in its volume.
 
 A number that is the ID of an endpoint is that. Else a pod is meant, NAMESPACE/NAME
 or NAME if only one namespace has it, or the container whose ID begins so.

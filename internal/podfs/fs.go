@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
@@ -37,7 +36,7 @@ func New() (*FS, error) {
 // NewFrom is like New for the open context of a bpffs, of whatever user namespace,
 // which it closes after an error.
 func NewFrom(context *os.File) (*FS, error) {
-	f := &FS{context: context, source: fmt.Sprintf("bpffs-%016x", rand.Uint64())}
+	f := &FS{context: context, source: newSource()}
 	var err error
 	for _, o := range []option{{"source", f.source}, {"mode", "0755"}} {
 		if err = setOption(context, o); err != nil {

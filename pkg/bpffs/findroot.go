@@ -10,12 +10,13 @@ import (
 	"github.com/moby/sys/mountinfo"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
+	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 )
 
 // FindRoot returns the root of the bpffs for a process that did not mount it: the
 // one that $CILIUM_BPF_MNT or else $TC_BPF_MNT names, /sys/fs/bpf, or the first
-// in the mount table that nothing hides; [ErrNotMounted] if there is none. A
-// variable that names anything but a bpffs is an error, for whoever set it meant
+// in the mount table that nothing hides and that is not in the volume of a pod;
+// [ErrNotMounted] if there is none. A variable that names anything but a bpffs is an error, for whoever set it meant
 // that place. FindRoot mounts nothing.
 func FindRoot() (string, error) {
 	for _, name := range []string{EnvCiliumRoot, EnvTCRoot} {
@@ -31,6 +32,9 @@ func FindRoot() (string, error) {
 		return "", err
 	}
 	for _, m := range table {
+		if podfs.IsSource(m.Source) {
+			continue
+		}
 		if ok, err := visible(m.Mountpoint); ok && err == nil {
 			return m.Mountpoint, nil
 		}

@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -73,6 +75,13 @@ func TestFindByMountTable(t *testing.T) {
 			bpffsBelow(tb, top, "z", "a")
 			testns.Mount(tb, "tmpfs", filepath.Join(top, "z"), "")
 		}, "a"},
+		{"the first are in the volume of a pod", func(tb testing.TB, top string) {
+			tb.Helper()
+			for _, name := range []string{"maps", "maps-rw", "token"} {
+				viewBelow(tb, top, name)
+			}
+			bpffsBelow(tb, top, "z")
+		}, "z"},
 		{"the first is below another mount", func(tb testing.TB, top string) {
 			tb.Helper()
 			bpffsBelow(tb, top, "hidden/z", "a")
@@ -108,6 +117,19 @@ func bpffsBelow(tb testing.TB, top string, paths ...string) {
 		mkdir(tb, filepath.Join(top, path))
 		testns.Mount(tb, "bpf", filepath.Join(top, path), "")
 	}
+}
+
+// viewBelow mounts below top what a pod sees in its volume.
+func viewBelow(tb testing.TB, top, name string) {
+	tb.Helper()
+	dir, err := os.Open(top)
+	testns.Must(tb, err)
+	defer dir.Close()
+	f, err := podfs.New()
+	testns.Must(tb, err)
+	defer f.Close()
+	testns.Must(tb, f.Attach(dir, name))
+	tb.Cleanup(func() { testns.Must(tb, syscall.Unmount(filepath.Join(top, name), 0)) })
 }
 
 func TestFindNothing(t *testing.T) {

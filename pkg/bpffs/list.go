@@ -25,6 +25,11 @@ type Endpoint struct {
 	// MapIDs are the kernel's IDs of the maps that PinMaps pinned, by path. A record of
 	// an earlier version, or of very many maps, has none.
 	MapIDs map[string]uint32
+
+	// PodUID is the UID of the pod in whose volume something was shown, and PodMounts
+	// what: empty if nothing was. An older sandbox of a pod shows nothing any more.
+	PodUID    string
+	PodMounts []PodMount
 }
 
 // All returns every endpoint in the order of their IDs. A record that cannot be
@@ -114,7 +119,10 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 		}
 	}
 	slices.Sort(ep.Pins)
-	ep.Maps, ep.MapIDs, err = r.maps(ep.Pins)
+	if ep.Maps, ep.MapIDs, err = r.maps(ep.Pins); err != nil {
+		return ep, err
+	}
+	ep.PodUID, ep.PodMounts, err = r.shown()
 	return ep, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -21,15 +22,24 @@ const (
 	volumesDir    = "volumes"    // volumes/<pod UID>/<interface> -> <id>
 )
 
-// A podMount is a file system that was attached in the volume of a pod.
-type podMount struct {
-	name string // of its directory
+// A PodMount is a file system that was attached in the volume of a pod.
+type PodMount struct {
+	Name string // of its directory: "maps", "maps-rw" or, if the pod fills it, "token"
+	Path string // of the directory on the node
 	id   mounts.ID
-	path string
 }
 
+// Open opens the root of the file system, wherever it is now, for the pod can move the
+// directories above it: [fs.ErrNotExist] if it is not mounted any more. Another error
+// says what hides it. Before Linux 6.8 that reads the mount table.
+func (m PodMount) Open() (*os.File, error) { return m.id.Find(m.Path) }
+
+// IsToken reports whether the pod makes BPF tokens there. It sees no maps, but what it
+// pins itself.
+func (m PodMount) IsToken() bool { return m.Name == tokenDir }
+
 // podMounts returns those of the endpoint.
-func (r record) podMounts() (all []podMount, err error) {
+func (r record) podMounts() (all []PodMount, err error) {
 	names, err := r.cni.List(r.link(podMountsDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -44,26 +54,26 @@ func (r record) podMounts() (all []podMount, err error) {
 		if slash <= 0 {
 			return nil, fmt.Errorf("record of endpoint %d: %s: %q is not a mount in a volume", r.id, podMountsDir, target)
 		}
-		all = append(all, podMount{name, mounts.ID(target[:slash]), target[slash:]})
+		all = append(all, PodMount{name, target[slash:], mounts.ID(target[:slash])})
 	}
 	return all, err
 }
 
 // addPodMount records a file system that is about to be attached.
-func (r record) addPodMount(m podMount) error {
+func (r record) addPodMount(m PodMount) error {
 	if err := r.cni.Mkdir(r.link(podMountsDir)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return r.cni.Symlink(string(m.id)+m.path, r.link(podMountsDir)+"/"+m.name)
+	return r.cni.Symlink(string(m.id)+m.Path, r.link(podMountsDir)+"/"+m.Name)
 }
 
 // clearPodMount removes a file system with what it shows, and then what is recorded
 // of it.
-func (r record) clearPodMount(m podMount) error {
-	if err := podfs.Clear(m.id, m.path); err != nil {
-		return fmt.Errorf("clearing %s: %w", m.path, err)
+func (r record) clearPodMount(m PodMount) error {
+	if err := podfs.Clear(m.id, m.Path); err != nil {
+		return fmt.Errorf("clearing %s: %w", m.Path, err)
 	}
-	return r.cni.Remove(r.link(podMountsDir) + "/" + m.name)
+	return r.cni.Remove(r.link(podMountsDir) + "/" + m.Name)
 }
 
 // ShowPod makes the volume of the pod show those of the declared maps of the endpoint
@@ -96,9 +106,9 @@ func (r record) showAll(v *PodVolume, views []view, isNew bool, maps MapDir) err
 	}
 	shown := make(map[string]bool)
 	for _, m := range has {
-		i := slices.IndexFunc(views, func(w view) bool { return w.name == m.name })
+		i := slices.IndexFunc(views, func(w view) bool { return w.name == m.Name })
 		if i >= 0 && v.keeps(m, views[i], maps, r.id) {
-			shown[m.name] = true
+			shown[m.Name] = true
 			continue
 		}
 		if err := r.clearPodMount(m); err != nil {
@@ -117,20 +127,20 @@ func (r record) showAll(v *PodVolume, views []view, isNew bool, maps MapDir) err
 }
 
 // keeps reports whether what is recorded shows what is wanted already.
-func (v *PodVolume) keeps(m podMount, w view, maps MapDir, id uint16) bool {
-	return m.path == v.place(w.name) && m.check(w, maps, id) == nil
+func (v *PodVolume) keeps(m PodMount, w view, maps MapDir, id uint16) bool {
+	return m.Path == v.place(w.name) && m.check(w, maps, id) == nil
 }
 
 // check reports that the file system does not show what is wanted.
-func (m podMount) check(w view, maps MapDir, id uint16) error {
-	root, err := m.id.Find(m.path)
+func (m PodMount) check(w view, maps MapDir, id uint16) error {
+	root, err := m.Open()
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	ok, err := w.isShown(root, maps, id)
-	if err == nil && (!ok || root.Name() != m.path) {
-		err = fmt.Errorf("%s does not show the maps of endpoint %d: delete the pod to get them again", m.path, id)
+	if err == nil && (!ok || root.Name() != m.Path) {
+		err = fmt.Errorf("%s does not show the maps of endpoint %d: delete the pod to get them again", m.Path, id)
 	}
 	return err
 }
@@ -150,7 +160,7 @@ func (r record) show(v *PodVolume, w view, isNew bool, maps MapDir) error {
 	if err != nil {
 		return err
 	}
-	m := podMount{w.name, id, v.place(w.name)}
+	m := PodMount{w.name, v.place(w.name), id}
 	if err := r.addPodMount(m); err != nil {
 		return err
 	}
@@ -165,7 +175,7 @@ func (r record) show(v *PodVolume, w view, isNew bool, maps MapDir) error {
 	return nil
 }
 
-func (r record) clearPodMounts(all []podMount) error {
+func (r record) clearPodMounts(all []PodMount) error {
 	var errs []error
 	for _, m := range all {
 		errs = append(errs, r.clearPodMount(m))
@@ -210,7 +220,7 @@ func (r record) leaveVolume(v *PodVolume) error {
 	if err != nil {
 		return err
 	}
-	return r.clearPodMounts(slices.DeleteFunc(all, func(m podMount) bool { return m.path != v.place(m.name) }))
+	return r.clearPodMounts(slices.DeleteFunc(all, func(m PodMount) bool { return m.Path != v.place(m.Name) }))
 }
 
 // entry returns where the index has the pod's interface, below all volumes.
@@ -231,6 +241,20 @@ func (r record) volume() (string, error) {
 		return "", fmt.Errorf("record of endpoint %d: %s: %q is not the volume of a pod: %w", r.id, podVolumeLink, entry, err)
 	}
 	return entry, nil
+}
+
+// shown returns the UID of the pod in whose volume the endpoint shows something, and
+// what. Most endpoints show nothing, which takes one look.
+func (r record) shown() (uid string, all []PodMount, err error) {
+	entry, err := r.volume()
+	if entry == "" || err != nil {
+		return "", nil, err
+	}
+	name, _, _ := strings.Cut(entry, "/")
+	if uid, err = unescape(name); err == nil {
+		all, err = r.podMounts()
+	}
+	return uid, all, err
 }
 
 // hidePod removes all that the endpoint shows in the volume of a pod, and that the
@@ -271,7 +295,7 @@ func (e *Endpoints) CheckPod(id uint16, prefix string, decls []MapDecl, v *PodVo
 		return e.in(err)
 	}
 	for _, w := range v.views(decls) {
-		i := slices.IndexFunc(has, func(m podMount) bool { return m.name == w.name && m.path == v.place(w.name) })
+		i := slices.IndexFunc(has, func(m PodMount) bool { return m.Name == w.name && m.Path == v.place(w.name) })
 		if i < 0 {
 			return e.in(fmt.Errorf("%w: endpoint %d has nothing at %s: delete the pod to get its maps", ErrPodVolume, id, v.place(w.name)))
 		}

@@ -248,6 +248,8 @@ func volumeMutants() []mutant {
 			by(inPods("TestRefusedWay")), never("safeWay", "err")),
 		inLeaf("podfs", "what a record calls a bpffs", "DEL removes another file system",
 			by(unit("TestPodMountRecords")), never("makeWritable", "Type")),
+		inLibrary("what pods see in the mount table", "an agent keeps its maps where a pod sees them",
+			by(unit("TestFindByMountTable")), never("FindRoot", "IsSource")),
 		inLibrary("the seal on a pod's mounts", "a pod removes its pins, and adds others",
 			by(inPods("TestContainer")), instead("view.build", "Seal", no)),
 		inLibrary("the sandbox before", "the pod's next sandbox fails, or shows the old maps",

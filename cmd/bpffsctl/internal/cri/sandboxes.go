@@ -14,6 +14,7 @@ import (
 type Sandbox struct {
 	ID              string // the container ID that CNI plugins get
 	Namespace, Name string
+	UID             string // of the pod, empty if the runtime was not told
 	Created         time.Time
 	Ready           bool // its network is set up, and the runtime has not begun to stop it
 }
@@ -26,7 +27,7 @@ func (c *Client) Sandboxes(ctx context.Context) (pods []Sandbox, err error) {
 		for _, s := range r.GetItems() {
 			m := s.GetMetadata()
 			pods = append(pods, Sandbox{
-				s.GetId(), m.GetNamespace(), m.GetName(), time.Unix(0, s.GetCreatedAt()),
+				s.GetId(), m.GetNamespace(), m.GetName(), m.GetUid(), time.Unix(0, s.GetCreatedAt()),
 				s.GetState() == runtime.PodSandboxState_SANDBOX_READY,
 			})
 		}

@@ -23,11 +23,8 @@ func decideChain(n networks, install command) []Finding {
 				", after "+called[0].Path+": the last one decides which maps a pod has", n.forNetwork(one, install))...)
 		}
 	}
-	if found != nil {
-		return found
-	}
 	if len(n.calls()) == 0 {
 		return pass(n.dir, "no network has bpffs")
 	}
-	return pass(n.dir, output.Count(len(n.calls()), "call", "calls")+" of bpffs, after the plugin that makes the interface")
+	return or(found, n.dir, output.Count(len(n.calls()), "call", "calls")+" of bpffs, after the plugin that makes the interface")
 }

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
@@ -17,15 +16,14 @@ func checkPluginConfig(ctx context.Context, n *node) []Finding {
 	var found []Finding
 	calls := n.networks().calls()
 	for _, c := range calls {
-		found = append(found, decidePluginConfig(c, b.check(ctx, c, n.Patience))...)
+		ctx, cancel := context.WithTimeout(ctx, n.Patience)
+		found = append(found, decidePluginConfig(c, plugin.Check(ctx, b.path, c.Network, b.supports[len(b.supports)-1], c.Raw))...)
+		cancel()
 	}
-	switch {
-	case len(calls) == 0:
+	if len(calls) == 0 {
 		return pass(n.networks().dir, "no configuration to check")
-	case found == nil:
-		return pass(n.networks().dir, "the plugin accepts "+output.Count(len(calls), "configuration", "configurations"))
 	}
-	return found
+	return or(found, n.networks().dir, "the plugin accepts "+output.Count(len(calls), "configuration", "configurations"))
 }
 
 func decidePluginConfig(c conflist.Call, refused error) []Finding {
@@ -37,11 +35,4 @@ func decidePluginConfig(c conflist.Call, refused error) []Finding {
 		return warn(c.Path, "the plugin does not know "+list(unknown)+", and ignores it", edit)
 	}
 	return nil
-}
-
-// check returns what the plugin has against a configuration.
-func (b binary) check(ctx context.Context, c conflist.Call, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return plugin.Check(ctx, b.path, c.Network, b.supports[len(b.supports)-1], c.Raw)
 }

@@ -83,17 +83,17 @@ func TestFindHolder(t *testing.T) {
 5: short
 `
 	for _, row := range []struct {
-		i    inode
+		file string
 		want int
 	}{
-		{inode{0, 0x2a, 5}, 11},
-		{inode{0, 0x2a, 7}, 13},
-		{inode{0xfd, 1, 12345}, 14},
-		{inode{0xfd, 1, 9}, 0},
-		{inode{0, 0x2a, 6}, 0},
+		{"00:2a:5", 11},
+		{"00:2a:7", 13},
+		{"fd:01:12345", 14},
+		{"fd:01:9", 0},
+		{"00:2a:6", 0},
 	} {
-		if got := findHolder(locks, row.i); got != row.want {
-			t.Errorf("holder of %+v: got %d, want %d", row.i, got, row.want)
+		if got := findHolder(locks, row.file); got != row.want {
+			t.Errorf("holder of %+v: got %d, want %d", row.file, got, row.want)
 		}
 	}
 }

@@ -25,19 +25,15 @@ func decideDirectories(s site) []Finding {
 	return found
 }
 
-// isCovered reports whether something of another's is mounted on the directory.
-func isCovered(d bpffs.UnsafeDir) bool {
-	fi, err := os.Lstat(d.Path)
-	return err == nil && ownerOf(fi) != d.UID
-}
-
 // fixDir returns what makes a directory safe.
 func fixDir(d bpffs.UnsafeDir) string {
+	fi, err := os.Lstat(d.Path)
+	covered := err == nil && ownerOf(fi) != d.UID // by a mount of another's
 	const elsewhere = ", or configure a bpfRoot in a directory that only root can change"
 	switch {
 	case errors.Is(d.Err, bpffs.ErrMounted):
 		return look("findmnt", d.Path) + ifUnused([]string{"umount"}, d.Path)
-	case d.Above && isCovered(d):
+	case d.Above && covered:
 		return "drain the node (this removes " + inventory.Hits(d.Path) + "): " +
 			output.Command("umount", d.Path) + " && " + output.Command("chown", "root", d.Path) + elsewhere
 	case d.Above && d.UID != 0:

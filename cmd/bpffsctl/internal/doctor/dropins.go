@@ -34,10 +34,7 @@ func decideDropIns(n networks, r cnidirs.Runtime, install command) []Finding {
 			found = append(found, pass(c.Path, "Multus reads it, as a part of its chain "+c.Network)...)
 		}
 	}
-	if found == nil {
-		found = pass(n.dir, "no drop-in file of ours, which not every runtime would read")
-	}
-	return found
+	return or(found, n.dir, "no drop-in file of ours, which not every runtime would read")
 }
 
 func decideDropIn(c conflist.Call, r cnidirs.Runtime, inline string) []Finding {

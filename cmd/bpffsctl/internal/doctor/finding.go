@@ -57,6 +57,14 @@ func fail(looked, detail, fix string) []Finding {
 	return []Finding{{Looked: looked, Status: Failure, Detail: without(looked, detail), Fix: fix}}
 }
 
+// or returns what was found, or if that is nothing that all is well.
+func or(found []Finding, looked, detail string) []Finding {
+	if len(found) > 0 {
+		return found
+	}
+	return pass(looked, detail)
+}
+
 // about adds the endpoints that the finding is about.
 func about(endpoints []inventory.Endpoint, found []Finding) []Finding {
 	for _, e := range endpoints {

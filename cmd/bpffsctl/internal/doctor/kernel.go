@@ -1,8 +1,6 @@
 package doctor
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,11 +12,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 )
 
-// The first kernel that the plugin is known to work on.
-const (
-	oldestMajor = 5
-	oldestMinor = 10
-)
+const oldestMajor, oldestMinor = 5, 10 // the first kernel that the plugin is known to work on
 
 func decidePrivilege(uid int) []Finding {
 	looked := fmt.Sprintf("user %d", uid)
@@ -58,23 +52,17 @@ const (
 
 func checkKernelFilesystem(context.Context, *node) []Finding {
 	text, err := os.ReadFile(filesystems)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fail(filesystems, err.Error(), mountProc)
+	case slices.Contains(strings.Fields(string(text)), "bpf"):
+		return pass(filesystems, "the kernel has the file system bpf")
 	}
-	return decideKernelFilesystem(text)
+	return fail(filesystems, "the kernel has no file system bpf", needConfig)
 }
 
 // needConfig is what to do about a kernel without BPF.
 const needConfig = "boot a kernel with CONFIG_BPF_SYSCALL=y; this one: grep CONFIG_BPF /boot/config-$(uname -r)"
-
-func decideKernelFilesystem(text []byte) []Finding {
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		if fields := strings.Fields(lines.Text()); slices.Contains(fields, "bpf") {
-			return pass(filesystems, "the kernel has the file system bpf")
-		}
-	}
-	return fail(filesystems, "the kernel has no file system bpf", needConfig)
-}
 
 func decideKernelBPF(err error) []Finding {
 	const looked = "bpf(2)"

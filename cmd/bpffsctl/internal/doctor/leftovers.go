@@ -21,8 +21,5 @@ func decideLeftovers(s site) []Finding {
 		found = append(found, warn(s.seen.Records, output.Count(len(left), "empty directory", "empty directories")+" in the index: "+list(left),
 			s.underLock(append([]string{"rmdir"}, some(left)...)...)+again(len(left)))...)
 	}
-	if found == nil {
-		found = pass(s.where(), "a killed process left nothing")
-	}
-	return found
+	return or(found, s.where(), "a killed process left nothing")
 }

@@ -18,10 +18,7 @@ func decideLoaded(n networks, r cnidirs.Runtime) (found []Finding) {
 	for _, loaded := range r.Status.Loaded {
 		found = append(found, decideOneLoaded(loaded, n, r)...)
 	}
-	if found == nil {
-		found = pass("the runtime", "it does not say that it has loaded a network")
-	}
-	return found
+	return or(found, "the runtime", "it does not say that it has loaded a network")
 }
 
 func decideOneLoaded(loaded cri.Network, n networks, r cnidirs.Runtime) []Finding {

@@ -26,20 +26,13 @@ func (h holder) String() string {
 
 // holderOf returns who has a lock on the file or directory.
 func holderOf(path string) holder {
-	i, err := inodeOf(path)
-	if err != nil {
+	file, err := inodeOf(path)
+	locks, lerr := os.ReadFile("/proc/locks")
+	pid := findHolder(string(locks), file)
+	if err != nil || lerr != nil || pid == 0 {
 		return holder{}
 	}
-	locks, err := os.ReadFile("/proc/locks")
-	if err != nil {
-		return holder{}
-	}
-	h := holder{pid: findHolder(string(locks), i)}
-	if h.pid == 0 {
-		return h
-	}
-	h.name = nameOfProcess(h.pid)
-	return h
+	return holder{pid, nameOfProcess(pid)}
 }
 
 func nameOfProcess(pid int) string {
@@ -52,11 +45,10 @@ func nameOfProcess(pid int) string {
 
 // findHolder looks up a file in what /proc/locks says. Those who wait for a lock
 // have an arrow before it, so that their columns are others (proc(5)).
-func findHolder(locks string, i inode) (pid int) {
-	want := fmt.Sprintf("%02x:%02x:%d", i.major, i.minor, i.number)
+func findHolder(locks, file string) (pid int) {
 	for line := range strings.Lines(locks) {
 		fields := strings.Fields(line)
-		if len(fields) < 6 || fields[5] != want {
+		if len(fields) < 6 || fields[5] != file {
 			continue
 		}
 		if _, err := fmt.Sscan(fields[4], &pid); err == nil && pid > 0 {

@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
@@ -23,13 +24,8 @@ func decideNetNS(s site) []Finding {
 }
 
 // lostAs returns the endpoints that are in the state.
-func (s site) lostAs(state inventory.State) (some []inventory.Endpoint) {
-	for _, e := range s.lost {
-		if e.Is(state) {
-			some = append(some, e)
-		}
-	}
-	return some
+func (s site) lostAs(state inventory.State) []inventory.Endpoint {
+	return slices.DeleteFunc(slices.Clone(s.lost), func(e inventory.Endpoint) bool { return !e.Is(state) })
 }
 
 // collect returns what removes the endpoints of containers that are gone.
@@ -44,16 +40,13 @@ func (s site) collect() string {
 	return "see what is lost: " + output.Command(words...) + "; then: " + output.Command(append(words, "--yes")...)
 }
 
-// nameOf returns the pod of an endpoint, or its container if the runtime did not
-// name a pod.
+// nameOf returns the pod of an endpoint, or its container if no pod is recorded.
 func nameOf(e inventory.Endpoint) string {
 	return cmp.Or(e.Pod(), "container "+e.Container)
 }
 
-// nearlyFull is of how many percent in use a warning is given.
-const nearlyFull = 90
-
 func decideFree(s site) []Finding {
+	const nearlyFull = 90 // percent in use
 	used := bpffs.MaxEndpoints - s.seen.FreeIDs
 	detail := fmt.Sprintf("in use: %d of %d endpoint IDs", used, bpffs.MaxEndpoints)
 	switch {

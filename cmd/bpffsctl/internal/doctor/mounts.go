@@ -48,7 +48,7 @@ func decideRoot(s site) []Finding {
 		return fail(s.Path, s.rootErr.Error(), "as this says; what is there: "+output.Command("ls", "-A", s.Path))
 	case s.mountErr != nil:
 		return fail(s.Path, s.mountErr.Error(), mountProc)
-	case s.mounted && readOnly(s.mount):
+	case s.mounted && slices.Contains(strings.Split(s.mount.Options+","+s.mount.VFSOptions, ","), "ro"):
 		return fail(s.Path, "the bpffs is mounted read-only: no pod can start or be deleted",
 			output.Command("mount", "-o", "remount,rw", s.Path)+" && "+output.Command("mount", "-o", "remount,bind,rw", s.Path))
 	case s.Fallback:
@@ -59,10 +59,6 @@ func decideRoot(s site) []Finding {
 		return pass(s.Path, "nothing is mounted there yet; the first ADD mounts a bpffs")
 	}
 	return pass(s.Path, "one bpffs, which can be written to")
-}
-
-func readOnly(m mountinfo.Info) bool {
-	return slices.Contains(strings.Split(m.Options, ","), "ro") || slices.Contains(strings.Split(m.VFSOptions, ","), "ro")
 }
 
 // decidePropagation says who else sees the bpffs. A new mount is shared where the

@@ -10,31 +10,23 @@ import (
 )
 
 func decidePins(s site) []Finding {
-	missing := s.decideLost(inventory.PinMissing, "missing", "; somebody removed what was there",
-		func(p inventory.Pin) bool { return p.Kind == inventory.Missing })
-	replaced := s.decideLost(inventory.PinReplaced, "replaced", "; what is there is not the map that the plugin made",
-		func(p inventory.Pin) bool { return p.Replaced })
-	if found := append(missing, replaced...); len(found) > 0 {
-		return found
-	}
-	return pass(s.maps, "all maps that the plugin made are there")
+	const one, many = "recorded pin", "recorded pins"
+	found := s.decideLost(inventory.PinMissing, s.maps, "missing", one, many, "; somebody removed what was there")
+	found = append(found, s.decideLost(inventory.PinReplaced, s.maps, "replaced", one, many, "; what is there is not the map that the plugin made")...)
+	return or(found, s.maps, "all maps that the plugin made are there")
 }
 
-// decideLost warns of the pins of the endpoints in the state.
-func (s site) decideLost(state inventory.State, what, why string, is func(inventory.Pin) bool) []Finding {
+// decideLost warns of what endpoints in the state have lost.
+func (s site) decideLost(state inventory.State, looked, what, one, many, why string) []Finding {
 	owners := s.lostAs(state)
 	var paths []string
 	for _, e := range owners {
-		for _, p := range e.Pins {
-			if is(p) {
-				paths = append(paths, p.Path)
-			}
-		}
+		paths = append(paths, e.Lost(state)...)
 	}
 	if len(paths) == 0 {
 		return nil
 	}
-	return about(owners, warn(s.maps, output.Count(len(paths), "recorded pin", "recorded pins")+" "+what+": "+list(paths)+why, deletePods(owners)))
+	return about(owners, warn(looked, output.Count(len(paths), one, many)+" "+what+": "+list(paths)+why, deletePods(owners)))
 }
 
 // deletePods says how to have the pods made anew.

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
@@ -21,20 +20,12 @@ func checkPods(ctx context.Context, n *node) []Finding {
 	case r.Err != nil:
 		return notLooked(r.Socket, "runtime")
 	}
-	var records []inventory.Record
 	for _, s := range n.sites() {
 		if because := s.hindered(); because != "" {
 			return notLooked(s.Path, because)
 		}
-		records = append(records, s.records(s.seen)...)
 	}
-	lacking, err := inventory.Lacking(ctx, r.Runtime, network.List.Name, records, n.Patience, func() (all []inventory.Record, err error) {
-		for _, s := range n.sites() {
-			seen, serr := s.read(ctx, n.Patience)
-			all, err = append(all, s.records(seen)...), errors.Join(err, serr)
-		}
-		return all, err
-	})
+	lacking, err := inventory.Lacking(ctx, r.Runtime, network.List.Name, n.Patience, func() ([]inventory.Record, error) { return n.records(ctx) })
 	return decidePods(r.Socket, lacking, err)
 }
 

@@ -46,8 +46,5 @@ func decideRecords(s site) []Finding {
 		found = append(found, fail(s.seen.Records, "DEL and GC do not find "+output.Count(len(lost), "record", "records")+", for the index lacks "+lost[0].Path,
 			s.underLock("sh", "-c", first)+again(len(lost)))...)
 	}
-	if found == nil {
-		found = pass(s.where(), output.Count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all of which can be read")
-	}
-	return found
+	return or(found, s.where(), output.Count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all of which can be read")
 }

@@ -40,7 +40,8 @@ type site struct {
 // lookAt looks at one place.
 func (n *node) lookAt(ctx context.Context, p places.Place) site {
 	s := site{Place: p, socket: n.CRISocket, only: n.Root}
-	if s.rootErr = notUnsafe(p.Err); s.rootErr != nil {
+	if p.Err != nil && !errors.Is(p.Err, bpffs.ErrUnsafe) { // which another check tells
+		s.rootErr = p.Err
 		return s
 	}
 	s.mounted = !p.New
@@ -61,15 +62,6 @@ func (s site) isEmpty() bool {
 	return s.Other && s.hindered() == "" && len(s.seen.Endpoints)+len(s.seen.Unreadable) == 0
 }
 
-// notUnsafe is err unless that is about who can change a directory, which another
-// check tells.
-func notUnsafe(err error) error {
-	if errors.Is(err, bpffs.ErrUnsafe) {
-		return nil
-	}
-	return err
-}
-
 // holding returns the mount that holds the path, or what of it is there.
 func holding(path string) (mountinfo.Info, error) {
 	m, err := mounts.Holding(path)
@@ -84,11 +76,23 @@ func (s site) inspect(ctx context.Context, patience time.Duration) site {
 	if s.seen, s.seenErr = s.read(ctx, patience); errors.Is(s.seenErr, bpffs.ErrLocked) {
 		s.holder = holderOf(s.seen.Records)
 	}
-	s.lost = inventory.Lost(ctx, s.records(s.seen), patience, func() ([]inventory.Record, error) {
-		seen, err := s.read(ctx, patience)
-		return s.records(seen), err
-	})
+	s.lost = inventory.Lost(ctx, s.records(s.seen), patience, func() ([]inventory.Record, error) { return s.again(ctx, patience) })
 	return s
+}
+
+// again returns the records that can be read now.
+func (s site) again(ctx context.Context, patience time.Duration) ([]inventory.Record, error) {
+	seen, err := s.read(ctx, patience)
+	return s.records(seen), err
+}
+
+// records returns those of all sites that can be read now.
+func (n *node) records(ctx context.Context) (all []inventory.Record, err error) {
+	for _, s := range n.sites() {
+		some, serr := s.again(ctx, n.Patience)
+		all, err = append(all, some...), errors.Join(err, serr)
+	}
+	return all, err
 }
 
 // read looks at the records without opening them as an ADD does, which would remove

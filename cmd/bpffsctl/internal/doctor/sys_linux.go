@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -34,16 +35,11 @@ func createMap() error {
 	return m.Close()
 }
 
-// An inode is a file as the kernel names it in mountinfo and in /proc/locks.
-type inode struct {
-	major, minor uint32
-	number       uint64
-}
-
-func inodeOf(path string) (inode, error) {
+// inodeOf returns the file as /proc/locks names it.
+func inodeOf(path string) (string, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
-		return inode{}, &os.PathError{Op: "stat", Path: path, Err: err}
+		return "", &os.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return inode{unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino}, nil
+	return fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino), nil
 }

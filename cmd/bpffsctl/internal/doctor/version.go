@@ -31,10 +31,7 @@ func decideCNIVersion(n networks, r cnidirs.Runtime, supports []string, install 
 			found = append(found, pass(one.Path, "cniVersion "+its)...)
 		}
 	}
-	if found == nil {
-		found = pass(n.dir, "no network has bpffs")
-	}
-	return found
+	return or(found, n.dir, "no network has bpffs")
 }
 
 // effective returns the cniVersion that the runtime gives to the plugins of a

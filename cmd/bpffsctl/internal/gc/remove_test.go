@@ -8,11 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
+	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -135,6 +137,58 @@ func TestDoAll(t *testing.T) {
 	}
 	if left := decisions(t, root); len(left) != 2 {
 		t.Errorf("got %d records left, want 2", len(left))
+	}
+}
+
+// What the pod of a removed endpoint sees in its volume goes with it, and nothing else.
+func TestDoVolumes(t *testing.T) {
+	theirs := func(t *testing.T, dir string) {
+		t.Helper()
+		testns.Must(t, os.WriteFile(filepath.Join(dir, "theirs"), nil, 0o600))
+	}
+	for _, row := range []struct {
+		name   string
+		change func(t *testing.T, dir string)
+		left   []string // in the volume
+	}{
+		{"as it was", func(*testing.T, string) {}, nil},
+		{"unmounted", func(t *testing.T, dir string) {
+			t.Helper()
+			testns.Must(t, unix.Unmount(dir+"/eth0/maps", unix.MNT_DETACH))
+		}, nil},
+		{"with a file of the pod", theirs, []string{"theirs"}},
+		{"moved", func(t *testing.T, dir string) {
+			t.Helper()
+			testns.Must(t, os.Rename(dir+"/eth0", dir+"/theirs"))
+		}, []string{"theirs"}},
+		{"the volume removed", func(t *testing.T, dir string) {
+			t.Helper()
+			testns.Must(t, unix.Unmount(dir+"/eth0/maps", unix.MNT_DETACH))
+			testns.Must(t, os.RemoveAll(dir))
+		}, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			root, v := testns.BPFFS(t), testadd.Volume{KubeletDir: t.TempDir(), UID: "0a1b-2c"}
+			m := bpffs.MapDecl{Name: "policy_", Pod: bpffs.PodReads, Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1}}
+			id, err := testadd.Add(t.Context(), root, bpffs.Attachment{Network: "net", ContainerID: "a", IfName: "eth0"}, bpffs.Details{NetNS: t.TempDir() + "/cni-1"}, m)
+			testns.Must(t, err)
+			testns.Must(t, v.Show(t.Context(), root, id, m))
+			row.change(t, v.Path())
+			all := decisions(t, root)
+			Do(t.Context(), all, false)
+			mounted, err := podfs.Mounts()
+			if all[0].Action != Removed || err != nil || len(mounted) > 0 {
+				t.Errorf("Do: got %s: %s, and still mounted are %v, %v; want that it is removed", all[0].Action, all[0].Reason, mounted, err)
+			}
+			var left []string
+			entries, _ := os.ReadDir(v.Path()) // there may be none
+			for _, e := range entries {
+				left = append(left, e.Name())
+			}
+			if diff := cmp.Diff(row.left, left); diff != "" {
+				t.Errorf("left in the volume (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

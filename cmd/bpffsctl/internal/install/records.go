@@ -22,12 +22,9 @@ type recorded struct {
 
 // look looks for endpoints at the places.
 func look(ctx context.Context, where []places.Place) (found recorded, err error) {
-	roots, err := places.Roots(where)
+	roots, _ := places.Roots(where) // the error is that of readRecords, too
 	found.mounted = len(roots) > 0
-	records, err := inventory.RecordsIn(ctx, roots, err)
-	if errors.Is(err, bpffs.ErrNotOurs) && len(records) == 0 {
-		err = nil // a bpffs without records of ours
-	}
+	records, err := readRecords(ctx, where)
 	found.endpoints = len(records)
 	for _, r := range records {
 		found.roots = append(found.roots, r.Root)
@@ -37,6 +34,15 @@ func look(ctx context.Context, where []places.Place) (found recorded, err error)
 	}
 	found.roots, found.networks = unique(found.roots), unique(found.networks)
 	return found, err
+}
+
+func readRecords(ctx context.Context, where []places.Place) ([]inventory.Record, error) {
+	roots, err := places.Roots(where)
+	records, err := inventory.RecordsIn(ctx, roots, err)
+	if errors.Is(err, bpffs.ErrNotOurs) && len(records) == 0 {
+		err = nil // a bpffs without records of ours
+	}
+	return records, err
 }
 
 func unique(words []string) []string {

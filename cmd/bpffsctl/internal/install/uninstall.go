@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -56,6 +57,7 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 		return err
 	}
 	if un.Force {
+		un.sayMounted(inventory.Unrecorded(func() ([]inventory.Record, error) { return nil, nil })) // nobody acts on records any more
 		return errors.Join(err, un.removeBinary(n.bin))
 	}
 	for _, path := range un.NamedIn {
@@ -68,6 +70,9 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 	found, err := look(ctx, where)
 	if err != nil {
 		return notKnown(err)
+	}
+	if un.Roots.Root == "" { // else records of other roots may name them
+		un.sayMounted(inventory.Unrecorded(func() ([]inventory.Record, error) { return readRecords(ctx, where) }))
 	}
 	if err := un.keeps(found, named); err != nil {
 		return fmt.Errorf("%w in %s: %w", ErrKept, un.BinDir, err)
@@ -147,6 +152,17 @@ func (un Uninstaller) keeps(found recorded, named []string) error {
 	return fmt.Errorf("%s at %s: the runtime needs the plugin to delete the pods; delete them, remove what is left "+
 		"of them with %s, then run this command again; or give up the maps of these pods: %s",
 		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), strings.Join(found.roots, ", "), found.collect(), un.Forced)
+}
+
+// sayMounted logs what the plugin mounted in volumes of pods and will not unmount.
+func (un Uninstaller) sayMounted(left []string, err error) {
+	if err != nil {
+		un.Log("it is not known what stays mounted in volumes of pods: %v", err)
+	}
+	if len(left) > 0 {
+		un.Log("%s mounted in volumes of pods: the plugin will not unmount that, and kubelet cannot remove such a volume when its pod is deleted: %s",
+			output.Count(len(left), "file system stays", "file systems stay"), output.Command(append([]string{"umount"}, left...)...))
+	}
 }
 
 // notKnown is err as the reason not to remove the binary.

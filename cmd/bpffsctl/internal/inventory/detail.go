@@ -14,7 +14,10 @@ func (e *Endpoint) PrintDetail(w io.Writer) error {
 	if _, err := fmt.Fprintf(w, "Endpoint %05d\n", e.ID); err != nil {
 		return err
 	}
-	if err := e.facts().Print(w, "  "); err != nil || len(e.Pins) == 0 {
+	if err := e.facts().Print(w, "  "); err != nil {
+		return err
+	}
+	if err := e.printViews(w); err != nil || len(e.Pins) == 0 {
 		return err
 	}
 	fmt.Fprintln(w)
@@ -32,6 +35,29 @@ func (e *Endpoint) PrintDetail(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// printViews prints what the pod sees in its volume, if it has one.
+func (e *Endpoint) printViews(w io.Writer) error {
+	if len(e.Views) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	views := output.NewColumns("POD SEES", "CONTENTS", "MOUNTED", "PATH ON THE NODE")
+	token := false
+	for _, v := range e.Views {
+		mounted := "no"
+		if v.Mounted {
+			mounted = "yes"
+		}
+		views.Row(v.Directory, v.Contents(), mounted, v.Path)
+		token = token || v.Token
+	}
+	if err := views.Print(w, "  "); err != nil || !token {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "\n  A pod with a token sees no map to read only: its programs could write to it.")
+	return err
 }
 
 func (e *Endpoint) facts() *output.Columns {
@@ -52,6 +78,9 @@ func (e *Endpoint) facts() *output.Columns {
 		{"State:", e.State()},
 	} {
 		facts.Row(f[0], f[1])
+	}
+	if e.PodUID != "" {
+		facts.Row("Pod UID:", e.PodUID)
 	}
 	if e.Error != "" {
 		facts.Row("Error:", e.Error)

@@ -20,11 +20,15 @@ const (
 	NetNSGone   State = "netns-gone"   // there is no network namespace at the recorded path
 	NoEndpoint  State = "no-endpoint"  // a pod of the runtime that has none
 	Unreadable  State = "unreadable"   // the record, or what is at one of its paths, cannot be read
+
+	VolumeMissing State = "volume-missing" // what the pod saw in its volume is not mounted any more
 )
 
 // States returns all states, for completion.
 func States() []string {
-	return []string{string(OK), string(PinMissing), string(PinReplaced), string(NetNSGone), string(NoEndpoint), string(Unreadable)}
+	return []string{
+		string(OK), string(PinMissing), string(PinReplaced), string(VolumeMissing), string(NetNSGone), string(NoEndpoint), string(Unreadable),
+	}
 }
 
 // An Identity says which endpoint is meant: whose it is, and where it is recorded.
@@ -73,6 +77,10 @@ type Endpoint struct {
 	Error  string  `json:"error,omitempty"`
 	Memory uint64  `json:"memoryBytes"` // of its maps
 	Pins   []Pin   `json:"pins"`
+	PodUID string  `json:"podUID,omitempty"` // if the pod has a volume in which it sees something
+	Views  []View  `json:"views,omitempty"`
+
+	PodMounts []bpffs.PodMount `json:"-"` // the views as they are recorded
 }
 
 // A Kind says what is at the path of a pin.

@@ -44,7 +44,7 @@ func (r *Record) Identity() Identity {
 func recorded(records []Record) []Endpoint {
 	all := make([]Endpoint, len(records))
 	for i, r := range records {
-		all[i] = Endpoint{Identity: r.Identity(), Pins: make([]Pin, len(r.Pins))}
+		all[i] = Endpoint{Identity: r.Identity(), Pins: make([]Pin, len(r.Pins)), PodUID: r.PodUID, PodMounts: r.PodMounts}
 		for j, path := range r.Pins {
 			all[i].Pins[j].Path, all[i].Pins[j].MapID = path, r.MapIDs[path]
 			if !slices.Contains(r.Maps, path) {
@@ -128,7 +128,9 @@ func dropReleased(ctx context.Context, all []Endpoint) ([]Endpoint, error) {
 
 // isSuspect reports whether something is missing that a DEL takes away, or what
 // the runtime takes away after it.
-func (e *Endpoint) isSuspect() bool { return e.Is(PinMissing) || e.Is(PinReplaced) || e.Is(NetNSGone) }
+func (e *Endpoint) isSuspect() bool {
+	return e.Is(PinMissing) || e.Is(PinReplaced) || e.Is(VolumeMissing) || e.Is(NetNSGone)
+}
 
 // isReleased reports whether the open records have the endpoint no more. One that
 // cannot be read is still there.

@@ -31,9 +31,10 @@ func readPin(path string) Pin {
 	return p
 }
 
-// look fills in what the kernel says of the endpoint's maps and its namespace.
+// look fills in what the kernel says of the endpoint's maps, its namespace and the
+// pod's volume.
 func (e *Endpoint) look() {
-	var missing, replaced bool
+	var missing, replaced, unmounted bool
 	for i, recorded := range e.Pins {
 		p := readPin(recorded.Path)
 		if p.Kind == Missing && recorded.Kind == Reserved {
@@ -43,11 +44,22 @@ func (e *Endpoint) look() {
 		e.Pins[i] = p
 		e.Memory += p.Memory
 		missing, replaced = missing || p.Kind == Missing, replaced || p.Replaced
-		if p.Error != "" && e.Error == "" {
-			e.Error = fmt.Sprintf("%s: %s", p.Path, p.Error)
-		}
+		e.fail(p.Path, p.Error)
 	}
-	e.States = states(e.Error != "", missing, replaced, NetNSState(e.NetNS) == NetNSIsGone)
+	for _, m := range e.PodMounts {
+		v := readView(e.Interface, m)
+		e.Views = append(e.Views, v)
+		unmounted = unmounted || v.isMissing()
+		e.fail(v.Path, v.Error)
+	}
+	e.States = states(e.Error != "", missing, replaced, unmounted, NetNSState(e.NetNS) == NetNSIsGone)
+}
+
+// fail notes the first of what cannot be read.
+func (e *Endpoint) fail(path, why string) {
+	if why != "" && e.Error == "" {
+		e.Error = fmt.Sprintf("%s: %s", path, why)
+	}
 }
 
 // isReplacedBy reports whether the plugin made a map, and something else is there now.
@@ -63,11 +75,11 @@ func (p *Pin) isReplacedBy(now Pin) bool {
 }
 
 // states returns the words for what is wrong.
-func states(unreadable, missing, replaced, gone bool) (all []State) {
+func states(unreadable, missing, replaced, unmounted, gone bool) (all []State) {
 	for _, s := range []struct {
 		holds bool
 		state State
-	}{{unreadable, Unreadable}, {missing, PinMissing}, {replaced, PinReplaced}, {gone, NetNSGone}} {
+	}{{unreadable, Unreadable}, {missing, PinMissing}, {replaced, PinReplaced}, {unmounted, VolumeMissing}, {gone, NetNSGone}} {
 		if s.holds {
 			all = append(all, s.state)
 		}

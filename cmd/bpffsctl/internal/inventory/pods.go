@@ -73,9 +73,9 @@ func (p Pods) Without(ctx context.Context, has map[string]bool, patience time.Du
 
 // Lacking returns the pods that the runtime has running on the network and that have
 // no endpoint, as [Pods.Without]: now and a while later, too, for a pod may just be
-// started or deleted. again reads the records then.
-func Lacking(ctx context.Context, r cri.Runtime, network string, records []Record, later time.Duration, again func() ([]Record, error)) ([]Endpoint, error) {
-	look := func(read func() ([]Record, error)) ([]Endpoint, error) {
+// started or deleted. read reads the records each time.
+func Lacking(ctx context.Context, r cri.Runtime, network string, later time.Duration, read func() ([]Record, error)) ([]Endpoint, error) {
+	look := func() ([]Endpoint, error) {
 		pods, err := AskPods(ctx, r, network, later)
 		if err != nil {
 			return nil, err
@@ -86,7 +86,7 @@ func Lacking(ctx context.Context, r cri.Runtime, network string, records []Recor
 		}
 		return pods.Without(ctx, Containers(recorded(records)), later)
 	}
-	before, err := look(func() ([]Record, error) { return records, nil })
+	before, err := look()
 	if err != nil || len(before) == 0 {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func Lacking(ctx context.Context, r cri.Runtime, network string, records []Recor
 	case <-ctx.Done():
 	case <-time.After(later):
 	}
-	now, err := look(again)
+	now, err := look()
 	was := Containers(before)
 	return slices.DeleteFunc(now, func(e Endpoint) bool { return !was[e.Container] }), err
 }

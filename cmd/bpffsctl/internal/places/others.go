@@ -13,6 +13,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -87,6 +88,9 @@ func (o *others) tryMounted() {
 	shown := make(map[string]bool) // parts of file systems
 	hidden := make(map[string]string)
 	for _, m := range table {
+		if podfs.IsSource(m.Source) { // in the volume of a pod, which has no records
+			continue
+		}
 		its := fmt.Sprint(m.Major, m.Minor, m.Root)
 		if !isVisible(m) {
 			hidden[its] = m.Mountpoint

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
@@ -195,6 +196,24 @@ func TestHidden(t *testing.T) {
 				want(t, w, root)
 			})
 		}
+	}
+}
+
+// What pods see in their volumes has no endpoints, so that nothing hides them there.
+func TestVolumesOfPods(t *testing.T) {
+	for _, over := range []string{"eth0/maps", "eth0", "."} {
+		root := used(t)
+		v := testadd.Volume{KubeletDir: t.TempDir(), UID: "0a1b-2c"}
+		m := bpffs.MapDecl{Name: "policy_", Pod: bpffs.PodReads, Spec: bpffs.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1}}
+		id, err := testadd.Add(t.Context(), root, bpffs.Attachment{Network: "net", ContainerID: "d", IfName: "eth0"}, bpffs.Details{}, m)
+		testns.Must(t, err)
+		testns.Must(t, v.Show(t.Context(), root, id, m))
+		want(t, Where{}, root)
+		testns.Mount(t, "tmpfs", filepath.Join(v.Path(), over), "")
+		want(t, Where{}, root)
+		testns.Must(t, syscall.Unmount(filepath.Join(v.Path(), over), syscall.MNT_DETACH))
+		testns.Must(t, syscall.Unmount(v.Path()+"/eth0/maps", syscall.MNT_DETACH))
+		testns.Must(t, syscall.Unmount(root, syscall.MNT_DETACH))
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 
 // A Pod is one of a runtime.
 type Pod struct {
-	ID, Namespace, Name string
+	ID, Namespace, Name, UID string
 
 	Host     bool // on the network of the node
 	NotReady bool // no longer
@@ -111,7 +111,7 @@ func (r *Runtime) ListPodSandbox(ctx context.Context, _ *cri.ListPodSandboxReque
 	answer := &cri.ListPodSandboxResponse{}
 	for _, p := range r.all(ctx) {
 		answer.Items = append(answer.Items, &cri.PodSandbox{
-			Id: p.ID, State: p.state(), CreatedAt: 1, Metadata: &cri.PodSandboxMetadata{Namespace: p.Namespace, Name: p.Name},
+			Id: p.ID, State: p.state(), CreatedAt: 1, Metadata: &cri.PodSandboxMetadata{Namespace: p.Namespace, Name: p.Name, Uid: p.UID},
 		})
 	}
 	return answer, nil

@@ -1,0 +1,89 @@
+package doctor
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
+	"github.com/cni-bpffs/cni-bpffs/internal/token"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
+)
+
+// checkPodVolumes looks whether the node can do what the networks promise to pods. What
+// is wrong with a configuration itself, or with the runtime, is another check's.
+func checkPodVolumes(ctx context.Context, n *node) []Finding {
+	var found []Finding
+	for _, c := range n.networks().calls() {
+		u := promise{c.Path, c.Config()}
+		if u.conf.ParseAll() != nil || u.conf.PodVolume == "" {
+			continue
+		}
+		pods, _ := n.runtime().Running(ctx, n.Patience) // see above
+		bad := slices.Concat(decideTokens(u, token.CheckKernel()), decideKubelet(u, pods), decideSecurity(setting(enforcing), setting(unprivileged)))
+		found = append(found, or(bad, u.path, "the node can give pods the volume "+u.conf.PodVolume+withoutToken(u))...)
+	}
+	return or(found, n.networks().dir, "no network has podVolume")
+}
+
+// A promise is what the configuration in a file says of volumes of pods.
+type promise struct {
+	path string
+	conf *netconf.Config
+}
+
+// withoutToken says what pods do not see because they get a token.
+func withoutToken(u promise) string {
+	if u.conf.Delegate == nil || !slices.ContainsFunc(u.conf.Maps, func(d bpffs.MapDecl) bool { return d.Pod == bpffs.PodReads }) {
+		return ""
+	}
+	return "; a pod with a token does not see those of its maps that are ro"
+}
+
+// Where the kernel tells its settings.
+const (
+	enforcing    = "/sys/fs/selinux/enforce"
+	unprivileged = "/proc/sys/kernel/unprivileged_bpf_disabled"
+)
+
+func setting(path string) string {
+	text, _ := os.ReadFile(path) // not every kernel has it
+	return strings.TrimSpace(string(text))
+}
+
+func decideTokens(u promise, refused error) []Finding {
+	if u.conf.Delegate == nil || refused == nil {
+		return nil
+	}
+	return fail(u.path, "pods of "+list(u.conf.Delegate.Namespaces)+" that ask for a token do not start: "+refused.Error(), "${EDITOR:-vi} "+output.Quote(u.path))
+}
+
+// decideKubelet says whether kubelet keeps a pod where the plugin looks for volumes. Other
+// pods may be of another program.
+func decideKubelet(u promise, pods []cri.Sandbox) []Finding {
+	dir := filepath.Join(u.conf.KubeletDir, "pods")
+	has := func(pod cri.Sandbox) bool {
+		_, err := os.Stat(filepath.Join(dir, pod.UID))
+		return err == nil
+	}
+	if has(cri.Sandbox{}) && (len(pods) == 0 || slices.ContainsFunc(pods, has)) {
+		return nil
+	}
+	return warn(dir, "no running pod has a directory there: pods that declare the volume "+u.conf.PodVolume+" find nothing in it, and nobody is told",
+		"see where kubelet keeps them, before /pods: findmnt --list --output TARGET | grep kubernetes.io; then write that as kubeletDir: ${EDITOR:-vi} "+output.Quote(u.path))
+}
+
+func decideSecurity(selinux, unprivilegedOff string) (found []Finding) {
+	if selinux == "1" {
+		found = warn(enforcing, "SELinux enforces; volumes of pods were not tried with it, and it may refuse them", "see what it refuses: ausearch -m AVC -ts recent")
+	}
+	if unprivilegedOff == "0" {
+		found = append(found, warn(unprivileged, "pods without any capability may load programs, which can write to maps that the pod may only read",
+			"sysctl -w kernel.unprivileged_bpf_disabled=2, and put that into a file in /etc/sysctl.d")...)
+	}
+	return found
+}
