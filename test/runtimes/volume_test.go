@@ -23,6 +23,7 @@ import (
 const (
 	kubeletDir = "/var/lib/kubelet"
 	delegated  = "observability" // the namespace whose pods get tokens
+	inside     = "/run/bpffs"    // where containers see the volume
 )
 
 // volumes is our plugin's configuration where pods see maps.
@@ -94,7 +95,7 @@ func (p *pod) tryMounter(t *testing.T, name, dir string, security *cri.LinuxCont
 			Image:    &cri.ImageSpec{Image: image},
 			Linux:    &cri.LinuxContainerConfig{SecurityContext: security},
 			Mounts: []*cri.Mount{{
-				ContainerPath: "/run/bpffs", HostPath: dir, UidMappings: users.GetUids(), GidMappings: users.GetGids(),
+				ContainerPath: inside, HostPath: dir, UidMappings: users.GetUids(), GidMappings: users.GetGids(),
 			}},
 		},
 	})

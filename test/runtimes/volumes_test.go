@@ -55,6 +55,7 @@ type volumePod struct {
 	memory, userNS, token bool
 }
 
+// volumePods are all kinds, the plain ones first.
 func volumePods() []volumePod {
 	return []volumePod{
 		{"plain-disk", "a plain pod, emptyDir on disk", false, false, false},
@@ -71,6 +72,14 @@ func (v volumePod) run(t *testing.T, rt *containerd, handler string) *pod {
 	t.Helper()
 	p := rt.newPod(t, v.name)
 	p.handler = handler
+	v.prepare(t, p)
+	must(t, p.run)
+	return p
+}
+
+// prepare makes the pod one of the kind.
+func (v volumePod) prepare(t *testing.T, p *pod) {
+	t.Helper()
 	if v.token {
 		needTokens(t)
 		p.config.Metadata.Namespace = delegated
@@ -79,23 +88,26 @@ func (v volumePod) run(t *testing.T, rt *containerd, handler string) *pod {
 		p.inUserNamespace()
 	}
 	p.declareVolume(t, v.memory)
-	must(t, p.run)
-	return p
 }
 
-// TestPodVolumeRunc24 and its brothers: pods see their maps, and can do nothing else.
+// TestPodVolume16 and its brothers: pods see their maps, and can do nothing else.
+func TestPodVolume16(t *testing.T) {
+	if onNode(t) {
+		volumesUnder(t, newContainerd(t, "1.6"), "runc 1.1", "runc", volumePods()[:2])
+	}
+}
+
 func TestPodVolumeRunc24(t *testing.T) {
 	if onNode(t) {
-		volumesIn24(t, "runc 1.5", "runc")
+		volumesUnder(t, newContainerd(t, "2.4"), "runc 1.5", "runc", volumePods())
 	}
 }
 
 func TestPodVolumeCrun24(t *testing.T) {
-	if !onNode(t) {
-		return
+	if onNode(t) {
+		hideUnified(t)
+		volumesUnder(t, newContainerd(t, "2.4"), "crun 1.21", "crun", volumePods())
 	}
-	hideUnified(t)
-	volumesIn24(t, "crun 1.21", "crun")
 }
 
 // hideUnified leaves the node with cgroups of one version: crun refuses both.
@@ -107,13 +119,12 @@ func hideUnified(t *testing.T) {
 	}
 }
 
-func volumesIn24(t *testing.T, version, handler string) {
+func volumesUnder(t *testing.T, rt *containerd, version, handler string, kinds []volumePod) {
 	t.Helper()
-	rt := newContainerd(t, "2.4")
 	kubeletOnDisk(t)
-	rt.network(t, conflist("1.1.0", volumes))
+	rt.network(t, conflist("1.0.0", volumes))
 	neighbor, others := rt.newNeighbor(t)
-	for _, v := range volumePods() {
+	for _, v := range kinds {
 		t.Run(v.name, func(t *testing.T) {
 			works(t, rt.subject(), v.feature+" ("+version+"): what it can do, and what is refused")
 			p := v.run(t, rt, handler)
