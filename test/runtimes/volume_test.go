@@ -38,7 +38,7 @@ const volumes = `{"type": "bpffs", "podVolume": "bpffs", "maps": [
 // test ends: runtimes do not idmap every file system.
 func kubeletOnDisk(t *testing.T) {
 	t.Helper()
-	dir, err := os.MkdirTemp("/var/tmp", "bpffs-kubelet-")
+	dir, err := os.MkdirTemp("/var/tmp", "bpffs-kubelet-") //nolint:usetesting // TMPDIR is not on disk
 	testns.Must(t, err)
 	t.Cleanup(func() { testns.Must(t, os.RemoveAll(dir)) })
 	testns.Must(t, os.MkdirAll(kubeletDir, 0o755))

@@ -43,11 +43,18 @@ func withToken() []attempt {
 		}))
 	}
 	for _, spec := range []ebpf.ProgramSpec{
-		{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXEgress}, {Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress},
-		{Type: ebpf.SocketFilter}, {Type: ebpf.CGroupSKB, AttachType: ebpf.AttachCGroupInetEgress},
-		{Type: ebpf.XDP, AttachType: ebpf.AttachXDP}, {Type: ebpf.Kprobe}, {Type: ebpf.TracePoint}, {Type: ebpf.PerfEvent},
-		{Type: ebpf.RawTracepoint}, {Type: ebpf.SockOps, AttachType: ebpf.AttachCGroupSockOps},
-		{Type: ebpf.CGroupSockAddr, AttachType: ebpf.AttachCGroupInet4Connect}, {Type: ebpf.SchedACT},
+		{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXEgress},
+		{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress},
+		{Type: ebpf.SchedACT},
+		{Type: ebpf.SocketFilter},
+		{Type: ebpf.CGroupSKB, AttachType: ebpf.AttachCGroupInetEgress},
+		{Type: ebpf.CGroupSockAddr, AttachType: ebpf.AttachCGroupInet4Connect},
+		{Type: ebpf.SockOps, AttachType: ebpf.AttachCGroupSockOps},
+		{Type: ebpf.XDP, AttachType: ebpf.AttachXDP},
+		{Type: ebpf.Kprobe},
+		{Type: ebpf.TracePoint},
+		{Type: ebpf.PerfEvent},
+		{Type: ebpf.RawTracepoint},
 	} {
 		attempts = append(attempts, only(fmt.Sprintf("program %s %d", spec.Type, spec.AttachType), func() error { return load(spec) }))
 	}
