@@ -54,11 +54,12 @@ func (l volumeLife) look(t *testing.T, container string, limit uint64) {
 	l.rt.wantSight(t, container, l.others, sight{limit: limit, token: l.kind.token, loads: l.kind.token, attaches: l.kind.token})
 }
 
-// TestPodVolumeLife24: pods see their maps for as long as they live, and no longer.
-func TestPodVolumeLife24(t *testing.T) {
+// TestVolumesLife24: pods see their maps for as long as they live, and no longer.
+func TestVolumesLife24(t *testing.T) {
 	if !onNode(t) {
 		return
 	}
+	needTokens(t)
 	rt := newContainerd(t, "2.4")
 	kubeletOnDisk(t)
 	rt.network(t, conflist("1.1.0", volumes))
@@ -76,7 +77,7 @@ func TestPodVolumeLife24(t *testing.T) {
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			works(t, rt.subject(), step.feature)
-			for _, kind := range volumePods() {
+			for _, kind := range everyPod() {
 				if kind.memory != (kind.userNS && !kind.token) {
 					continue // one of each two is enough here
 				}
@@ -87,6 +88,7 @@ func TestPodVolumeLife24(t *testing.T) {
 	}
 	neighbor.end(t)
 	neighbor.wantNoVolume(t)
+	nothingLeft(t)
 }
 
 // end ends the pod and removes its directory, as kubelet does.
@@ -94,10 +96,7 @@ func (l volumeLife) end(t *testing.T, p *pod, mapID uint32) {
 	t.Helper()
 	p.end(t)
 	wantGone(t, mapID)
-	entries, err := os.ReadDir(p.volume())
-	if err != nil || len(entries) > 0 {
-		t.Errorf("left in the volume: got %v (%v), want nothing", entries, err)
-	}
+	p.wantNoVolume(t)
 	if l.kind.memory {
 		testns.Must(t, unix.Unmount(p.volume(), 0))
 	}

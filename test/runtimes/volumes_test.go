@@ -18,7 +18,7 @@ type process struct {
 // processes are those of containers in a pod: the ones that have no privilege on the
 // node. crun attaches mounts one by one, and the kernel locks only what came with a
 // copy of the whole mount namespace, as with runc.
-func processes(userNS, withToken bool, handler string) []process {
+func processes(kind volumePod, handler string) []process {
 	root, admin := as(0), as(0)
 	root.Capabilities = &cri.Capability{} // what the runtime gives to every container
 	admin.Capabilities = &cri.Capability{AddCapabilities: []string{"SYS_ADMIN"}}
@@ -27,10 +27,10 @@ func processes(userNS, withToken bool, handler string) []process {
 		{"nobody", as(nobody), sight{}},
 		{"nobody-with-capabilities", as(nobody, "BPF", "NET_ADMIN"), sight{}},
 	}
-	if userNS && !withToken {
+	if kind.userNS && !kind.token {
 		all = append(all, process{"admin", admin, sight{admin: true, unlocked: handler == "crun"}}, process{"bpf", as(0, "BPF", "NET_ADMIN"), sight{}})
 	}
-	if withToken {
+	if kind.token {
 		all = append(all,
 			process{"bpf", as(0, "BPF"), sight{loads: true}},
 			process{"bpf-and-net-admin", as(0, "BPF", "NET_ADMIN"), sight{loads: true, attaches: true}},
@@ -49,23 +49,32 @@ func (c *containerd) newNeighbor(t *testing.T) (p *pod, mapID uint32) {
 	return p, limitedTo(t, pinned(t, p.id), 99)
 }
 
-// A volumePod is a kind of pod that has a volume.
+// A volumePod is a kind of pod that has a volume, on disk or in memory.
 type volumePod struct {
-	name, feature         string
+	name                  string
 	memory, userNS, token bool
 }
 
-// volumePods are all kinds, the plain ones first.
-func volumePods() []volumePod {
+// plainPods are in the user namespace of the node.
+func plainPods() []volumePod {
 	return []volumePod{
-		{"plain-disk", "a plain pod, emptyDir on disk", false, false, false},
-		{"plain-memory", "a plain pod, emptyDir in memory", true, false, false},
-		{"users-disk", "a pod in a user namespace, emptyDir on disk", false, true, false},
-		{"users-memory", "a pod in a user namespace, emptyDir in memory", true, true, false},
-		{"token-disk", "a pod with a token, emptyDir on disk", false, true, true},
-		{"token-memory", "a pod with a token, emptyDir in memory", true, true, true},
+		{name: "plain-disk"},
+		{name: "plain-memory", memory: true},
 	}
 }
+
+// everyPod are all kinds.
+func everyPod() []volumePod {
+	return append(plainPods(), []volumePod{
+		{name: "users-disk", userNS: true},
+		{name: "users-memory", userNS: true, memory: true},
+		{name: "token-disk", userNS: true, token: true},
+		{name: "token-memory", userNS: true, token: true, memory: true},
+	}...)
+}
+
+// everyKind is everyPod in the table.
+const everyKind = "in a user namespace or not, with a token or not, emptyDir on disk or in memory"
 
 // run starts a pod of the kind.
 func (v volumePod) run(t *testing.T, rt *containerd, handler string) *pod {
@@ -81,7 +90,6 @@ func (v volumePod) run(t *testing.T, rt *containerd, handler string) *pod {
 func (v volumePod) prepare(t *testing.T, p *pod) {
 	t.Helper()
 	if v.token {
-		needTokens(t)
 		p.config.Metadata.Namespace = delegated
 	}
 	if v.userNS {
@@ -90,23 +98,31 @@ func (v volumePod) prepare(t *testing.T, p *pod) {
 	p.declareVolume(t, v.memory)
 }
 
-// TestPodVolume16 and its brothers: pods see their maps, and can do nothing else.
-func TestPodVolume16(t *testing.T) {
+// TestVolumes16 and its brothers: pods see their maps, and can do nothing else.
+func TestVolumes16(t *testing.T) {
 	if onNode(t) {
-		volumesUnder(t, newContainerd(t, "1.6"), "runc 1.1", "runc", volumePods()[:2])
+		rt := newContainerd(t, "1.6")
+		works(t, rt.subject(), "what pods can do with their maps, and what is refused (runc 1.1); not in a user namespace, emptyDir on disk or in memory")
+		rt.playVolumes(t, "runc", plainPods())
 	}
 }
 
-func TestPodVolumeRunc24(t *testing.T) {
+func TestVolumesRunc24(t *testing.T) {
 	if onNode(t) {
-		volumesUnder(t, newContainerd(t, "2.4"), "runc 1.5", "runc", volumePods())
+		needTokens(t)
+		rt := newContainerd(t, "2.4")
+		works(t, rt.subject(), "what pods can do with their maps, and what is refused (runc 1.5); "+everyKind)
+		rt.playVolumes(t, "runc", everyPod())
 	}
 }
 
-func TestPodVolumeCrun24(t *testing.T) {
+func TestVolumesCrun24(t *testing.T) {
 	if onNode(t) {
+		needTokens(t)
 		hideUnified(t)
-		volumesUnder(t, newContainerd(t, "2.4"), "crun 1.21", "crun", volumePods())
+		rt := newContainerd(t, "2.4")
+		works(t, rt.subject(), "what pods can do with their maps, and what is refused (crun 1.21); "+everyKind)
+		rt.playVolumes(t, "crun", everyPod())
 	}
 }
 
@@ -119,25 +135,27 @@ func hideUnified(t *testing.T) {
 	}
 }
 
-func volumesUnder(t *testing.T, rt *containerd, version, handler string, kinds []volumePod) {
+// playVolumes plays the life of a pod of each kind.
+func (c *containerd) playVolumes(t *testing.T, handler string, kinds []volumePod) {
 	t.Helper()
 	kubeletOnDisk(t)
-	rt.network(t, conflist("1.0.0", volumes))
-	neighbor, others := rt.newNeighbor(t)
-	for _, v := range kinds {
-		t.Run(v.name, func(t *testing.T) {
-			works(t, rt.subject(), v.feature+" ("+version+"): what it can do, and what is refused")
-			p := v.run(t, rt, handler)
+	c.network(t, conflist("1.0.0", volumes))
+	neighbor, others := c.newNeighbor(t)
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			p := kind.run(t, c, handler)
 			id := limitedTo(t, pinned(t, p.id), 7)
-			for _, c := range processes(v.userNS, v.token, handler) {
-				c.sight.limit, c.sight.token = 7, v.token
-				t.Log(c.name)
-				rt.wantSight(t, p.mounter(t, c.name, c.security), others, c.sight)
+			for _, is := range processes(kind, handler) {
+				is.sight.limit, is.sight.token = 7, kind.token
+				t.Log(is.name)
+				c.wantSight(t, p.mounter(t, is.name, is.security), others, is.sight)
 			}
 			p.end(t)
 			wantGone(t, id)
+			p.wantNoVolume(t)
 		})
 	}
 	neighbor.end(t)
 	neighbor.wantNoVolume(t)
+	nothingLeft(t)
 }

@@ -103,7 +103,7 @@ func open(pin string, readOnly bool) error {
 	return err
 }
 
-// limit returns what is in the map under 0.
+// limit returns what is in the map under 0; 0 if nothing is.
 func limit(pin string, readOnly bool) (string, error) {
 	m, err := ebpf.LoadPinnedMap(pin, &ebpf.LoadPinOptions{ReadOnly: readOnly})
 	if err != nil {
@@ -111,8 +111,10 @@ func limit(pin string, readOnly bool) (string, error) {
 	}
 	defer m.Close()
 	var value uint64
-	err = m.Lookup(uint32(0), &value)
-	return fmt.Sprint(value), err
+	if err := m.Lookup(uint32(0), &value); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return "", err
+	}
+	return fmt.Sprint(value), nil
 }
 
 // reset writes to the counters of what the pod has received.
