@@ -173,37 +173,45 @@ func volumeProfiles(t *testing.T, l volumeLife) {
 	t.Helper()
 	p := l.kind.run(t, l.rt, "runc")
 	id := limitedTo(t, pinned(t, p.id), 7)
-	file, err := filepath.Abs(filepath.Join(top, "deploy/seccomp/bpffs-maps.json"))
+	ours, err := filepath.Abs(filepath.Join(top, "deploy/seccomp/bpffs-maps.json"))
 	testns.Must(t, err)
-	const read, toWrite, write, token = "read in maps", "open in maps for writing", "write in maps-rw", "map Array"
+	standard := &cri.SecurityProfile{ProfileType: cri.SecurityProfile_RuntimeDefault}
+	local := &cri.SecurityProfile{ProfileType: cri.SecurityProfile_Localhost, LocalhostRef: ours}
 	for _, tt := range []struct {
-		name    string
-		profile *cri.SecurityProfile
-		user    *cri.LinuxContainerSecurityContext
-		maps    bool
-		token   bool
+		name        string
+		user        *cri.LinuxContainerSecurityContext
+		profile     *cri.SecurityProfile
+		maps, loads bool
 	}{
-		{"runtime", &cri.SecurityProfile{ProfileType: cri.SecurityProfile_RuntimeDefault}, as(nobody), false, false},
-		{"runtime-bpf", &cri.SecurityProfile{ProfileType: cri.SecurityProfile_RuntimeDefault}, as(0, "BPF", "NET_ADMIN"), true, true},
-		{"ours", &cri.SecurityProfile{ProfileType: cri.SecurityProfile_Localhost, LocalhostRef: file}, as(nobody), true, false},
+		{"runtime", as(nobody), standard, false, false},
+		{"runtime-with-bpf", as(0, "BPF", "NET_ADMIN"), standard, true, true},
+		{"ours", as(nobody), local, true, false},
 	} {
-		want := map[string]string{read: "EPERM", toWrite: "EPERM", write: "EPERM", token: "EPERM"}
-		if tt.maps {
-			want[read], want[toWrite], want[write] = "7", "EROFS", "done"
-			if l.kind.token {
-				want[read], want[toWrite] = "ENOENT", "ENOENT"
-			}
-		}
-		if tt.token && (l.kind.token || !l.kind.userNS) { // or the node's own CAP_BPF
-			want[token] = "done"
-		}
 		tt.user.Seccomp = tt.profile
 		got := l.rt.useBPF(t, p.mounter(t, tt.name, tt.user), l.others)
-		for what := range want {
-			if got[what] != want[what] {
-				t.Errorf("%s with the profile %s: got %s, want %s", what, tt.name, got[what], want[what])
+		for what, want := range l.underProfile(tt.maps, tt.loads) {
+			if got[what] != want {
+				t.Errorf("%s with the profile %s: got %s, want %s", what, tt.name, got[what], want)
 			}
 		}
 	}
 	l.end(t, p, id)
+}
+
+// underProfile is how attempts end where the profile lets maps be used, or programs be
+// loaded.
+func (l volumeLife) underProfile(maps, loads bool) map[string]string {
+	want := map[string]string{
+		"read in maps": "EPERM", "open in maps for writing": "EPERM", "write in maps-rw": "EPERM", "map Array": "EPERM",
+	}
+	if maps {
+		want["write in maps-rw"], want["read in maps"], want["open in maps for writing"] = "done", "7", "EROFS"
+	}
+	if maps && l.kind.token {
+		want["read in maps"], want["open in maps for writing"] = "ENOENT", "ENOENT"
+	}
+	if loads && (l.kind.token || !l.kind.userNS) { // CAP_BPF of the node is enough, too
+		want["map Array"] = "done"
+	}
+	return want
 }

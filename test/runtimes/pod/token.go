@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -14,34 +15,50 @@ import (
 // withToken uses what a token delegates, and what it does not. cilium/ebpf finds the
 // token by itself.
 func withToken() []attempt {
-	attempts := []attempt{
+	return slices.Concat([]attempt{
 		only("count what leaves eth0", count),
 		only("pin in token", pinAndRemove),
 		only("delegate more", delegateMore),
-		only("make a bpffs", func() error {
-			fd, err := unix.Fsopen("bpf", unix.FSOPEN_CLOEXEC)
-			if err != nil {
-				return err
-			}
-			defer unix.Close(fd)
-			if err := unix.FsconfigSetString(fd, "delegate_cmds", "any"); err != nil {
-				return err
-			}
-			return unix.FsconfigCreate(fd)
-		}),
+		only("make a bpffs", makeBPFFS),
+	}, makeMaps(), loadPrograms())
+}
+
+// makeBPFFS makes a bpffs that delegates everything.
+func makeBPFFS() error {
+	fd, err := unix.Fsopen("bpf", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return err
 	}
-	for kind, sizes := range map[ebpf.MapType][3]uint32{
-		ebpf.Array: {4, 8, 1}, ebpf.Hash: {4, 8, 1}, ebpf.LRUHash: {4, 8, 1}, ebpf.PerCPUArray: {4, 8, 1},
-		ebpf.ProgramArray: {4, 4, 1}, ebpf.SockMap: {4, 4, 1}, ebpf.Queue: {0, 4, 1}, ebpf.RingBuf: {0, 0, uint32(os.Getpagesize())},
+	defer unix.Close(fd)
+	if err := unix.FsconfigSetString(fd, "delegate_cmds", "any"); err != nil {
+		return err
+	}
+	return unix.FsconfigCreate(fd)
+}
+
+func makeMaps() (attempts []attempt) {
+	for _, spec := range []ebpf.MapSpec{
+		{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1},
+		{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 1},
+		{Type: ebpf.LRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 1},
+		{Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1},
+		{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1},
+		{Type: ebpf.SockMap, KeySize: 4, ValueSize: 4, MaxEntries: 1},
+		{Type: ebpf.Queue, ValueSize: 4, MaxEntries: 1},
+		{Type: ebpf.RingBuf, MaxEntries: uint32(os.Getpagesize())},
 	} {
-		attempts = append(attempts, only("map "+kind.String(), func() error {
-			m, err := ebpf.NewMap(&ebpf.MapSpec{Type: kind, KeySize: sizes[0], ValueSize: sizes[1], MaxEntries: sizes[2]})
+		attempts = append(attempts, only("map "+spec.Type.String(), func() error {
+			m, err := ebpf.NewMap(&spec)
 			if err == nil {
 				err = m.Close()
 			}
 			return err
 		}))
 	}
+	return attempts
+}
+
+func loadPrograms() (attempts []attempt) {
 	for _, spec := range []ebpf.ProgramSpec{
 		{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXEgress},
 		{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress},
@@ -108,20 +125,7 @@ func delegateMore() error {
 // count attaches a program to eth0, and wants it to count.
 func count() error {
 	return withMap(func(m *ebpf.Map) error {
-		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-			Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXEgress, Instructions: asm.Instructions{
-				asm.StoreImm(asm.RFP, -4, 0, asm.Word),
-				asm.LoadMapPtr(asm.R1, m.FD()),
-				asm.Mov.Reg(asm.R2, asm.RFP),
-				asm.Add.Imm(asm.R2, -4),
-				asm.FnMapLookupElem.Call(),
-				asm.JEq.Imm(asm.R0, 0, "next"),
-				asm.Mov.Imm(asm.R1, 1),
-				asm.StoreXAdd(asm.R0, asm.R1, asm.DWord),
-				asm.Mov.Imm(asm.R0, -1).WithSymbol("next"), // TCX_NEXT
-				asm.Return(),
-			},
-		})
+		p, err := counter(m)
 		if err != nil {
 			return err
 		}
@@ -147,5 +151,23 @@ func count() error {
 			return fmt.Errorf("it counted %d packets, want %d", counted, packets)
 		}
 		return nil
+	})
+}
+
+// counter loads a program that counts packets in the map.
+func counter(m *ebpf.Map) (*ebpf.Program, error) {
+	return ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXEgress, Instructions: asm.Instructions{
+			asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+			asm.LoadMapPtr(asm.R1, m.FD()),
+			asm.Mov.Reg(asm.R2, asm.RFP),
+			asm.Add.Imm(asm.R2, -4),
+			asm.FnMapLookupElem.Call(),
+			asm.JEq.Imm(asm.R0, 0, "next"),
+			asm.Mov.Imm(asm.R1, 1),
+			asm.StoreXAdd(asm.R0, asm.R1, asm.DWord),
+			asm.Mov.Imm(asm.R0, -1).WithSymbol("next"), // TCX_NEXT
+			asm.Return(),
+		},
 	})
 }
