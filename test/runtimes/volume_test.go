@@ -105,11 +105,12 @@ func (p *pod) tryMounter(t *testing.T, name, dir string, security *cri.LinuxCont
 // endContainer stops and removes a container.
 func (c *containerd) endContainer(t *testing.T, id string) {
 	t.Helper()
-	_, err := c.cri.StopContainer(t.Context(), &cri.StopContainerRequest{ContainerId: id, Timeout: 1})
-	if err == nil {
-		_, err = c.cri.RemoveContainer(t.Context(), &cri.RemoveContainerRequest{ContainerId: id})
-	}
+	_, err := c.cri.StopContainer(t.Context(), &cri.StopContainerRequest{ContainerId: id, Timeout: int64(criTimeout.Seconds())})
 	testns.Must(t, err)
+	waitFor(t, "containerd to see that the container has ended", func() bool {
+		_, err := c.cri.RemoveContainer(t.Context(), &cri.RemoveContainerRequest{ContainerId: id})
+		return err == nil
+	})
 }
 
 // as is a container's process: its user, and the capabilities that it has beside none.
