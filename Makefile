@@ -67,7 +67,7 @@ test-kubelet: tools ## run the plugin under kubelet, and validate deploy/ as an 
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
 	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/kubelet .
 	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/apiserver ./apiserver
-	BPFFS_KUBELET=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -run '^(TestKubelet$$|TestManifestsAreValid$$|TestWhatIsNotValidIsRefused$$|TestPodVolumePolicy)'
+	BPFFS_KUBELET=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -run '^(TestKubelet|TestManifestsAreValid$$|TestWhatIsNotValidIsRefused$$|TestPodVolumePolicy)'
 
 lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, check go.mod
 	@set -e; for module in $(MODULES); do \

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the runtimes and tools of these tests: Debian's by package, the others
-# by Go into bin/runtimes/<name>-<version>. Does nothing for what is there. Needs
+# by Go into bin/runtimes/<name>-<version>, and crun of Debian 13. Does nothing for what is there. Needs
 # root, Go, Debian 12 and its mirror, and a Go module proxy the first time. Where
 # systemd runs, Debian starts a containerd, which the tests do not use.
 set -euo pipefail
@@ -48,7 +48,38 @@ install() {
 	mv "$tmp" "$dir/$name"
 }
 
+# crun_of_13 puts Debian 13's crun into the directory crun-debian13, with the
+# libraries that it is built for: containerd 2 cannot use that of Debian 12.
+crun_of_13() {
+	local name=crun-debian13 keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror options
+	mkdir -p "$dir"
+	ln -sfn "$name" "$dir/crun"
+	[[ -e $dir/$name ]] && return
+	tmp=$(mktemp -d "$dir/.new.XXXXXX")
+	trap 'rm -rf "$tmp"' EXIT
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Release: bookworm' | head -n 1)
+	mkdir -p "$tmp"/{lists,cache,crun}
+	echo "deb [signed-by=$keys] $mirror trixie main" >"$tmp/sources.list"
+	options=(-qo "Dir::Etc::SourceList=$tmp/sources.list" -o Dir::Etc::SourceParts=- -o APT::Sandbox::User=root
+		-o "Dir::State::Lists=$tmp/lists" -o "Dir::Cache=$tmp/cache" -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
+	apt-get "${options[@]}" update
+	(cd "$tmp" && apt-get "${options[@]}" download crun libc6 libcap2 libseccomp2 libsystemd0 libyajl2)
+	for package in "$tmp"/*.deb; do
+		dpkg-deb -x "$package" "$tmp/crun"
+	done
+	rm -rf "$tmp/crun/usr/share"
+	cat >"$tmp/crun/crun" <<-'END'
+		#!/bin/sh
+		# Runs crun with the libraries beside it.
+		top=$(dirname "$(readlink -f "$0")")
+		exec "$top"/usr/lib/*-linux-gnu*/ld-linux-*.so.? --library-path "$(echo "$top"/usr/lib/*-linux-gnu*)" "$top/usr/bin/crun" "$@"
+	END
+	chmod 755 "$tmp/crun" "$tmp/crun/crun"
+	mv "$tmp/crun" "$dir/$name"
+}
+
 debian
+crun_of_13
 "$(dirname "$0")/../../deploy/install.sh" # for the image
 CGO_ENABLED=0 install plugins $plugins -- \
 	github.com/containernetworking/plugins/plugins/{main/{bridge,ptp,macvlan,ipvlan,vlan,host-device,tap,loopback},ipam/host-local,meta/{tuning,portmap,firewall,bandwidth,sbr}}@$plugins

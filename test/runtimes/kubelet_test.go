@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -20,32 +21,37 @@ import (
 const kubeletVar = "BPFFS_KUBELET"
 
 const (
+	kubelet    = "kubelet 1.34" // in the table
 	kubeletLog = "/run/kubelet.log"
 	manifests  = "/run/node/manifests"
 	nodeIP     = "10.244.80.1"
 )
 
-// TestKubelet lets kubelet, without an API server, make a pod of a manifest and
-// delete it when the manifest goes.
-func TestKubelet(t *testing.T) {
+func needKubelet(t *testing.T) {
+	t.Helper()
 	if os.Getenv(kubeletVar) == "" {
 		t.Skip("no " + kubeletVar + ": run make test-kubelet")
 	}
+}
+
+// TestKubelet lets kubelet, without an API server, make a pod of a manifest and
+// delete it when the manifest goes.
+func TestKubelet(t *testing.T) {
+	needKubelet(t)
 	if !onNode(t) {
 		return
 	}
-	const subject = "kubelet 1.34"
 	rt := newContainerd(t, "2.4")
 	rt.network(t, conflist("1.1.0", ours))
 	startKubelet(t)
 	t.Run("life", func(t *testing.T) {
-		works(t, subject, "a static pod on containerd 2.4, from its manifest to its removal, packets counted; node and pod events stay clean")
+		works(t, kubelet, "a static pod on containerd 2.4, from its manifest to its removal, packets counted; node and pod events stay clean")
 		staticPod(t, rt, "life", func() {})
 		cleanEvents(t)
-		note(t, subject, "verbs that plugins get", verbs(t))
+		note(t, kubelet, "verbs that plugins get", verbs(t))
 	})
 	t.Run("later plugin fails", func(t *testing.T) {
-		works(t, subject, "ADD fails in a later plugin: kubelet says so, and tries again until the pod runs")
+		works(t, kubelet, "ADD fails in a later plugin: kubelet says so, and tries again until the pod runs")
 		write(t, failFile, "")
 		staticPod(t, rt, "failing", func() {
 			waitFor(t, "an event of the failure", func() bool { return len(events(t, "FailedCreatePodSandBox")) > 0 })
@@ -90,16 +96,28 @@ func config(t *testing.T, name string) string {
 	return string(content)
 }
 
-// startKubelet starts a kubelet that has no API server.
-func startKubelet(t *testing.T) {
+// startKubelet starts a kubelet that has no API server, and returns what stops it.
+func startKubelet(t *testing.T) (stop func()) {
 	t.Helper()
 	keepKernel(t)
 	testns.Must(t, unix.Mount("tmpfs", "/var/log", "tmpfs", 0, ""))
 	testns.Must(t, os.MkdirAll(manifests, 0o755))
 	mustRun(t, "ip", "link", "add", "node0", "up", "type", "bridge")
 	mustRun(t, "ip", "address", "add", nodeIP+"/24", "dev", "node0")
-	write(t, "/run/kubelet.yaml", config(t, "kubelet.yaml"))
-	log, err := os.Create(kubeletLog)
+	write(t, "/run/kubelet.yaml", strings.ReplaceAll(config(t, "kubelet.yaml"), "/CGROUP", cgroupParent(t)))
+	t.Cleanup(func() {
+		if all, err := os.ReadFile(kubeletLog); t.Failed() && err == nil {
+			t.Logf("the last of kubelet's log:\n%s", all[max(0, len(all)-16000):])
+		}
+	})
+	return runKubelet(t)
+}
+
+// runKubelet starts kubelet, and returns what stops it; the end of the test does, too.
+// Pods go on.
+func runKubelet(t *testing.T) (stop func()) {
+	t.Helper()
+	log, err := os.OpenFile(kubeletLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	testns.Must(t, err)
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(bins, "kubelet", "kubelet"), "--config=/run/kubelet.yaml",
@@ -108,19 +126,17 @@ func startKubelet(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v: run make test-kubelet", err)
 	}
-	t.Cleanup(func() {
-		if all, err := os.ReadFile(kubeletLog); t.Failed() && err == nil {
-			t.Logf("the last of kubelet's log:\n%s", all[max(0, len(all)-16000):])
-		}
-	})
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait() // it may well say that it was told to end
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // keepKernel hides from kubelet the settings that it would change for the whole
-// host: it finds them as it wants them.
+// host: it finds them as it wants them. A pod in a user namespace can mount /proc only
+// where the node has one without anything over it.
 func keepKernel(t *testing.T) {
 	t.Helper()
 	for setting, value := range map[string]string{
@@ -137,6 +153,9 @@ func keepKernel(t *testing.T) {
 			t.Fatal(&os.PathError{Op: "bind", Path: setting, Err: err})
 		}
 	}
+	const whole = "/run/node/proc"
+	testns.Must(t, os.MkdirAll(whole, 0o755))
+	testns.Must(t, unix.Mount("proc", whole, "proc", 0, ""))
 }
 
 // runningContainer waits until there is a container that runs.

@@ -20,7 +20,7 @@ import (
 const initRole = "init"
 
 func TestMain(m *testing.M) {
-	testns.Act(map[string]func(io.Writer) error{initRole: initProcess})
+	testns.Act(map[string]func(io.Writer) error{initRole: initProcess, holderRole: holder})
 	if testns.Inside() {
 		os.Exit(m.Run())
 	}

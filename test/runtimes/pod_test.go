@@ -13,9 +13,10 @@ import (
 
 // A pod is a sandbox of containerd.
 type pod struct {
-	rt     *containerd
-	config *cri.PodSandboxConfig
-	id     string
+	rt      *containerd
+	config  *cri.PodSandboxConfig
+	handler string // what runs it; empty: runc
+	id      string
 }
 
 // newPod returns a pod that does not run yet.
@@ -48,7 +49,7 @@ const criTimeout = time.Minute
 func (p *pod) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, criTimeout)
 	defer cancel()
-	started, err := p.rt.cri.RunPodSandbox(ctx, &cri.RunPodSandboxRequest{Config: p.config})
+	started, err := p.rt.cri.RunPodSandbox(ctx, &cri.RunPodSandboxRequest{Config: p.config, RuntimeHandler: p.handler})
 	if err == nil {
 		p.id = started.GetPodSandboxId()
 	}

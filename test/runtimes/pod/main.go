@@ -3,6 +3,8 @@
 //	pod                   waits for SIGTERM
 //	pod send ADDRESS N    sends N UDP datagrams to the discard port of ADDRESS
 //	pod serve PORT        answers TCP connections with a line
+//	pod bpf ID            uses the pod's volume, and prints how each attempt ends
+//	pod mounts            prints its mount table
 package main
 
 import (
@@ -27,6 +29,10 @@ func run(args []string) error {
 		return send(args[1], args[2])
 	case len(args) == 2 && args[0] == "serve":
 		return serve(args[1])
+	case len(args) == 2 && args[0] == "bpf":
+		return useBPF(args[1])
+	case len(args) == 1 && args[0] == "mounts":
+		return printMounts()
 	}
 	signal.Ignore(syscall.SIGCHLD) // the kernel reaps
 	stop := make(chan os.Signal, 1)
@@ -72,4 +78,12 @@ func serve(port string) error {
 			return err
 		}
 	}
+}
+
+func printMounts() error {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err == nil {
+		_, err = os.Stdout.Write(table)
+	}
+	return err
 }
