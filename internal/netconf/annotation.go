@@ -181,7 +181,7 @@ func (c *Config) readRequest(text string) (name string, entries uint32, err erro
 
 // refuse returns the error of a part of the annotation, with what a pod can ask for.
 func (c *Config) refuse(part string, err error) error {
-	const shown, most = 80, 5
+	const most = 5
 	var allowed []string
 	for _, d := range c.Maps {
 		switch limit, optional := c.Limits[d.Name]; {
@@ -199,5 +199,5 @@ func (c *Config) refuse(part string, err error) error {
 		}
 		has += `, as in "name" or "name=entries", with commas and no spaces between them`
 	}
-	return fmt.Errorf("%w: %.*q: %w; %s", ErrAnnotation, shown, part, err, has)
+	return fmt.Errorf("%w: %.80q: %w; %s", ErrAnnotation, part, err, has)
 }
