@@ -16,57 +16,9 @@ import (
 var ErrAnnotation = errors.New("the pod's annotation " + annotation)
 
 const (
-	annotation    = "bpffs/maps"                        // by which pods ask for optional maps
-	capability    = "io.kubernetes.cri.pod-annotations" // by which runtimes hand annotations on
-	maxAnnotation = 4096                                // bytes
+	annotation    = "bpffs/maps" // by which pods ask for optional maps
+	maxAnnotation = 4096         // bytes
 )
-
-// parseOptional reads the key optional of a map, and returns the most entries that a
-// pod can ask for. Without a number of its own it is that of the map.
-func parseOptional(key string, raw json.RawMessage, d bpffs.MapDecl) (limit uint32, err error) {
-	keys, err := decodeStrict(key, raw, map[string]any{"maxEntries": &limit})
-	if err != nil {
-		return 0, err
-	}
-	if !d.Typed() {
-		return 0, badValue(key, raw, fmt.Errorf("map %s has no type: a pod can only ask for what the plugin creates", d.Name))
-	}
-	if limit == 0 {
-		return d.Spec.MaxEntries, nil
-	}
-	if limit < d.Spec.MaxEntries {
-		err = fmt.Errorf("less than the map's own maxEntries, %d, which a pod gets that names no number", d.Spec.MaxEntries)
-	} else {
-		err = withEntries(d, limit).Spec.Check()
-	}
-	if err != nil {
-		return 0, badValue(key+".maxEntries", keys["maxEntries"], fmt.Errorf("map %s: %w", d.Name, err))
-	}
-	return limit, nil
-}
-
-func withEntries(d bpffs.MapDecl, entries uint32) bpffs.MapDecl {
-	d.Spec.MaxEntries = entries
-	return d
-}
-
-// checkCapability refuses optional maps for which no pod could ask. A runtime that
-// hands annotations on may have taken the capabilities out of the configuration.
-func (c *Config) checkCapability() error {
-	if len(c.Limits) == 0 {
-		return nil
-	}
-	declared := make(map[string]bool)
-	if err := c.decode("capabilities", &declared); err != nil {
-		return err
-	}
-	sent, err := c.annotations()
-	if err != nil || sent != nil || declared[capability] {
-		return err
-	}
-	return c.bad("capabilities", fmt.Errorf(
-		`maps are optional, but the runtime hands no annotations of pods on without the capability: add "capabilities": {%q: true} to the plugin`, capability))
-}
 
 // annotations returns those of the pod as the runtime sent them, nil if it sent none.
 func (c *Config) annotations() (json.RawMessage, error) {
@@ -108,31 +60,6 @@ func (c *Config) ForPod() (*Config, error) {
 		d.Spec.MaxEntries = entries
 		return ok
 	}), nil
-}
-
-// Keep returns the configuration with those optional maps for which keep returns true.
-// It may change them.
-func (c *Config) Keep(keep func(d *bpffs.MapDecl) bool) *Config {
-	if len(c.Limits) == 0 {
-		return c
-	}
-	with := *c
-	with.Maps = nil
-	for _, d := range c.Maps {
-		if _, optional := c.Limits[d.Name]; !optional || keep(&d) {
-			with.Maps = append(with.Maps, d)
-		}
-	}
-	return &with
-}
-
-// LargestMaps returns all maps, the optional ones with the most entries that a pod can
-// ask for.
-func (c *Config) LargestMaps() []bpffs.MapDecl {
-	return c.Keep(func(d *bpffs.MapDecl) bool {
-		d.Spec.MaxEntries = c.Limits[d.Name]
-		return true
-	}).Maps
 }
 
 // readAnnotation returns the entries of the maps that the text names: a list of names,
