@@ -118,7 +118,7 @@ func locateInTable(source, attached string) (location, error) {
 
 // open opens the root of the mount; nil if it is not visible there.
 func (l location) open() (*os.File, error) {
-	f, err := openDir(l.point)
+	f, err := OpenDir(l.point)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
 		return nil, nil
 	}
