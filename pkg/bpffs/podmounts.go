@@ -149,6 +149,9 @@ func (m PodMount) check(w view, maps MapDir, id uint16) error {
 // leaves none that nobody knows.
 func (r record) show(v *PodVolume, w view, isNew bool, maps MapDir) error {
 	f := v.prepared[w.name]
+	if w.ofPod && f == nil {
+		return fmt.Errorf("%s: no file system is prepared for it", v.place(w.name))
+	}
 	if !w.ofPod && (f == nil || !isNew) {
 		var err error
 		if f, err = w.fromPins(maps, r.id); err != nil {

@@ -61,7 +61,7 @@ func checkPod(c call, e *bpffs.Endpoints, id uint16) error {
 		return err
 	}
 	defer volume.Close()
-	if err := e.CheckPod(id, c.MapPrefix, c.Maps, volume); err != nil {
+	if err := e.CheckPod(id, c.MapPrefix, c.Maps, volume.PodVolume); err != nil {
 		return fmt.Errorf("%w: %w", errCheck, err)
 	}
 	return nil
