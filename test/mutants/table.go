@@ -190,8 +190,8 @@ func wayMutants() []mutant {
 			by(whole("TestWayToTheRoot")), instead("checkRoot", "distrust", no)),
 		inPlugin("the warning of DEL and GC", "nobody learns that the root is unsafe",
 			by(whole("TestWayToTheRootBecomes")), instead("warnOfWay", "CheckWay", no)),
-		inLibrary("the mount on a descriptor", "a path that changed leads the mount elsewhere", by(whole("TestWayToTheRootChanges")),
-			instead("mountBPF", "Attach", `func() error { at, err := os.Open(dir.Name()); if err != nil { return err }; defer at.Close(); return bpfmount.Attach(mount, at) }()`)),
+		inLeaf("bpfmount", "the mount on a descriptor", "a path that changed leads the mount elsewhere", by(whole("TestWayToTheRootChanges")),
+			instead("Attach", "MoveMount", `unix.MoveMount(int(root.Fd()), "", unix.AT_FDCWD, dir.Name(), unix.MOVE_MOUNT_F_EMPTY_PATH)`)),
 	}
 }
 
