@@ -49,10 +49,13 @@ func IDOf(f *os.File, source string) (ID, error) {
 // attempt to open it: the pod can rename the directory above it.
 const mostMoves = 1000
 
+// ErrCovered: another mount hides the one that is looked for.
+var ErrCovered = errors.New("something is mounted over")
+
 // Find opens the root of the mount wherever it is visible in this mount namespace:
 // at the path where it was attached, or where it was moved to. [fs.ErrNotExist] if it
-// is unmounted. What hides the mount is another error, and so is that it was attached
-// in another mount namespace, unless that is gone.
+// is unmounted, [ErrCovered] if something hides it. It is another error that it was
+// attached in another mount namespace, unless that is gone.
 func (id ID) Find(attached string) (*os.File, error) {
 	if _, namespace, ok := strings.Cut(string(id), separator); ok {
 		if err := checkNamespace(namespace); err != nil {
@@ -72,7 +75,7 @@ func (id ID) Find(attached string) (*os.File, error) {
 			return f, err
 		}
 		if at.point == last {
-			return nil, fmt.Errorf("something is mounted over %s, or over a directory above it: umount that", at.point)
+			return nil, fmt.Errorf("%w %s, or over a directory above it: umount that", ErrCovered, at.point)
 		}
 		last = at.point
 	}
@@ -118,7 +121,7 @@ func locateInTable(source, attached string) (location, error) {
 
 // open opens the root of the mount; nil if it is not visible there.
 func (l location) open() (*os.File, error) {
-	f, err := openDir(l.point)
+	f, err := OpenDir(l.point)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
 		return nil, nil
 	}

@@ -89,31 +89,20 @@ func device(major, minor int) uint64 { return unix.Mkdev(uint32(major), uint32(m
 // uniqueIDOf returns the unique ID of the mount that holds the open file, 0 before
 // Linux 6.8.
 func uniqueIDOf(f *os.File) (uint64, error) {
-	st, err := statxOf(f, unix.STATX_MNT_ID_UNIQUE)
-	if err != nil || st.Mask&unix.STATX_MNT_ID_UNIQUE == 0 {
-		return 0, err
+	var st unix.Statx_t
+	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID_UNIQUE, &st)
+	if err != nil {
+		return 0, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+	}
+	if st.Mask&unix.STATX_MNT_ID_UNIQUE == 0 {
+		return 0, nil
 	}
 	return st.Mnt_id, nil
 }
 
-// IsRoot reports whether the open directory is the root of a mount, so that something
-// is mounted where it is (Linux 5.8).
-func IsRoot(dir *os.File) (bool, error) {
-	st, err := statxOf(dir, 0)
-	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, err
-}
-
-func statxOf(f *os.File, mask int) (st unix.Statx_t, err error) {
-	err = unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, mask, &st)
-	if err != nil {
-		err = &os.PathError{Op: "statx", Path: f.Name(), Err: err}
-	}
-	return st, err
-}
-
-// openDir opens the directory at path, on the way to which there may be no symbolic
-// link (openat2(2), Linux 5.6).
-func openDir(path string) (*os.File, error) {
+// OpenDir opens the directory at an absolute path on the way to which there is no
+// symbolic link: ELOOP if there is one (openat2(2), Linux 5.6).
+func OpenDir(path string) (*os.File, error) {
 	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{
 		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS,
 	})

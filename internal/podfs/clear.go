@@ -69,7 +69,7 @@ func empty(dir *os.File, deep int, left *int) {
 // pod's. What stays goes with the volume.
 func removeDirs(attached string) {
 	for _, path := range []string{attached, filepath.Dir(attached)} {
-		if dir, err := openBeneath(filepath.Dir(path)); err == nil {
+		if dir, err := mounts.OpenDir(filepath.Dir(path)); err == nil {
 			_ = rmdirAt(dir, filepath.Base(path))
 			dir.Close()
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
+	"github.com/cni-bpffs/cni-bpffs/internal/bpfmount"
 	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 )
 
@@ -26,7 +27,7 @@ type FS struct {
 // New makes a bpffs of this process's user namespace, whose root everybody can list
 // and only root can write to. Needs CAP_SYS_ADMIN and Linux 5.2.
 func New() (*FS, error) {
-	context, err := fsopen()
+	context, err := bpfmount.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -38,27 +39,15 @@ func New() (*FS, error) {
 func NewFrom(context *os.File) (*FS, error) {
 	f := &FS{context: context, source: newSource()}
 	var err error
-	for _, o := range []option{{"source", f.source}, {"mode", "0755"}} {
-		if err = setOption(context, o); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
-	if f.mount, err = fsmount(context); err != nil {
-		return nil, errors.Join(err, f.Close())
+	if f.mount, err = bpfmount.Make(context, f.source, 0o755); err != nil {
+		return nil, errors.Join(err, context.Close())
 	}
 	return f, nil
 }
 
-// An option is one of the file system, as mount(8) takes it after -o.
-type option struct{ key, value string }
-
 // Close closes the file system. One that is attached stays.
 func (f *FS) Close() error {
-	err := f.context.Close()
-	if f.mount != nil {
-		err = errors.Join(err, f.mount.Close())
-	}
-	return err
+	return errors.Join(f.context.Close(), f.mount.Close())
 }
 
 // ID returns the ID of the mount.
@@ -96,7 +85,10 @@ func (f *FS) Attach(dir *os.File, name string) error {
 	if err := checkEmpty(at); err != nil {
 		return err
 	}
-	return moveMount(f.mount, at)
+	if err := bpfmount.Attach(f.mount, at); err != nil {
+		return fmt.Errorf("mounting a bpffs at %s: %w", at.Name(), err)
+	}
+	return nil
 }
 
 // checkEmpty reports that there is something in the directory.

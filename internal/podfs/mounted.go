@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/bpfmount"
 )
 
 const (
@@ -35,7 +37,7 @@ type Mount struct {
 // has them.
 func Mounts() (all []Mount, err error) {
 	table, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-		return m.FSType != "bpf" || !IsSource(m.Source), false
+		return m.FSType != bpfmount.Type || !IsSource(m.Source), false
 	})
 	for _, m := range table {
 		all = append(all, Mount{m.Mountpoint, m.Source, device(m)})

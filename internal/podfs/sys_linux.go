@@ -11,35 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fsopen opens a context of bpf in this process's user namespace.
-func fsopen() (*os.File, error) {
-	fd, err := unix.Fsopen("bpf", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return nil, os.NewSyscallError("fsopen", err)
-	}
-	return os.NewFile(uintptr(fd), "a new bpffs"), nil
-}
-
-func setOption(context *os.File, o option) error {
-	if err := unix.FsconfigSetString(int(context.Fd()), o.key, o.value); err != nil {
-		return fmt.Errorf("the option %s=%s of a bpffs: %w", o.key, o.value, os.NewSyscallError("fsconfig", err))
-	}
-	return nil
-}
-
-// fsmount makes the file system and mounts it, attached nowhere.
-func fsmount(context *os.File) (*os.File, error) {
-	if err := unix.FsconfigCreate(int(context.Fd())); err != nil {
-		return nil, os.NewSyscallError("fsconfig", err)
-	}
-	const attributes = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
-	fd, err := unix.Fsmount(int(context.Fd()), unix.FSMOUNT_CLOEXEC, attributes)
-	if err != nil {
-		return nil, os.NewSyscallError("fsmount", err)
-	}
-	return os.NewFile(uintptr(fd), "a new bpffs"), nil
-}
-
 // reconfigure sets a flag of the file system.
 func reconfigure(context *os.File, flag string) error {
 	err := unix.FsconfigSetFlag(int(context.Fd()), flag)
@@ -98,15 +69,6 @@ func seal(root *os.File, on bool) error {
 	return nil
 }
 
-// moveMount attaches a detached mount to the open directory.
-func moveMount(mount, dir *os.File) error {
-	const empty = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
-	if err := unix.MoveMount(int(mount.Fd()), "", int(dir.Fd()), "", empty); err != nil {
-		return &os.PathError{Op: "move_mount", Path: dir.Name(), Err: err}
-	}
-	return nil
-}
-
 // detach unmounts the mount whose root is open.
 func detach(root *os.File) error {
 	if err := unix.Unmount(fmt.Sprintf("/proc/self/fd/%d", root.Fd()), unix.MNT_DETACH); err != nil {
@@ -124,21 +86,13 @@ func exists(path string) error {
 	return unix.Close(fd)
 }
 
-// openBeneath opens the directory at an absolute path without symbolic links
+// openDirAt opens the directory name in dir: EXDEV if something is mounted there
 // (openat2(2), Linux 5.6).
-func openBeneath(path string) (*os.File, error) {
-	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{
-		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS,
-	})
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	return os.NewFile(uintptr(fd), path), nil
-}
-
 func openDirAt(dir *os.File, name string) (*os.File, error) {
 	path := filepath.Join(dir.Name(), name)
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat2(int(dir.Fd()), name, &unix.OpenHow{
+		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
+	})
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -37,7 +37,7 @@ func OpenVolume(kubeletDir, podUID, volume string) (*os.File, error) {
 	if _, err := safeWay(path); err != nil {
 		return nil, err
 	}
-	dir, err := openBeneath(path)
+	dir, err := mounts.OpenDir(path)
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, fmt.Errorf("%w: a symbolic link leads there, and kubelet makes none", err)
 	}
@@ -63,20 +63,15 @@ func MakeDir(dir *os.File, name string) (*os.File, error) {
 		return nil, made
 	}
 	at, err := openDirAt(dir, name)
-	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
-		return nil, fmt.Errorf("%s: %w: it is not a directory: remove it", filepath.Join(dir.Name(), name), ErrOccupied)
+	switch path := filepath.Join(dir.Name(), name); {
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ELOOP):
+		return nil, fmt.Errorf("%s: %w: it is not a directory: remove it", path, ErrOccupied)
+	case errors.Is(err, syscall.EXDEV):
+		return nil, fmt.Errorf("%s: %w: something is mounted there: umount %[1]s", path, ErrOccupied)
+	case err != nil || made != nil:
+		return at, err
 	}
-	if err != nil {
-		return nil, err
-	}
-	isRoot, err := mounts.IsRoot(at)
-	if isRoot {
-		err = fmt.Errorf("%s: %w: something is mounted there: umount %[1]s", at.Name(), ErrOccupied)
-	}
-	if err == nil && made == nil {
-		err = at.Chmod(0o755) // whatever the umask
-	}
-	if err != nil {
+	if err := at.Chmod(0o755); err != nil { // whatever the umask
 		return nil, errors.Join(err, at.Close())
 	}
 	return at, nil

@@ -47,7 +47,7 @@ func bePod(stdout io.Writer) error {
 	runtime.LockOSThread() // capabilities are the thread's
 	caps, err := strconv.ParseUint(os.Getenv(podCaps), 10, 64)
 	if err == nil {
-		err = keepCapabilities(caps)
+		err = testns.KeepCapabilities(caps)
 	}
 	if err != nil {
 		return err
@@ -68,15 +68,6 @@ func bePod(stdout io.Writer) error {
 	}
 	p.loadAll()
 	return nil
-}
-
-func keepCapabilities(set uint64) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	data := [2]unix.CapUserData{
-		{Effective: uint32(set), Permitted: uint32(set)},
-		{Effective: uint32(set >> 32), Permitted: uint32(set >> 32)},
-	}
-	return unix.Capset(&header, &data[0])
 }
 
 // runPod starts a pod, mounts a bpffs of its user namespace with the delegation, lets

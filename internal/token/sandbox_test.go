@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/bpfmount"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -144,11 +145,13 @@ func userNSOf(t testing.TB, netns string) *os.File {
 // ends.
 func mountAt(t *testing.T, context *os.File, path string) {
 	t.Helper()
-	testns.Must(t, unix.FsconfigCreate(int(context.Fd())))
-	fd, err := unix.Fsmount(int(context.Fd()), unix.FSMOUNT_CLOEXEC, 0)
+	root, err := bpfmount.Make(context, "token", 0o755)
 	testns.Must(t, err)
-	defer unix.Close(fd)
-	testns.Must(t, unix.MoveMount(fd, "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH))
+	defer root.Close()
+	dir, err := os.Open(path)
+	testns.Must(t, err)
+	defer dir.Close()
+	testns.Must(t, bpfmount.Attach(root, dir))
 	t.Cleanup(func() { testns.Must(t, unix.Unmount(path, unix.MNT_DETACH)) })
 }
 

@@ -1,7 +1,6 @@
 package token
 
 import (
-	"fmt"
 	"os"
 	"unsafe"
 
@@ -40,15 +39,6 @@ func fsopenSteps(userNS, small *os.File) []step {
 		name: "entering a small mount namespace (setns)", hint: needRoot,
 		number: unix.SYS_SETNS, arg: [3]uintptr{small.Fd(), unix.CLONE_NEWNS},
 	}}, steps...)
-}
-
-// setMask sets an option of the context to a set of bits.
-func setMask(context *os.File, key string, mask uint64) error {
-	value := fmt.Sprintf("%#x", mask)
-	if err := unix.FsconfigSetString(int(context.Fd()), key, value); err != nil {
-		return fmt.Errorf("the option %s=%s of %s: %w", key, value, context.Name(), os.NewSyscallError("fsconfig", err))
-	}
-	return nil
 }
 
 // cmdTokenCreate is BPF_TOKEN_CREATE of enum bpf_cmd (include/uapi/linux/bpf.h).

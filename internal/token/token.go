@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/bpfmount"
 )
 
 // Open opens a file system context of bpf (fsopen(2)) in the user namespace, which
@@ -31,6 +33,11 @@ func Open(userNS *os.File, d Delegation) (context *os.File, err error) {
 		}
 	}
 	return context, nil
+}
+
+// setMask sets an option of the context to a set of bits.
+func setMask(context *os.File, key string, mask uint64) error {
+	return bpfmount.Set(context, key, fmt.Sprintf("%#x", mask))
 }
 
 // CheckKernel reports why the kernel cannot make tokens. The name of a mount option

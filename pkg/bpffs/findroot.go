@@ -9,6 +9,7 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/bpfmount"
 	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 )
@@ -16,8 +17,8 @@ import (
 // FindRoot returns the root of the bpffs for a process that did not mount it: the
 // one that $CILIUM_BPF_MNT or else $TC_BPF_MNT names, /sys/fs/bpf, or the first
 // in the mount table that nothing hides and that is not in the volume of a pod;
-// [ErrNotMounted] if there is none. A variable that names anything but a bpffs is an error, for whoever set it meant
-// that place. FindRoot mounts nothing.
+// [ErrNotMounted] if there is none. A variable that names anything but a bpffs is an
+// error, for whoever set it meant that place. FindRoot mounts nothing.
 func FindRoot() (string, error) {
 	for _, name := range []string{EnvCiliumRoot, EnvTCRoot} {
 		if root := os.Getenv(name); root != "" {
@@ -27,7 +28,7 @@ func FindRoot() (string, error) {
 	if ok, err := visible(DefaultRoot); ok || err != nil {
 		return DefaultRoot, err
 	}
-	table, err := mountinfo.GetMounts(mountinfo.FSTypeFilter(fsType))
+	table, err := mountinfo.GetMounts(mountinfo.FSTypeFilter(bpfmount.Type))
 	if err != nil {
 		return "", err
 	}
@@ -63,5 +64,5 @@ func visible(path string) (bool, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return len(layers) > 0 && layers[0].FSType == fsType, err
+	return len(layers) > 0 && layers[0].FSType == bpfmount.Type, err
 }

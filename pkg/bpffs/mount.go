@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/bpfmount"
 	"github.com/cni-bpffs/cni-bpffs/internal/flock"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
@@ -117,6 +118,37 @@ func checkEmpty(path string) error {
 			"give one that is empty or missing", path)
 	}
 	return err
+}
+
+// rootMode are the rights on the root of a new bpffs: for its owner only. The
+// kernel's default lets everybody make directories there.
+const rootMode = 0o700
+
+// canMountBPF reports why this process could not mount a bpffs. It makes one that
+// nobody sees, and which is gone when it returns. Where move_mount(2) may be called
+// at all, it finds that there is nothing to move.
+func canMountBPF() error {
+	mount, err := bpfmount.New(bpfmount.Type, rootMode)
+	if err != nil {
+		return err
+	}
+	if err := mount.Close(); err != nil {
+		return err
+	}
+	if err := bpfmount.Attach(nil, nil); !errors.Is(err, syscall.EBADF) {
+		return err
+	}
+	return nil
+}
+
+// mountBPF mounts a new bpffs, for its owner only, on the open directory.
+func mountBPF(dir *os.File) error {
+	mount, err := bpfmount.New(bpfmount.Type, rootMode)
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	return bpfmount.Attach(mount, dir)
 }
 
 // mountNew mounts a bpffs on the open directory, whatever its path leads to by now,

@@ -107,9 +107,15 @@ func (r record) showAll(v *PodVolume, views []view, isNew bool, maps MapDir) err
 	shown := make(map[string]bool)
 	for _, m := range has {
 		i := slices.IndexFunc(views, func(w view) bool { return w.name == m.Name })
-		if i >= 0 && v.keeps(m, views[i], maps, r.id) {
-			shown[m.Name] = true
-			continue
+		if i >= 0 {
+			err := m.check(v, views[i], maps, r.id)
+			if err == nil {
+				shown[m.Name] = true
+				continue
+			}
+			if !errors.Is(err, ErrPodView) {
+				return err
+			}
 		}
 		if err := r.clearPodMount(m); err != nil {
 			return err
@@ -126,21 +132,20 @@ func (r record) showAll(v *PodVolume, views []view, isNew bool, maps MapDir) err
 	return nil
 }
 
-// keeps reports whether what is recorded shows what is wanted already.
-func (v *PodVolume) keeps(m PodMount, w view, maps MapDir, id uint16) bool {
-	return m.Path == v.place(w.name) && m.check(w, maps, id) == nil
-}
-
-// check reports that the file system does not show what is wanted.
-func (m PodMount) check(w view, maps MapDir, id uint16) error {
+// check reports that the file system does not show what is wanted at its place in the
+// volume: [ErrPodView]. After any other error that is not known.
+func (m PodMount) check(v *PodVolume, w view, maps MapDir, id uint16) error {
 	root, err := m.Open()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, mounts.ErrCovered) {
+		return fmt.Errorf("%w: %w", ErrPodView, err)
+	}
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	ok, err := w.isShown(root, maps, id)
-	if err == nil && (!ok || root.Name() != m.Path) {
-		err = fmt.Errorf("%s does not show the maps of endpoint %d: delete the pod to get them again", m.Path, id)
+	if err == nil && (!ok || root.Name() != v.place(w.name)) {
+		err = fmt.Errorf("%w: %s does not show the maps of endpoint %d: delete the pod to get them again", ErrPodView, m.Path, id)
 	}
 	return err
 }
@@ -149,6 +154,9 @@ func (m PodMount) check(w view, maps MapDir, id uint16) error {
 // leaves none that nobody knows.
 func (r record) show(v *PodVolume, w view, isNew bool, maps MapDir) error {
 	f := v.prepared[w.name]
+	if w.ofPod && f == nil {
+		return fmt.Errorf("%s: no file system is prepared for it", v.place(w.name))
+	}
 	if !w.ofPod && (f == nil || !isNew) {
 		var err error
 		if f, err = w.fromPins(maps, r.id); err != nil {
@@ -284,23 +292,31 @@ func (e *Endpoints) hidePod(r record) error {
 }
 
 // CheckPod reports what of the declared maps the volume of the pod does not show:
-// [ErrPodVolume].
+// [ErrPodView]. After any other error that is not known.
 func (e *Endpoints) CheckPod(id uint16, prefix string, decls []MapDecl, v *PodVolume) error {
 	maps, err := NewMapDir(e.Root(), prefix)
-	if err != nil {
-		return e.in(err)
+	if err == nil {
+		err = e.record(id).checkAll(v, v.views(decls), maps)
 	}
-	has, err := e.record(id).podMounts()
 	if err != nil {
-		return e.in(err)
+		err = fmt.Errorf("%w: %w", ErrPodVolume, err)
 	}
-	for _, w := range v.views(decls) {
-		i := slices.IndexFunc(has, func(m PodMount) bool { return m.Name == w.name && m.Path == v.place(w.name) })
+	return e.in(err)
+}
+
+// checkAll reports the first of the views that the volume does not show.
+func (r record) checkAll(v *PodVolume, views []view, maps MapDir) error {
+	has, err := r.podMounts()
+	if err != nil {
+		return err
+	}
+	for _, w := range views {
+		i := slices.IndexFunc(has, func(m PodMount) bool { return m.Name == w.name })
 		if i < 0 {
-			return e.in(fmt.Errorf("%w: endpoint %d has nothing at %s: delete the pod to get its maps", ErrPodVolume, id, v.place(w.name)))
+			return fmt.Errorf("%w: endpoint %d has nothing at %s: delete the pod to get its maps", ErrPodView, r.id, v.place(w.name))
 		}
-		if err := has[i].check(w, maps, id); err != nil {
-			return e.in(fmt.Errorf("%w: %w", ErrPodVolume, err))
+		if err := has[i].check(v, w, maps, r.id); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -15,8 +15,14 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 )
 
-// ErrPodVolume says that the volume in which a pod wants to see its maps cannot be used.
-var ErrPodVolume = errors.New("the pod's volume")
+// Errors about what a pod sees of its maps.
+var (
+	// ErrPodVolume: the volume in which a pod wants to see them cannot be used.
+	ErrPodVolume = errors.New("the pod's volume")
+	// ErrPodView: the volume does not show what it should. It comes together with
+	// ErrPodVolume.
+	ErrPodView = errors.New("the pod does not see what it should")
+)
 
 // A PodAccess says what a pod may do with a map of its own.
 type PodAccess string

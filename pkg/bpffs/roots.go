@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/bpfmount"
 	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
@@ -301,12 +302,12 @@ func stateOf(layers []mounts.Layer) state {
 		}
 		whole[l.Device] = true
 		same := l.Device == visible.Device && l.Root == visible.Root
-		hidden = hidden || l.FSType == fsType && !same
+		hidden = hidden || l.FSType == bpfmount.Type && !same
 	}
 	switch {
 	case len(whole) > 1 || hidden:
 		return stacked
-	case visible.FSType != fsType:
+	case visible.FSType != bpfmount.Type:
 		return foreign
 	}
 	return mounted

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/bpfmount"
 	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
@@ -85,11 +86,28 @@ func newVolume(t *testing.T, token bool) *PodVolume {
 	v.uid += ".d" // which the records escape
 	t.Cleanup(func() { v.Close() })
 	if token {
-		fd, err := unix.Fsopen("bpf", unix.FSOPEN_CLOEXEC)
+		context, err := bpfmount.Open()
 		testns.Must(t, err)
-		testns.Must(t, v.PrepareToken(os.NewFile(uintptr(fd), "bpf")))
+		testns.Must(t, v.PrepareToken(context))
 	}
 	return v
+}
+
+// TestTokenThatIsNotPrepared: a caller that has forgotten it learns that from an error.
+func TestTokenThatIsNotPrepared(t *testing.T) {
+	for name, access := range map[string]PodAccess{"no maps": "", "maps to read": PodReads, "maps to write": PodWrites} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoints(t)
+			v := newVolume(t, false)
+			v.Token = true
+			id := shownIn(t, e, v, nil)
+			decls := []MapDecl{{Name: "a_", Pod: access, Spec: MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 1}}}
+			err := e.ShowPod(id, false, "", decls, v)
+			if !errors.Is(err, ErrPodVolume) || !strings.Contains(err.Error(), v.place(tokenDir)) {
+				t.Errorf("ShowPod: got %v, want %v with %s", err, ErrPodVolume, v.place(tokenDir))
+			}
+		})
+	}
 }
 
 // shownIn makes an endpoint that shows its maps in the volume, if it has any.

@@ -1,110 +1,17 @@
 package bpffs
 
 import (
-	"errors"
 	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// fsType is the name of the BPF file system in mount(2) and in mount tables.
-const fsType = "bpf"
-
 // Capabilities that messages name.
 const (
 	capSysAdmin = unix.CAP_SYS_ADMIN
 	capBPF      = unix.CAP_BPF
 )
-
-// rootMode are the rights on the root of a new bpffs: for its owner only. The
-// kernel's default lets everybody make directories there.
-const rootMode = 0o700
-
-// newBPF makes a bpffs that is not mounted yet, and returns its file system
-// context (fsopen(2), Linux 5.2).
-func newBPF() (fd int, err error) {
-	fd, err = unix.Fsopen(fsType, unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return -1, os.NewSyscallError("fsopen", err)
-	}
-	for _, step := range []func() error{
-		func() error { return unix.FsconfigSetString(fd, "source", fsType) },
-		func() error { return unix.FsconfigSetString(fd, "mode", "0700") },
-		func() error { return unix.FsconfigCreate(fd) },
-	} {
-		if err := step(); err != nil {
-			return -1, errors.Join(os.NewSyscallError("fsconfig", err), unix.Close(fd))
-		}
-	}
-	return fd, nil
-}
-
-// canMountBPF reports why this process could not mount a bpffs. It makes one that
-// nobody sees, and which is gone when it returns. Where move_mount(2) may be called
-// at all, it finds that there is nothing to move.
-func canMountBPF() error {
-	mount, err := detachedBPF()
-	if err != nil {
-		return err
-	}
-	if err := unix.Close(mount); err != nil {
-		return os.NewSyscallError("close", err)
-	}
-	const none = -1
-	if err := moveMount(none, none); !errors.Is(err, unix.EBADF) {
-		return err
-	}
-	return nil
-}
-
-// mountBPF mounts a new bpffs, for its owner only, on the open directory.
-func mountBPF(dir *os.File) error {
-	mount, err := detachedBPF()
-	if err != nil {
-		return err
-	}
-	defer unix.Close(mount)
-	return moveMount(mount, int(dir.Fd()))
-}
-
-// detachedBPF returns the root of a new bpffs that is mounted nowhere. The kernel
-// ignores options of bpffs that it does not know, so what matters is read back
-// before anybody sees it.
-func detachedBPF() (mount int, err error) {
-	fd, err := newBPF()
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(fd)
-	const attributes = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
-	mount, err = unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, attributes)
-	if err != nil {
-		return -1, os.NewSyscallError("fsmount", err)
-	}
-	if err := setMode(mount); err != nil {
-		return -1, errors.Join(err, unix.Close(mount))
-	}
-	return mount, nil
-}
-
-// setMode gives the root of a new bpffs its mode.
-func setMode(root int) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(root, &st); err != nil {
-		return os.NewSyscallError("fstat", err)
-	}
-	if st.Mode&0o777 == rootMode {
-		return nil
-	}
-	return os.NewSyscallError("fchmodat", unix.Fchmodat(root, ".", rootMode, 0))
-}
-
-// moveMount moves a detached mount to the open directory.
-func moveMount(mount, dir int) error {
-	const empty = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
-	return os.NewSyscallError("move_mount", unix.MoveMount(mount, "", dir, "", empty))
-}
 
 // isBPF reports whether path lies on a bpffs.
 func isBPF(path string) (bool, error) {

@@ -150,7 +150,7 @@ func prepare(ctx context.Context, c call, root string) (ep endpoint, err error) 
 
 // record records the endpoint and pins its maps. The records are free for others
 // again before the result is printed, for that can take as long as the reader likes.
-func record(ctx context.Context, c call, root string, made *bpffs.Maps, volume *bpffs.PodVolume) (ep endpoint, err error) {
+func record(ctx context.Context, c call, root string, made *bpffs.Maps, volume *podVolume) (ep endpoint, err error) {
 	e, err := bpffs.CreateEndpoints(ctx, root)
 	if err != nil {
 		return ep, err
@@ -162,7 +162,7 @@ func record(ctx context.Context, c call, root string, made *bpffs.Maps, volume *
 	}
 	pinned, err := e.PinMaps(ep.id, c.MapPrefix, c.Maps, made)
 	if err == nil && volume != nil {
-		err = e.ShowPod(ep.id, ep.isNew, c.MapPrefix, c.Maps, volume)
+		err = e.ShowPod(ep.id, ep.isNew, c.MapPrefix, c.Maps, volume.PodVolume)
 	}
 	if err == nil {
 		err = e.SetDetails(ep.id, c.details())

@@ -78,16 +78,13 @@ func checkPod(c call, e *bpffs.Endpoints, id uint16) error {
 		return err
 	}
 	defer volume.Close()
-	if err := e.CheckPod(id, c.MapPrefix, c.Maps, volume); err != nil {
-		return fmt.Errorf("%w: %w", errCheck, err)
-	}
-	return nil
+	return differs(e.CheckPod(id, c.MapPrefix, c.Maps, volume.PodVolume))
 }
 
-// differs returns the error of a look at a map as the difference that it has found.
+// differs returns the error of a look at maps as the difference that it has found.
 // Any other error says that it is not known what is there.
 func differs(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bpffs.ErrMapShape) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bpffs.ErrMapShape) || errors.Is(err, bpffs.ErrPodView) {
 		return fmt.Errorf("%w: %w", errCheck, err)
 	}
 	return err

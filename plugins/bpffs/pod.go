@@ -35,14 +35,22 @@ func podOf(args string) string {
 	return namespace + "/" + name
 }
 
+// A podVolume is the open volume of a pod, and the user namespace in which the pod
+// makes tokens: nil if it gets none.
+type podVolume struct {
+	*bpffs.PodVolume
+
+	owner *os.File
+}
+
 // openPodVolume opens the volume in which the pod wants to see its maps. It is nil
 // if the pod did not ask, or pods cannot.
-func (c call) openPodVolume() (*bpffs.PodVolume, error) {
+func (c call) openPodVolume() (*podVolume, error) {
 	uid := arg(c.Args, "K8S_POD_UID")
 	if c.PodVolume == "" || uid == "" {
 		return nil, nil //nolint:nilnil // most pods have none
 	}
-	v, err := bpffs.OpenPodVolume(bpffs.PodSpec{KubeletDir: c.KubeletDir, Volume: c.PodVolume, UID: uid, IfName: c.IfName})
+	volume, err := bpffs.OpenPodVolume(bpffs.PodSpec{KubeletDir: c.KubeletDir, Volume: c.PodVolume, UID: uid, IfName: c.IfName})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // it did not ask
 	}
@@ -51,13 +59,19 @@ func (c call) openPodVolume() (*bpffs.PodVolume, error) {
 	}
 	owner, err := c.tokenOwner()
 	if err != nil {
-		return nil, errlist.Join(err, v.Close())
+		return nil, errlist.Join(err, volume.Close())
 	}
-	if owner != nil {
-		v.Token = true
-		err = owner.Close()
+	volume.Token = owner != nil
+	return &podVolume{volume, owner}, nil
+}
+
+// Close closes the volume. What was prepared and not shown is gone.
+func (v *podVolume) Close() error {
+	err := v.PodVolume.Close()
+	if v.owner != nil {
+		err = errlist.Join(err, v.owner.Close())
 	}
-	return v, err
+	return err
 }
 
 // tokenOwner returns the user namespace of the pod if it gets tokens: it is one of
@@ -77,16 +91,11 @@ func (c call) tokenOwner() (*os.File, error) {
 }
 
 // prepareToken makes the bpffs in which the pod makes its tokens, if it gets any.
-func (c call) prepareToken(v *bpffs.PodVolume) error {
-	if !v.Token {
+func (c call) prepareToken(v *podVolume) error {
+	if v.owner == nil {
 		return nil
 	}
-	owner, err := c.tokenOwner()
-	if err != nil || owner == nil {
-		return err
-	}
-	defer owner.Close()
-	context, err := token.Open(owner, c.Delegate.Delegation)
+	context, err := token.Open(v.owner, c.Delegate.Delegation)
 	if err != nil {
 		return fmt.Errorf("%w: %w", bpffs.ErrPodVolume, err)
 	}

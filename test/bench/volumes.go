@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/internal/token"
 )
 
@@ -97,12 +98,8 @@ func (n *node) foreignNetNS() (string, error) {
 		return "", err
 	}
 	const firstUser = 100_000
-	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: firstUser, Size: 65_536}}
 	cmd := exec.Command("cat") // it has the namespaces until its input ends
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: ids, GidMappings: ids, Credential: &syscall.Credential{},
-	}
+	cmd.SysProcAttr = testns.UserNS(firstUser, syscall.CLONE_NEWNET)
 	stdin, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
@@ -34,7 +35,7 @@ func container(out io.Writer) error {
 		err = mountVolume(volume)
 	}
 	if err == nil {
-		err = keep(unix.CAP_BPF, unix.CAP_NET_ADMIN)
+		err = testns.KeepCapabilities(1<<unix.CAP_BPF | 1<<unix.CAP_NET_ADMIN)
 	}
 	if err != nil {
 		return err
@@ -80,16 +81,6 @@ func mountVolume(volume int) error {
 		return err
 	}
 	return os.NewSyscallError("move_mount", unix.MoveMount(volume, "", unix.AT_FDCWD, inside, unix.MOVE_MOUNT_F_EMPTY_PATH))
-}
-
-// keep drops all capabilities but these.
-func keep(capabilities ...uint) error {
-	var set [2]unix.CapUserData
-	for _, c := range capabilities {
-		set[c/32].Effective |= 1 << (c % 32)
-		set[c/32].Permitted |= 1 << (c % 32)
-	}
-	return os.NewSyscallError("capset", unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &set[0]))
 }
 
 // An attempt is what a container does, and whether the kernel must refuse it.

@@ -39,14 +39,10 @@ func (t *tenant) start(out io.Writer, name string, firstUser int) error {
 	t.socket = os.NewFile(uintptr(pair[0]), "the socket of "+name)
 	theirs := os.NewFile(uintptr(pair[1]), t.socket.Name())
 	defer theirs.Close()
-	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: firstUser, Size: 65_536}}
 	t.process = testns.Command(containerRole)
 	t.process.ExtraFiles = []*os.File{theirs}
 	t.process.Stdout, t.process.Stderr = out, os.Stderr
-	t.process.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
-		UidMappings: ids, GidMappings: ids, Credential: &syscall.Credential{},
-	}
+	t.process.SysProcAttr = testns.UserNS(firstUser, syscall.CLONE_NEWNS|syscall.CLONE_NEWNET)
 	if err := t.process.Start(); err != nil {
 		return err
 	}

@@ -190,8 +190,8 @@ func wayMutants() []mutant {
 			by(whole("TestWayToTheRoot")), instead("checkRoot", "distrust", no)),
 		inPlugin("the warning of DEL and GC", "nobody learns that the root is unsafe",
 			by(whole("TestWayToTheRootBecomes")), instead("warnOfWay", "CheckWay", no)),
-		inLibrary("the mount on a descriptor", "a path that changed leads the mount elsewhere", by(whole("TestWayToTheRootChanges")),
-			instead("mountBPF", "moveMount", `unix.MoveMount(mount, "", unix.AT_FDCWD, dir.Name(), unix.MOVE_MOUNT_F_EMPTY_PATH)`)),
+		inLeaf("bpfmount", "the mount on a descriptor", "a path that changed leads the mount elsewhere", by(whole("TestWayToTheRootChanges")),
+			instead("Attach", "MoveMount", `unix.MoveMount(int(root.Fd()), "", unix.AT_FDCWD, dir.Name(), unix.MOVE_MOUNT_F_EMPTY_PATH)`)),
 	}
 }
 
@@ -243,7 +243,7 @@ func volumeMutants() []mutant {
 		inLeaf("mounts", "whether it is the mount that was recorded", "DEL removes what others have mounted",
 			by(leaf("mounts", "TestFind")), instead("location.open", "holds", "true, "+no)),
 		inLeaf("podfs", "what is mounted where a pod's maps come", "a bpffs is mounted over, or in, somebody else's",
-			by(inPods("TestRefused")), never("MakeDir", "isRoot")),
+			by(inPods("TestRefused")), renamed("openDirAt", "RESOLVE_NO_XDEV", "RESOLVE_NO_MAGICLINKS")),
 		inLeaf("podfs", "who can change the way to a volume", "another user sees the maps",
 			by(inPods("TestRefusedWay")), never("safeWay", "err")),
 		inLeaf("podfs", "what a record calls a bpffs", "DEL removes another file system",

@@ -13,6 +13,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/bpf"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 const codeCheck = 105
@@ -97,6 +98,27 @@ func TestCheck(t *testing.T) {
 				checked.fail(t, codeCheck, "CHECK", "mounted over "+s.at("maps"))
 			})
 		})
+	}
+}
+
+// TestCannotSee: what could not be looked at is neither a difference nor made anew.
+func TestCannotSee(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.EIO, unix.ENOMEM, unix.EMFILE} {
+		for _, verb := range []string{"CHECK", "ADD"} {
+			t.Run(verb+" "+errno.Error(), func(t *testing.T) {
+				s := newSandbox(t)
+				blind := s.withResult(s.add(t))
+				before := s.mountIDs(t)
+				limited, err := s.plugin.Within(plugintest.Limits{Fail: map[uint32]unix.Errno{unix.SYS_GETDENTS64: errno}})
+				testns.Must(t, err)
+				blind.plugin = limited
+				blind.fail(t, codePodVolume, verb, errno.Error())
+				if diff := cmp.Diff(before, s.mountIDs(t)); diff != "" {
+					t.Errorf("mounts after %s (-before +after):\n%s", verb, diff)
+				}
+				s.del(t)
+			})
+		}
 	}
 }
 

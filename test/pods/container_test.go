@@ -55,11 +55,7 @@ func (u user) run(t *testing.T, volume string) map[string]string {
 	cmd.ExtraFiles = []*os.File{mounted}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if u.newUser {
-		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100_000, Size: 65_536}}
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: ids, GidMappings: ids,
-			Credential: &syscall.Credential{},
-		}
+		cmd.SysProcAttr = testns.UserNS(podRoot, syscall.CLONE_NEWNS)
 	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -102,18 +98,11 @@ func container(stdout io.Writer) error {
 
 // become drops capabilities, and root.
 func become(uid string) error {
-	keep := []uint{
-		unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FSETID, unix.CAP_FOWNER, unix.CAP_MKNOD, unix.CAP_NET_RAW,
-		unix.CAP_SETGID, unix.CAP_SETUID, unix.CAP_SETFCAP, unix.CAP_SETPCAP, unix.CAP_NET_BIND_SERVICE,
-		unix.CAP_SYS_CHROOT, unix.CAP_KILL, unix.CAP_AUDIT_WRITE,
-	}
-	var set [2]unix.CapUserData
-	for _, c := range keep {
-		set[c/32].Effective |= 1 << (c % 32)
-		set[c/32].Permitted |= 1 << (c % 32)
-	}
-	if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &set[0]); err != nil {
-		return os.NewSyscallError("capset", err)
+	const byDefault = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FSETID | 1<<unix.CAP_FOWNER | 1<<unix.CAP_MKNOD |
+		1<<unix.CAP_NET_RAW | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SETPCAP |
+		1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_KILL | 1<<unix.CAP_AUDIT_WRITE
+	if err := testns.KeepCapabilities(byDefault); err != nil {
+		return err
 	}
 	var n int
 	if uid == "" {

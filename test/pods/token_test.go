@@ -54,10 +54,9 @@ func netNS(t *testing.T, newUser uintptr) string {
 		return path
 	}
 	cmd := testns.Command("pause")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | newUser}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	if newUser != 0 {
-		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: podRoot, Size: 65_536}}
-		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings, cmd.SysProcAttr.Credential = ids, ids, &syscall.Credential{}
+		cmd.SysProcAttr = testns.UserNS(podRoot, syscall.CLONE_NEWNET)
 	}
 	stdin, err := cmd.StdinPipe()
 	testns.Must(t, err)
