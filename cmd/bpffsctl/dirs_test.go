@@ -83,7 +83,7 @@ func TestInstallWhereTheRuntimeLooks(t *testing.T) {
 		{"both elsewhere", "--watch --bin-dir " + top + "/other --conf-dir " + top + "/other --cri-socket " + said, []string{"leave out --bin-dir", "leave out --conf-dir"}, "created"},
 		{
 			"a runtime that does not answer", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket " + silent,
-			[]string{"warning: ", silent, "no container runtime listens there", "/none is not the plugin"},
+			[]string{"warning: ", silent, "no container runtime listens: ", "/none is not the plugin"},
 			"assumed",
 		},
 		{"a file for a socket", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket /dev/null", []string{"warning: ", "/dev/null", "refused"}, "assumed"},
