@@ -46,7 +46,7 @@ Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
 	flags.StringVar(&un.Network, "network", "", "name of the network (default: all that name the plugin)")
 	addRootFlag(cmd, &un.Roots.Root)
 	cmd.Flag("root").Usage = "where endpoints are recorded (default: what the configuration says, /sys/fs/bpf)"
-	flags.StringVar(&un.Roots.Fallback, "fallback", "", "where else they are (default: what the configuration says, /run/cilium/bpffs)")
+	flags.StringVar(&un.Roots.Fallback, "fallback", "", "where else they are recorded (default: what the configuration says, /run/cilium/bpffs)")
 	_ = cmd.MarkFlagDirname("fallback")
 	flags.BoolVar(&un.KeepBinary, "keep-binary", false, "take the plugin out of the configurations only")
 	flags.BoolVar(&un.Force, "force", false, "remove the binary though pods may need it")
