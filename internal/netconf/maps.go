@@ -12,9 +12,9 @@ import (
 
 func (c *Config) parseMaps() error {
 	seen := make(map[string]bool)
-	c.Maps = nil
+	c.Maps, c.Limits = nil, make(map[string]uint32)
 	err := eachElement("maps", c.keys["maps"], func(key string, raw json.RawMessage) error {
-		d, err := parseMap(key, raw)
+		d, err := c.parseMap(key, raw)
 		if err != nil {
 			return err
 		}
@@ -30,13 +30,12 @@ func (c *Config) parseMaps() error {
 }
 
 // parseMap reads one element of the key "maps"; key says which for errors.
-func parseMap(key string, raw json.RawMessage) (bpffs.MapDecl, error) {
+func (c *Config) parseMap(key string, raw json.RawMessage) (bpffs.MapDecl, error) {
 	var d bpffs.MapDecl
-	var kind string
-	var inner json.RawMessage
+	var kind, access string
+	var inner, optional json.RawMessage
 	dst := shapeKeys(&d.Spec, &kind)
-	var access string
-	dst["name"], dst["frozen"], dst["inner"], dst["pod"] = &d.Name, &d.Spec.Frozen, &inner, &access
+	dst["name"], dst["frozen"], dst["inner"], dst["pod"], dst["optional"] = &d.Name, &d.Spec.Frozen, &inner, &access, &optional
 	keys, err := decodeStrict(key, raw, dst)
 	if err != nil {
 		return d, err
@@ -48,13 +47,7 @@ func parseMap(key string, raw json.RawMessage) (bpffs.MapDecl, error) {
 		return d, err
 	}
 	if inner != nil {
-		d.Spec.Inner = &bpffs.MapSpec{}
-		var kind string
-		innerKeys, err := decodeStrict(key+".inner", inner, shapeKeys(d.Spec.Inner, &kind))
-		if err == nil {
-			err = setType(d.Spec.Inner, key+".inner", kind, innerKeys)
-		}
-		if err != nil {
+		if d.Spec.Inner, err = parseInner(key+".inner", inner); err != nil {
 			return d, err
 		}
 	}
@@ -62,9 +55,23 @@ func parseMap(key string, raw json.RawMessage) (bpffs.MapDecl, error) {
 		return d, badValue(key+"."+bad.Field, keys[bad.Field], fmt.Errorf("map %s: %w", d.Name, bad.Reason))
 	}
 	if d.Pod, err = podAccess(access, d.Typed()); err != nil {
-		err = badValue(key+".pod", keys["pod"], fmt.Errorf("map %s: %w", d.Name, err))
+		return d, badValue(key+".pod", keys["pod"], fmt.Errorf("map %s: %w", d.Name, err))
+	}
+	if optional != nil && string(optional) != "null" {
+		c.Limits[d.Name], err = parseOptional(key+".optional", optional, d)
 	}
 	return d, err
+}
+
+// parseInner reads the shape of the maps in a map, the value of key.
+func parseInner(key string, raw json.RawMessage) (*bpffs.MapSpec, error) {
+	var kind string
+	s := &bpffs.MapSpec{}
+	keys, err := decodeStrict(key, raw, shapeKeys(s, &kind))
+	if err != nil {
+		return nil, err
+	}
+	return s, setType(s, key, kind, keys)
 }
 
 func setType(s *bpffs.MapSpec, key, kind string, keys map[string]json.RawMessage) (err error) {

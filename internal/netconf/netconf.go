@@ -31,7 +31,11 @@ type Config struct {
 
 	Roots     bpffs.Roots
 	MapPrefix string
-	Maps      []bpffs.MapDecl
+	// Maps are the declared maps, the optional ones with their own number of entries.
+	Maps []bpffs.MapDecl
+	// Limits has, by its name, for each map that only pods get that ask for it, the
+	// most entries that they can ask for. See [Config.ForPod].
+	Limits map[string]uint32
 	// PodVolume is the name of the volume in which pods see their own maps; empty if
 	// they cannot. KubeletDir is where kubelet keeps the volumes.
 	PodVolume, KubeletDir string
@@ -61,11 +65,26 @@ func Parse(data []byte) (*Config, error) {
 	return c, c.decode("name", &c.Name)
 }
 
-// readKeys reads the values of the known keys as they are. What nobody asks for must
-// not cost memory, however much of it there is.
+// readKeys reads the values of the known keys as they are.
 func (c *Config) readKeys(data []byte) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	if object, err := d.Token(); object == nil || err != nil { // null
+	return eachKey(data, func(key string, value json.RawMessage) (kept bool) {
+		if slices.Contains(knownKeys[:], key) {
+			c.keys[key] = value
+			return true
+		}
+		if len(c.unknown) < maxUnknown && !strings.HasPrefix(key, runtimeKeys) && !slices.Contains(c.unknown, key) {
+			c.unknown = append(c.unknown, key)
+		}
+		return false
+	})
+}
+
+// eachKey calls keep with every key of a JSON object, or null, and its value, which is
+// overwritten unless keep returns true: what nobody asks for must not cost memory,
+// however much of it there is.
+func eachKey(object []byte, keep func(key string, value json.RawMessage) (kept bool)) error {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if start, err := d.Token(); start == nil || err != nil { // null
 		return err
 	}
 	var raw json.RawMessage
@@ -78,13 +97,29 @@ func (c *Config) readKeys(data []byte) error {
 			return err
 		}
 		key, _ := token.(string)
-		if slices.Contains(knownKeys[:], key) {
-			c.keys[key], raw = raw, nil
-		} else if len(c.unknown) < maxUnknown && !strings.HasPrefix(key, runtimeKeys) && !slices.Contains(c.unknown, key) {
-			c.unknown = append(c.unknown, key)
+		if keep(key, raw) {
+			raw = nil
 		}
 	}
 	return nil
+}
+
+// valueOf returns the value of a name in the object raw, which is the value of key: nil
+// if there is none. Names are case-sensitive.
+func valueOf(key string, raw json.RawMessage, name string) (value json.RawMessage, err error) {
+	if raw == nil {
+		return nil, nil
+	}
+	if err := decode(key, raw, &struct{}{}); err != nil {
+		return nil, err
+	}
+	err = eachKey(raw, func(k string, v json.RawMessage) (kept bool) {
+		if k == name {
+			value = v
+		}
+		return k == name
+	})
+	return value, err
 }
 
 // Raw returns the value of a key as it came: nil if it is missing, or neither the
@@ -109,6 +144,9 @@ func (c *Config) ParseAll() error {
 		return c.bad("mapPrefix", err)
 	}
 	if err := c.parseMaps(); err != nil {
+		return err
+	}
+	if err := c.checkCapability(); err != nil {
 		return err
 	}
 	if err := c.parseDelegate(); err != nil {

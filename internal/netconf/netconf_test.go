@@ -185,6 +185,8 @@ func FuzzParse(f *testing.F) {
 		`{"name": "net", "maps": [{"name": "a", "inner": {}}, null, {}]}`, `{"name": "net", "maps": null, "mapPrefix": null}`,
 		`{"name": "net", "podVolume": "v", "delegate": {"namespaces": ["a"], "maps": ["hash"], "programs": ["sched_cls"], "attachTypes": ["tcx_egress"]}}`,
 		`{"name": "net", "delegate": {"namespaces": ["a", null], "maps": [{}], "programs": null}}`,
+		`{"name": "net", "capabilities": {"io.kubernetes.cri.pod-annotations": true}, "maps": [{"name": "a", "type": "hash", "keySize": 4, "valueSize": 4, "maxEntries": 1, "optional": {"maxEntries": 9}}]}`,
+		`{"name": "net", "runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"bpffs/maps": ["a"]}}, "maps": [{"name": "a", "optional": null}]}`,
 		`null`, `{"name": "n", "bpfRoot": "/", "cni.dev/valid-attachments": [null]}`,
 	} {
 		f.Add(seed)
@@ -197,6 +199,11 @@ func FuzzParse(f *testing.F) {
 		for _, m := range c.Maps {
 			if bpffs.CheckMapName(m.Name) != nil || m.Spec.Check() != nil {
 				t.Errorf("%s: accepted the map %v", stdin, m)
+			}
+		}
+		for _, m := range c.LargestMaps() {
+			if limit, optional := c.Limits[m.Name]; optional && (m.Spec.MaxEntries != limit || !m.Typed() || m.Spec.Check() != nil) {
+				t.Errorf("%s: accepted the limit %d of the map %v", stdin, limit, m)
 			}
 		}
 		if d := c.Delegate; d != nil && (len(d.Namespaces) == 0 || d.Maps|d.Programs == 0 || d.Check() != nil) {

@@ -59,7 +59,7 @@ func makeWritable(root *os.File) error {
 	if err != nil {
 		return err
 	}
-	if st.Type != unix.BPF_FS_MAGIC {
+	if uint32(st.Type) != unix.BPF_FS_MAGIC {
 		return fmt.Errorf("%s is recorded as a bpffs, but it is none", root.Name())
 	}
 	if err := seal(root, false); err != nil {

@@ -27,6 +27,12 @@ func (p *plugin) Add(c call) error {
 	if err != nil {
 		return err
 	}
+	if len(c.Limits) > 0 && !c.HasAnnotations() {
+		p.warn("the runtime sent no annotations of the pod, so that it cannot ask for optional maps")
+	}
+	if c.Config, err = c.ForPod(); err != nil {
+		return err
+	}
 	ctx := context.Background()
 	root, err := p.mount(ctx, c.Roots)
 	if err != nil {

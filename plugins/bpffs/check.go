@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
@@ -40,6 +42,7 @@ func checkEndpoint(c call, prev *types100.Result, e *bpffs.Endpoints, id uint16)
 	if err := e.CheckDirs(c.MapPrefix); err != nil {
 		return err
 	}
+	c.Config = c.withOptional(prev, e.Root(), id)
 	if err := checkPaths(c, prev, e.Root(), id); err != nil {
 		return err
 	}
@@ -52,6 +55,20 @@ func checkEndpoint(c call, prev *types100.Result, e *bpffs.Endpoints, id uint16)
 		}
 	}
 	return checkPod(c, e, id)
+}
+
+// withOptional returns the configuration with the optional maps that ADD gave to the
+// endpoint id, as prevResult tells: the pod's annotation may have changed since. Their
+// number of entries was the pod's choice, and is what it is.
+func (c call) withOptional(prev *types100.Result, root string, id uint16) *netconf.Config {
+	given := bpffs.LocalMaps(prev)
+	return c.Keep(func(d *bpffs.MapDecl) bool {
+		path := c.mapDir(root).LocalMapPath(d.Name, id)
+		if pinned, err := bpffs.ReadMap(path); err == nil {
+			d.Spec.MaxEntries = pinned.Spec.MaxEntries
+		}
+		return slices.ContainsFunc(given, func(m bpffs.LocalMap) bool { return m.Path == path })
+	})
 }
 
 // checkPod compares what the pod sees of its maps with what it should.

@@ -23,6 +23,7 @@ const (
 	codeMapShape   = 107 // a pinned map has another shape than declared
 	codePinStuck   = 108 // a pin could not be removed
 	codePodVolume  = 109 // a pod's volume cannot be used
+	codePodMaps    = 110 // a pod asks for maps that it cannot have
 )
 
 // Sentinel errors of the protocol and the verbs.
@@ -43,6 +44,7 @@ var codes = []struct {
 	{errInput, types.ErrIOFailure},
 	{netconf.ErrDecoding, types.ErrDecodingFailure},
 	{netconf.ErrInvalid, types.ErrInvalidNetworkConfig},
+	{netconf.ErrAnnotation, codePodMaps},
 	{errNetNS, types.ErrInvalidNetNS},
 	{errCheck, codeCheck},
 	{bpffs.ErrPodVolume, codePodVolume},

@@ -20,6 +20,7 @@ func TestCodes(t *testing.T) {
 		{errors.New("anything"), "ADD", 999},
 		{fmt.Errorf("%w: x", netconf.ErrInvalid), "ADD", 7},
 		{fmt.Errorf("%w: x", netconf.ErrInvalid), "STATUS", 7},
+		{fmt.Errorf("%w: x", netconf.ErrAnnotation), "ADD", 110},
 		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrLocked), "ADD", 11},
 		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrLocked), "STATUS", 50},
 		{fmt.Errorf("%w: %w", errRoot, bpffs.ErrStacked), "ADD", 100},

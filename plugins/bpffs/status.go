@@ -26,5 +26,5 @@ func (p *plugin) Status(c call) error {
 	if err := bpffs.CheckEndpoints(context.Background(), m.Path, c.MapPrefix); err != nil {
 		return err
 	}
-	return bpffs.CheckMaps(c.Maps)
+	return bpffs.CheckMaps(c.LargestMaps())
 }

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -39,6 +40,7 @@ func TestRefused(t *testing.T) {
 		{"no configuration", nil, "--plugin-conf /none", []string{"/none"}},
 		{"another's configuration", nil, "--plugin-conf /proc/self/comm", []string{"the plugin's configuration"}},
 		{"a configuration that the plugin refuses", map[string]string{"10.conflist": list("net", "bridge"), "../conf.json": `{"type":"bpffs","maps":[{"name":"a.b"}]}`}, "--plugin-conf CONF", []string{"refuses its configuration", "maps[0].name"}},
+		{"optional maps without the capability", map[string]string{"10.conflist": list("net", "bridge"), "../conf.json": optional("portMappings")}, "--plugin-conf CONF", []string{"refuses its configuration", `add "capabilities": {"io.kubernetes.cri.pod-annotations": true}`}},
 		{"a directory where the plugin is to be", map[string]string{"10.conflist": list("net", "bridge"), "../bin/bpffs/x": ""}, "", []string{"bin/bpffs", "directory", "move it away"}},
 		{"another's in the place of what is written", map[string]string{"10.conflist": list("net", "bridge"), ".bpffs-install/x": ""}, "", []string{"not empty", "mv ", "/net.d/.bpffs-install.other"}},
 		{"no directory for plugins", nil, "--bin-dir /none", []string{"/none"}},
@@ -53,6 +55,23 @@ func TestRefused(t *testing.T) {
 			if diff := cmp.Diff(before, after); diff != "" {
 				t.Errorf("(-before +after):\n%s", diff)
 			}
+		})
+	}
+}
+
+// optional returns a configuration of bpffs with an optional map and a capability.
+func optional(capability string) string {
+	return fmt.Sprintf(`{"type":"bpffs","capabilities":{%q:true},"maps":[{
+		"name":"a_","type":"hash","keySize":4,"valueSize":4,"maxEntries":1,"optional":{"maxEntries":9}}]}`, capability)
+}
+
+// Maps for which pods can ask are installed with the capability that they need.
+func TestOptionalMaps(t *testing.T) {
+	for _, mode := range []string{"conflist", "drop-in"} {
+		t.Run(mode, func(t *testing.T) {
+			n := newNode(t, map[string]string{"10.conflist": list("net", "bridge"), "../conf.json": optional("io.kubernetes.cri.pod-annotations")})
+			n.succeed("install", "--mode", mode, "--plugin-conf", n.dir+"/conf.json")
+			n.calls("net", "bridge bpffs")
 		})
 	}
 }

@@ -35,7 +35,7 @@ func mutants() []mutant {
 	for _, subject := range [][]mutant{
 		mountMutants(), lockMutants(), idMutants(), orderMutants(), ownedMutants(), removalMutants(),
 		lookMutants(), wayMutants(), hiddenMutants(), waitMutants(), inputMutants(),
-		volumeMutants(), tokenMutants(),
+		volumeMutants(), annotationMutants(), tokenMutants(),
 	} {
 		all = append(all, subject...)
 	}
@@ -256,6 +256,23 @@ func volumeMutants() []mutant {
 			by(inPods("TestSandboxMadeAgain")), never("Endpoints.takeVolume", "before")),
 		inLibrary("the entry of a volume in the index", "it leads to an ID of another pod",
 			by(inPods("TestRemoved")), never("Endpoints.hidePod", "id")),
+	}
+}
+
+// annotationMutants let pods have what the cluster's admin did not offer.
+func annotationMutants() []mutant {
+	refused := by(leaf("netconf", "TestAnnotationIsRefused"))
+	return []mutant{
+		inLeaf("netconf", "the limit of an optional map", "a pod takes the node's memory", refused, never("Config.readRequest", "limit")),
+		inLeaf("netconf", "which maps a pod can ask for", "a pod makes the plugin crash", refused,
+			never("Config.readRequest", "optional")),
+		inLeaf("netconf", "maps that are named twice", "nobody says which size counts", refused, never("Config.readAnnotation", "twice")),
+		inLeaf("netconf", "the length of an annotation", "a pod keeps the plugin busy", refused,
+			renamed("Config.readAnnotation", "maxAnnotation", "1<<30")),
+		inLeaf("netconf", "the capability for annotations", "pods ask for maps and nobody hears them",
+			by(leaf("netconf", "TestOptionalMapsAreChecked")), always("Config.checkCapability", "declared")),
+		inPlugin("the maps that a pod did not ask for", "every pod has all maps",
+			by(inPods("TestOptionalUnasked")), instead("plugin.Add", "ForPod", "c.Config, "+no)),
 	}
 }
 

@@ -40,7 +40,13 @@ func run(t *testing.T, env []string, name string, args ...string) (string, error
 // waitFor waits until something is true.
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+	waitWithin(t, 30*time.Second, what, is)
+}
+
+// waitWithin waits until something is true, which can take so long.
+func waitWithin(t *testing.T, limit time.Duration, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -71,7 +72,8 @@ func (m *volumeManifest) isGone() bool {
 
 func (m *volumeManifest) wantGone(t *testing.T) {
 	t.Helper()
-	waitFor(t, "kubelet to remove "+m.kind.name, m.isGone)
+	const attempts = 3 * time.Minute // kubelet waits up to two between two
+	waitWithin(t, attempts, "kubelet to remove "+m.kind.name, m.isGone)
 	wantGone(t, m.mapID)
 }
 

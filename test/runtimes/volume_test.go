@@ -41,7 +41,9 @@ func kubeletOnDisk(t *testing.T) {
 	t.Cleanup(func() { testns.Must(t, os.RemoveAll(dir)) })
 	testns.Must(t, os.MkdirAll(kubeletDir, 0o755))
 	testns.Must(t, unix.Mount(dir, kubeletDir, "", unix.MS_BIND, ""))
-	testns.Must(t, unix.Mount("", kubeletDir, "", unix.MS_SHARED, ""))
+	for _, propagation := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} { // shared, but not with dir
+		testns.Must(t, unix.Mount("", kubeletDir, "", propagation, ""))
+	}
 	t.Cleanup(func() { testns.Must(t, unix.Unmount(kubeletDir, unix.MNT_DETACH)) })
 }
 
