@@ -83,7 +83,7 @@ func TestInstallWhereTheRuntimeLooks(t *testing.T) {
 		{"both elsewhere", "--watch --bin-dir " + top + "/other --conf-dir " + top + "/other --cri-socket " + said, []string{"leave out --bin-dir", "leave out --conf-dir"}, "created"},
 		{
 			"a runtime that does not answer", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket " + silent,
-			[]string{"warning: ", silent, "no container runtime listens there", "/none is not the plugin"},
+			[]string{"warning: ", silent, "no container runtime listens: ", "/none is not the plugin"},
 			"assumed",
 		},
 		{"a file for a socket", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket /dev/null", []string{"warning: ", "/dev/null", "refused"}, "assumed"},
@@ -188,7 +188,7 @@ func TestInstallWhereThePluginsAre(t *testing.T) {
 		says         string
 	}{
 		{"a runtime that does not say it", nothing, map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "there is no /opt/cni/bin/bridge, the plugin of the network net"},
-		{"a runtime that does not answer", "/none", map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "--bin-dir"},
+		{"a runtime that does not answer", "/none", map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "install it, start the runtime, which says where it looks, or say that with --bin-dir"},
 		{"the plugin after loopback", "/none", map[string]string{conf + "10.conflist": list(`{"type":"loopback"},{"type":"bridge"}`), bin + "loopback": ""}, "", exitFailed, "/opt/cni/bin/bridge"},
 		{"a network by name", nothing, map[string]string{conf + "05.conflist": `{"cniVersion":"1.0.0","name":"a","plugins":[{"type":"a"}]}`, conf + "10.conflist": bridge, bin + "a": ""}, " --network net", exitFailed, "/opt/cni/bin/bridge"},
 		{"it is there", "/none", map[string]string{conf + "10.conflist": bridge, bin + "bridge": ""}, "", exitDone, "changed"},

@@ -25,15 +25,15 @@ func newList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "List the endpoints of this node: whose they are, their maps and how they are",
-		Long: `List the endpoints of this node: whose they are, their maps and how they are.
+		Short:   "List the endpoints of this node: whose they are, their maps and their states",
+		Long: `List the endpoints of this node: whose they are, their maps and their states.
 
 One line each. Under MAPS are the types and how many entries they can have. The
 states are ok, pin-missing (a map that the plugin made is not there any more),
 pin-replaced (something else is there), volume-missing (what the pod saw in its
 volume is not mounted any more), netns-gone (the container's network namespace is
-not there any more), no-endpoint (a pod of the runtime, asked if its network has
-the plugin, that has none) and unreadable.
+not there any more), no-endpoint (a pod of the runtime has none; the runtime is
+asked if its network has the plugin) and unreadable.
 
 Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.`,
 		Args:              cobra.NoArgs,
@@ -45,7 +45,7 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 	flags.StringVar(&f.where.socket, "cri-socket", "", "the runtime's CRI socket, to find pods without an endpoint (default: the usual places)")
 	output.Flag(cmd, &f.format)
 	flags.BoolVarP(&f.wide, "wide", "w", false, "whole container IDs, and the path of each map")
-	flags.BoolVar(&f.noHeaders, "no-headers", false, "print neither headers nor the sum")
+	flags.BoolVar(&f.noHeaders, "no-headers", false, "print neither headers nor the summary")
 	flags.StringVar(&f.sortBy, "sort-by", "id", "id, pod, container, network, age (oldest first) or memory (largest first)")
 	flags.StringVar(&f.filter.Pod, "pod", "", "only those of the pod NAMESPACE/NAME, or NAME in any namespace")
 	flags.StringVar(&f.filter.Container, "container", "", "only those of containers whose ID begins so")
@@ -103,6 +103,8 @@ func (f *listFlags) sum(stderr io.Writer, all []inventory.Endpoint, err error) {
 	case !isTable || f.noHeaders || err != nil && len(all) == 0:
 	case f.filter.Problems && len(all) == 0:
 		fmt.Fprintln(stderr, "no endpoint with a problem")
+	case f.filter.IsSet() && len(all) == 0:
+		fmt.Fprintln(stderr, "no such endpoint")
 	default:
 		fmt.Fprint(stderr, inventory.Sum(all))
 	}

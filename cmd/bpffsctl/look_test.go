@@ -126,7 +126,13 @@ func TestList(t *testing.T) {
 	}
 	out, _ = n.run(t, exitDone, "list", "--network", "other", "-o", "yaml")
 	wantWords(t, out, "endpoints: []\nversion: 1\n")
-	out, errs = n.run(t, exitDone, "list", "--network", "other")
+	for _, other := range [][]string{{"--network", "other"}, {"--pod", "pod"}, {"--container", "x"}, {"--state", "unreadable"}} {
+		out, errs = n.run(t, exitDone, append([]string{"list"}, other...)...)
+		if out != "" || errs != "no such endpoint\n" {
+			t.Errorf("list %v: got %q, %q, want a word on standard error, and not that there are no endpoints", other, out, errs)
+		}
+	}
+	out, errs = newNode(t).run(t, exitDone, "list")
 	if out != "" || errs != "no endpoints\n" {
 		t.Errorf("list of nothing: got %q, %q, want only a word on standard error", out, errs)
 	}

@@ -16,9 +16,9 @@ func newShow() *cobra.Command {
 	var format output.Format
 	cmd := &cobra.Command{
 		Use:   "show ID|POD|CONTAINER",
-		Short: "Show everything about an endpoint, or all of a pod or container",
-		Long: `Show everything about an endpoint, or all of a pod or container, with the bpftool
-commands to look into its maps, and what the pod sees of them in its volume.
+		Short: "Show everything about an endpoint, or about those of a pod or container",
+		Long: `Show everything about an endpoint, or about those of a pod or container, with the
+bpftool commands to look into its maps, and what the pod sees of them in its volume.
 
 A number that is the ID of an endpoint is that. Else a pod is meant, NAMESPACE/NAME
 or NAME if only one namespace has it, or the container whose ID begins so.

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
@@ -29,7 +31,9 @@ Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			un.Log, un.Forced = logTo(cmd.ErrOrStderr()), forced(cmd)
-			err := uninstall(cmd.Context(), un, findDirs(cmd.Context(), dirs, un.Log))
+			found := findDirs(cmd.Context(), dirs, un.Log)
+			un.Collect = collect(un.Roots.Root, dirs.CRISocket, found.Runtime)
+			err := uninstall(cmd.Context(), un, found)
 			if errors.Is(err, install.ErrKept) {
 				un.Log("%v", err)
 				return errFound
@@ -42,7 +46,7 @@ Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
 	flags.StringVar(&un.Network, "network", "", "name of the network (default: all that name the plugin)")
 	addRootFlag(cmd, &un.Roots.Root)
 	cmd.Flag("root").Usage = "where endpoints are recorded (default: what the configuration says, /sys/fs/bpf)"
-	flags.StringVar(&un.Roots.Fallback, "fallback", "", "where else they are (default: what the configuration says, /run/cilium/bpffs)")
+	flags.StringVar(&un.Roots.Fallback, "fallback", "", "where else they are recorded (default: what the configuration says, /run/cilium/bpffs)")
 	_ = cmd.MarkFlagDirname("fallback")
 	flags.BoolVar(&un.KeepBinary, "keep-binary", false, "take the plugin out of the configurations only")
 	flags.BoolVar(&un.Force, "force", false, "remove the binary though pods may need it")
@@ -55,6 +59,23 @@ func forced(cmd *cobra.Command) string {
 	words := []string{"bpffsctl", cmd.Name(), "--force"}
 	cmd.Flags().Visit(func(f *pflag.Flag) { words = append(words, "--"+f.Name+"="+f.Value.String()) })
 	return output.Command(words...)
+}
+
+// collect returns the command that removes endpoints, at the root and by what the
+// runtime says if they were named. Without a runtime no list of live containers is
+// to be had: whoever types it has deleted them.
+func collect(root, socket string, r cnidirs.Runtime) []string {
+	words := []string{"bpffsctl", "gc"}
+	if root != "" {
+		words = append(words, "--root", root)
+	}
+	switch {
+	case socket != "":
+		words = append(words, "--cri-socket", socket)
+	case r.Socket == "" && errors.Is(r.Err, cri.ErrNoRuntime):
+		words = append(words, "--live-from", os.DevNull)
+	}
+	return words
 }
 
 // uninstall takes the plugin out of every directory that has it. A directory that was

@@ -66,7 +66,7 @@ func (id ID) Find(attached string) (*os.File, error) {
 	for range mostMoves {
 		at, err := id.locate(attached)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: %w: it is not mounted any more", attached, fs.ErrNotExist)
+			return nil, fmt.Errorf("%s: it is not mounted any more: %w", attached, fs.ErrNotExist)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("looking for the mount at %s: %w", attached, err)

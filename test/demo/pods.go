@@ -17,7 +17,7 @@ const (
 // token.
 func pods(out io.Writer) error {
 	s := &shell{out: out, env: node.Environ()}
-	s.say("Pods without privilege. The network of before, with these lines more in the configuration of bpffs:")
+	s.say("Pods without privilege. The same network, with these lines added to the configuration of bpffs:")
 	s.run(`grep -E '"(podVolume|pod|delegate|namespaces|programs)"' $NETCONFPATH/pods.conflist`, `"podVolume": "bpffs"`, `"namespaces": \["`+delegated+`"\]`)
 	namespace := delegated
 	if err := token.CheckKernel(); err != nil {

@@ -27,7 +27,7 @@ func TestRefused(t *testing.T) {
 	}{
 		{"no main plugin", nil, "--wait=false", []string{"no main plugin"}},
 		{"ours alone", map[string]string{"10.conflist": list("net", "bpffs")}, "--wait=false", []string{"no main plugin"}},
-		{"another network", map[string]string{"10.conflist": list("net", "bridge")}, "--wait=false --network other", []string{"the network other", "no main plugin", "there are: [net]", "bpffsctl doctor"}},
+		{"another network", map[string]string{"10.conflist": list("net", "bridge")}, "--wait=false --network other", []string{"the network other", "no main plugin", "the networks are [net]", "bpffsctl doctor"}},
 		{"half a file", map[string]string{"10.conflist": half}, "--wait=false", []string{"10.conflist", "not a valid", "bpffsctl doctor"}},
 		{"nobody came", nil, "--timeout 50ms", []string{"no main plugin", "50ms"}},
 		{"a single plugin", map[string]string{"10.conf": single}, "", []string{"10.conf", "single plugin", ".conflist"}},

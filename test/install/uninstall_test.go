@@ -96,7 +96,7 @@ func TestUninstallWithSeveralRoots(t *testing.T) {
 	n := newNode(t, map[string]string{"10.conflist": with("one", empty), "20.conflist": with("two", used)})
 	n.succeed("install", "--network", "one")
 	n.call("ADD", used)
-	n.fail(1, []string{"1 endpoint is", used, "bpffsctl gc --network net "}, "uninstall")
+	n.fail(1, []string{"1 endpoint is", used, " --network net "}, "uninstall")
 	n.fail(1, []string{"1 endpoint is", used}, "uninstall", "--root", used)
 	n.call("DEL", used)
 	n.succeed("uninstall", "--root", used)

@@ -15,7 +15,7 @@ func TestStatus(t *testing.T) {
 		return
 	}
 	rt := newContainerd(t, "2.4")
-	works(t, rt.subject(), "STATUS: NetworkReady is false, and why, while there is no bpffs to be had; cniVersion 1.1.0")
+	works(t, rt.subject(), "STATUS: NetworkReady is false, and why, while there is no usable bpffs; cniVersion 1.1.0")
 	const root = "/run/bpf"
 	rt.network(t, conflist("1.1.0", strings.Replace(ours, `"maps"`, `"bpfRoot": "`+root+`", "maps"`, 1)))
 	rt.wantNetwork(t, "")

@@ -53,7 +53,7 @@ func (d Dir) named(name string) (Network, error) {
 	if broken != nil {
 		return Network{}, fmt.Errorf("looking for the network %s: %w", name, broken)
 	}
-	return Network{}, fmt.Errorf("the network %s: %w; there are: [%s]", name, ErrNoMain, strings.Join(d.names(), ", "))
+	return Network{}, fmt.Errorf("%w for the network %s; the networks are [%s]", ErrNoMain, name, strings.Join(d.names(), ", "))
 }
 
 // names returns the names of the networks that have a plugin which makes an interface.

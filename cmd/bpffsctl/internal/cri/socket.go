@@ -16,7 +16,7 @@ import (
 // Why there is no answer from a socket.
 var (
 	// ErrNoRuntime: nothing listens at the socket.
-	ErrNoRuntime = errors.New("no container runtime listens there")
+	ErrNoRuntime = errors.New("no container runtime listens")
 	// ErrNoCRI: what listens does not speak the CRI, as the containerd that Docker
 	// brings.
 	ErrNoCRI = errors.New("it does not speak the CRI")

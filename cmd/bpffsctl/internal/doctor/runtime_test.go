@@ -58,7 +58,7 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 	const tooNew = "bpffsctl install --bin-dir BIN --conf-dir NETS --cni-version 1.0.0"
 	for _, f := range []fault{
 		{
-			name: "does not run", check: "runtime", status: Failure, says: "no container runtime listens there", fix: "journalctl",
+			name: "does not run", check: "runtime", status: Failure, says: "no container runtime listens: ", fix: "journalctl",
 			make: func(r *rig) { r.stopRuntime() }, repair: (*rig).startRuntime,
 		},
 		{

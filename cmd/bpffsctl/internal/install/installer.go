@@ -87,8 +87,8 @@ func (in Installer) elsewhere(bin *dir, n network) error {
 	path := bin.join(main.Type)
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no %s, the plugin of the network %s: the runtime seems to look for plugins in another directory than %s; "+
-			"start the runtime, which says where, or say it with --bin-dir", path, n.List.Name, bin.path)
+		return fmt.Errorf("there is no %s, the plugin of the network %s: it is not installed, or the runtime looks for plugins in another directory than %s; "+
+			"install it, start the runtime, which says where it looks, or say that with --bin-dir", path, n.List.Name, bin.path)
 	}
 	return err
 }

@@ -26,7 +26,7 @@ func findNetwork(dir, name string, passesBroken bool) (network, error) {
 		return network{}, fmt.Errorf("%s: %w; install the main plugin, or see what is there: bpffsctl doctor", dir, err)
 	}
 	if errors.Is(err, conflist.ErrInvalid) {
-		return network{}, fmt.Errorf("%w; what to do says: bpffsctl doctor", err)
+		return network{}, fmt.Errorf("%w; to see what to do: bpffsctl doctor", err)
 	}
 	if err := errors.Join(err, n.DropInsErr); err != nil {
 		return network{}, err

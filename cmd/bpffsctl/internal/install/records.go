@@ -52,6 +52,6 @@ func unique(words []string) []string {
 
 // collect returns the command that removes the endpoints when their pods are gone.
 // Nothing that a runtime starts from now on is among them.
-func (found recorded) collect() string {
-	return output.Command("bpffsctl", "gc", "--network", strings.Join(found.networks, ","), "--allow-empty", "--older-than", "0s", "--yes")
+func (found recorded) collect(gc []string) string {
+	return output.Command(append(slices.Clone(gc), "--network", strings.Join(found.networks, ","), "--allow-empty", "--older-than", "0s", "--yes")...)
 }

@@ -27,6 +27,7 @@ type Uninstaller struct {
 	Roots           bpffs.Roots
 	NamedIn         []string // other directories of networks that may name the binary
 	Forced          string   // the command that does the same with Force
+	Collect         []string // the bpffsctl gc that knows what is alive, without what it removes
 
 	// Log is told of every change.
 	Log func(format string, args ...any)
@@ -151,7 +152,7 @@ func (un Uninstaller) keeps(found recorded, named []string) error {
 	}
 	return fmt.Errorf("%s at %s: the runtime needs the plugin to delete the pods; delete them, remove what is left "+
 		"of them with %s, then run this command again; or give up the maps of these pods: %s",
-		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), strings.Join(found.roots, ", "), found.collect(), un.Forced)
+		output.Count(found.endpoints, "endpoint is recorded", "endpoints are recorded"), strings.Join(found.roots, ", "), found.collect(un.Collect), un.Forced)
 }
 
 // sayMounted logs what the plugin mounted in volumes of pods and will not unmount.

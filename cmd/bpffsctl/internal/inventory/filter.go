@@ -15,6 +15,11 @@ type Filter struct {
 	Problems  bool     // those that are not ok
 }
 
+// IsSet reports whether not all endpoints are wanted.
+func (f *Filter) IsSet() bool {
+	return f.Pod != "" || f.Container != "" || f.Network != "" || len(f.States) > 0 || f.Problems
+}
+
 // Check reports a state that there is not, for it would never be found.
 func (f *Filter) Check() error {
 	for _, s := range f.States {

@@ -15,7 +15,7 @@ import (
 
 // Why a word does not say which endpoints are meant.
 var (
-	ErrUnknown   = errors.New("no endpoint on this node has it")
+	ErrUnknown   = errors.New("no such endpoint on this node")
 	ErrAmbiguous = errors.New("it can mean several")
 )
 
