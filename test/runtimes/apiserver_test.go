@@ -13,7 +13,7 @@ import (
 func TestManifestsAreValid(t *testing.T) {
 	needAPIServer(t)
 	dirs := []string{
-		"base", "overlays/kubeadm", "overlays/k3s", "overlays/openshift",
+		"base", "overlays/kubeadm", "overlays/k3s", "overlays/microk8s", "overlays/gke", "overlays/openshift",
 		withComponent(t, "overlays/kubeadm", otherOwner), withComponent(t, "overlays/k3s", podVolume),
 	}
 	for _, dir := range dirs {

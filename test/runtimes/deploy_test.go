@@ -112,6 +112,8 @@ func TestManifests(t *testing.T) {
 		{"base", "/opt/cni/bin", "/etc/cni/net.d"},
 		{"overlays/kubeadm", "/opt/cni/bin", "/etc/cni/net.d"},
 		{"overlays/k3s", "/var/lib/rancher/k3s/data/cni", "/var/lib/rancher/k3s/agent/etc/cni/net.d"},
+		{"overlays/microk8s", "/var/snap/microk8s/current/opt/cni/bin", "/var/snap/microk8s/current/args/cni-network"},
+		{"overlays/gke", "/home/kubernetes/bin", "/etc/cni/net.d"},
 		{"overlays/openshift", "/var/lib/cni/bin", "/run/multus/cni/net.d"},
 	} {
 		t.Run(tt.dir, func(t *testing.T) {
