@@ -65,7 +65,7 @@ func (l *Live) ReadList(r io.Reader) error {
 func (l *Live) Ask(ctx context.Context, named []string) error {
 	sockets, err := cri.Sockets(named...)
 	if errors.Is(err, cri.ErrNoRuntime) {
-		return fmt.Errorf("%w, or a list of live containers with --live-from", err)
+		return fmt.Errorf("%w, or give it the live containers, as in podman ps -aq --no-trunc | bpffsctl gc --live-from -", err)
 	}
 	if err != nil {
 		return err
