@@ -49,7 +49,7 @@ func IDOf(f *os.File, source string) (ID, error) {
 // attempt to open it: the pod can rename the directory above it.
 const mostMoves = 1000
 
-// ErrCovered: another mount hides the one that is looked for.
+// ErrCovered says that another mount hides the one that is looked for.
 var ErrCovered = errors.New("something is mounted over")
 
 // Find opens the root of the mount wherever it is visible in this mount namespace:

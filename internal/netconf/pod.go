@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -46,7 +47,7 @@ func checkKubeletDir(dir string) error {
 		return errors.New("it is not an absolute path")
 	case slices.Contains(strings.Split(dir, "/"), ".."):
 		return errors.New("it has .. in it: write the path that is meant")
-	case strings.ContainsFunc(dir, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case strings.ContainsFunc(dir, unicode.IsControl):
 		return errors.New("it has a control character in it")
 	case len(dir) > maxKubeletDir:
 		return fmt.Errorf("it has %d bytes, %d are the limit", len(dir), maxKubeletDir)

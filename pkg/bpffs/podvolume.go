@@ -65,6 +65,11 @@ func OpenPodVolume(s PodSpec) (*PodVolume, error) {
 	if !isUID(s.UID) {
 		return nil, fmt.Errorf("%w: %q cannot be the UID of a pod", ErrPodVolume, s.UID)
 	}
+	for _, name := range []string{s.Volume, s.IfName} {
+		if !isFileName(name) {
+			return nil, fmt.Errorf("%w: %q cannot be the name of a volume or an interface", ErrPodVolume, name)
+		}
+	}
 	dir, err := podfs.OpenVolume(s.KubeletDir, s.UID, s.Volume)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -82,6 +87,12 @@ func isUID(text string) bool {
 	return text != "" && len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool {
 		return r != '-' && (r < '0' || '9' < r) && (r < 'A' || 'Z' < r) && (r < 'a' || 'z' < r)
 	})
+}
+
+// isFileName reports whether the text names something in a directory, and nothing
+// above or below it.
+func isFileName(text string) bool {
+	return filepath.IsLocal(text) && filepath.Base(text) == text && text != "."
 }
 
 // Close closes the volume. What was prepared and not shown is gone.

@@ -93,6 +93,18 @@ func newVolume(t *testing.T, token bool) *PodVolume {
 	return v
 }
 
+// TestOpenPodVolumeStaysInside: no name in a PodSpec leads out of the pod's directory.
+func TestOpenPodVolumeStaysInside(t *testing.T) {
+	for _, name := range []string{"", ".", "..", "/", "/eth0", "eth0/", "../eth0", "a/b", "a/.."} {
+		for _, s := range []PodSpec{{Volume: name, UID: "a", IfName: "eth0"}, {Volume: "bpffs", UID: "a", IfName: name}, {Volume: "bpffs", UID: name, IfName: "eth0"}} {
+			s.KubeletDir = t.TempDir()
+			if _, err := OpenPodVolume(s); !errors.Is(err, ErrPodVolume) {
+				t.Errorf("OpenPodVolume(%+v): got %v, want %v", s, err, ErrPodVolume)
+			}
+		}
+	}
+}
+
 // TestTokenThatIsNotPrepared: a caller that has forgotten it learns that from an error.
 func TestTokenThatIsNotPrepared(t *testing.T) {
 	for name, access := range map[string]PodAccess{"no maps": "", "maps to read": PodReads, "maps to write": PodWrites} {

@@ -19,13 +19,13 @@ import (
 func checkPodVolumes(ctx context.Context, n *node) []Finding {
 	var found []Finding
 	for _, c := range n.networks().calls() {
-		u := promise{c.Path, c.Config()}
-		if u.conf.ParseAll() != nil || u.conf.PodVolume == "" {
+		p := promise{c.Path, c.Config()}
+		if p.conf.ParseAll() != nil || p.conf.PodVolume == "" {
 			continue
 		}
 		pods, _ := n.runtime().Running(ctx, n.Patience) // see above
-		bad := slices.Concat(decideTokens(u, token.CheckKernel()), decideKubelet(u, pods), decideSecurity(setting(enforcing), setting(unprivileged)))
-		found = append(found, or(bad, u.path, "the node can give pods the volume "+u.conf.PodVolume+withoutToken(u))...)
+		bad := slices.Concat(decideTokens(p, token.CheckKernel()), decideKubelet(p, pods), decideSecurity(setting(enforcing), setting(unprivileged)))
+		found = append(found, or(bad, p.path, "the node can give pods the volume "+p.conf.PodVolume+unseenWithToken(p))...)
 	}
 	return or(found, n.networks().dir, "no network has podVolume")
 }
@@ -36,9 +36,9 @@ type promise struct {
 	conf *netconf.Config
 }
 
-// withoutToken says what pods do not see because they get a token.
-func withoutToken(u promise) string {
-	if u.conf.Delegate == nil || !slices.ContainsFunc(u.conf.Maps, func(d bpffs.MapDecl) bool { return d.Pod == bpffs.PodReads }) {
+// unseenWithToken says what pods do not see because they get a token.
+func unseenWithToken(p promise) string {
+	if p.conf.Delegate == nil || !slices.ContainsFunc(p.conf.Maps, func(d bpffs.MapDecl) bool { return d.Pod == bpffs.PodReads }) {
 		return ""
 	}
 	return "; a pod with a token does not see those of its maps that are ro"
@@ -55,17 +55,17 @@ func setting(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-func decideTokens(u promise, refused error) []Finding {
-	if u.conf.Delegate == nil || refused == nil {
+func decideTokens(p promise, refused error) []Finding {
+	if p.conf.Delegate == nil || refused == nil {
 		return nil
 	}
-	return fail(u.path, "pods of "+list(u.conf.Delegate.Namespaces)+" that ask for a token do not start: "+refused.Error(), "${EDITOR:-vi} "+output.Quote(u.path))
+	return fail(p.path, "pods of "+list(p.conf.Delegate.Namespaces)+" that ask for a token do not start: "+refused.Error(), "${EDITOR:-vi} "+output.Quote(p.path))
 }
 
 // decideKubelet says whether kubelet keeps a pod where the plugin looks for volumes. Other
 // pods may be of another program.
-func decideKubelet(u promise, pods []cri.Sandbox) []Finding {
-	dir := filepath.Join(u.conf.KubeletDir, "pods")
+func decideKubelet(p promise, pods []cri.Sandbox) []Finding {
+	dir := filepath.Join(p.conf.KubeletDir, "pods")
 	has := func(pod cri.Sandbox) bool {
 		_, err := os.Stat(filepath.Join(dir, pod.UID))
 		return err == nil
@@ -73,8 +73,8 @@ func decideKubelet(u promise, pods []cri.Sandbox) []Finding {
 	if has(cri.Sandbox{}) && (len(pods) == 0 || slices.ContainsFunc(pods, has)) {
 		return nil
 	}
-	return warn(dir, "no running pod has a directory there: pods that declare the volume "+u.conf.PodVolume+" find nothing in it, and nobody is told",
-		"see where kubelet keeps them, before /pods: findmnt --list --output TARGET | grep kubernetes.io; then write that as kubeletDir: ${EDITOR:-vi} "+output.Quote(u.path))
+	return warn(dir, "no running pod has a directory there: pods that declare the volume "+p.conf.PodVolume+" find nothing in it, and nobody is told",
+		"see where kubelet keeps them, before /pods: findmnt --list --output TARGET | grep kubernetes.io; then write that as kubeletDir: ${EDITOR:-vi} "+output.Quote(p.path))
 }
 
 func decideSecurity(selinux, unprivilegedOff string) (found []Finding) {

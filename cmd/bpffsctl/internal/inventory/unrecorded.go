@@ -16,9 +16,13 @@ import (
 // removed the record, or somebody else did. Each file system is named once. read reads
 // the records of this node; what one that cannot be read names is not known.
 func Unrecorded(read func() ([]Record, error)) (paths []string, err error) {
-	before, err := podfs.Mounts() // first: what is mounted is recorded, or gone later
-	if err != nil || len(before) == 0 {
+	mounted, err := podfs.Mounts()
+	if err != nil || len(mounted) == 0 {
 		return nil, err
+	}
+	before := make(map[string]bool) // what was mounted before the records are read is in them, or gone later
+	for _, m := range mounted {
+		before[m.Source] = true
 	}
 	records, err := read()
 	if err != nil {
@@ -29,13 +33,11 @@ func Unrecorded(read func() ([]Record, error)) (paths []string, err error) {
 		return nil, err
 	}
 	now, err := podfs.Mounts()
-	seen := make(map[string]bool)
 	for _, m := range now {
-		if named[m.Device] || seen[m.Source] || !slices.ContainsFunc(before, func(b podfs.Mount) bool { return b.Source == m.Source }) {
-			continue
+		if before[m.Source] && !named[m.Device] {
+			before[m.Source] = false
+			paths = append(paths, m.Path)
 		}
-		seen[m.Source] = true
-		paths = append(paths, m.Path)
 	}
 	slices.Sort(paths)
 	return paths, err

@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
+	"github.com/cni-bpffs/cni-bpffs/internal/bpfmount"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -31,9 +31,9 @@ func shownAt(t *testing.T, token bool, maps []bpffs.MapDecl) (root string, v tes
 	testns.Mount(t, "tmpfs", kubelet, "mode=0755")
 	v = testadd.Volume{KubeletDir: kubelet, UID: "0a1b-2c"}
 	if token {
-		fd, err := unix.Fsopen("bpf", unix.FSOPEN_CLOEXEC)
+		var err error
+		v.Token, err = bpfmount.Open()
 		testns.Must(t, err)
-		v.Token = os.NewFile(uintptr(fd), "bpf")
 	}
 	id, err := testadd.Add(t.Context(), root, pods(1)[0], bpffs.Details{NetNS: liveNetNS}, maps...)
 	testns.Must(t, err)
