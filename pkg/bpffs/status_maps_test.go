@@ -150,6 +150,9 @@ func TestStatusTakesNoMemory(t *testing.T) {
 	testns.Need(t)
 	const most = longestProbed + 1<<20
 	for _, kind := range creatable() {
+		if kind == unix.BPF_MAP_TYPE_LPM_TRIE {
+			continue // it takes memory with each entry; before Linux 6.4 the kernel tells that of all
+		}
 		r, _ := kind.rules()
 		for _, n := range []uint32{1 << 16, 1 << 20, mostBuckets, 1 << 30, 1 << 31, math.MaxUint32} {
 			for _, size := range []uint32{8, 1 << 12, 1 << 30, math.MaxInt32} {
