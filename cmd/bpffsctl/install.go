@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,6 +23,7 @@ const waitFor = time.Minute
 type installFlags struct {
 	dirs                                        cnidirs.Request
 	network, mode, from, pluginConf, cniVersion string
+	statusFile                                  string
 
 	losePaths, wait, watch bool
 	timeout                time.Duration
@@ -58,6 +60,7 @@ Exit codes: 0 done, 2 not done.`,
 	flags.BoolVar(&f.wait, "wait", true, "wait for the main plugin's configuration")
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait (default: 1m)")
 	flags.BoolVar(&f.watch, "watch", false, "stay, and put back whatever somebody takes away, until SIGTERM")
+	flags.StringVar(&f.statusFile, "status-file", "", "with --watch: write to this file after each look whether the plugin is installed; bpffsctl probe reads it")
 	cmd.MarkFlagsMutuallyExclusive("watch", "timeout")
 	cmd.MarkFlagsMutuallyExclusive("watch", "wait")
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(
@@ -67,6 +70,9 @@ Exit codes: 0 done, 2 not done.`,
 
 func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 	in, err := f.installer(ctx, stderr)
+	if err == nil {
+		in.Report, err = f.reporter(in.Log)
+	}
 	if err != nil {
 		return err
 	}
@@ -120,6 +126,28 @@ func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install
 		}
 	}
 	return in, nil
+}
+
+// reporter returns what tells others of each look of --watch, and tells them that there
+// was none yet: a file that an earlier process left says how the node was then.
+func (f *installFlags) reporter(log func(format string, args ...any)) (func(install.Status), error) {
+	switch {
+	case f.statusFile == "":
+		return nil, nil
+	case !f.watch:
+		return nil, errors.New("--status-file: only install --watch writes it; add --watch, or leave it out")
+	}
+	save := func(s install.Status) error {
+		if err := s.Save(f.statusFile); err != nil {
+			return fmt.Errorf("writing --status-file: %w", err)
+		}
+		return nil
+	}
+	return func(s install.Status) {
+		if err := save(s); err != nil {
+			log("%v", err)
+		}
+	}, save(install.Status{Looked: time.Now(), Reason: "the directories of the node are not found yet"})
 }
 
 // logTo writes one line for each message.
