@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
@@ -124,5 +126,56 @@ func TestServeNowhere(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(bin); err != nil || len(entries) > 0 {
 		t.Errorf("got %v, %v, want nothing there", entries, err)
+	}
+}
+
+// upLoopback makes 127.0.0.1 of the test's network namespace answer.
+func upLoopback(t *testing.T) {
+	t.Helper()
+	testns.Need(t)
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	testns.Must(t, err)
+	defer unix.Close(s)
+	lo, err := unix.NewIfreq("lo")
+	testns.Must(t, err)
+	lo.SetUint16(unix.IFF_UP)
+	testns.Must(t, unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo))
+}
+
+// A served address answers until the process is told to end, and then it is free.
+func TestServeEnds(t *testing.T) {
+	upLoopback(t)
+	listen := func(address string) net.Listener {
+		t.Helper()
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+		testns.Must(t, err)
+		return l
+	}
+	free := listen("127.0.0.1:0")
+	address := free.Addr().String()
+	testns.Must(t, free.Close())
+	s := &server{}
+	s.status.Store(&install.Status{Looked: time.Now(), Ready: true})
+	ctx, stop := context.WithCancel(t.Context())
+	testns.Must(t, s.serve(ctx, address, t.Errorf))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/readyz", nil)
+	testns.Must(t, err)
+	answer, err := http.DefaultClient.Do(request)
+	testns.Must(t, err)
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("got %s, want 200", answer.Status)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	stop()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+		if err == nil {
+			testns.Must(t, l.Close())
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("after the end: got %v, want the address free", err)
+		}
 	}
 }
