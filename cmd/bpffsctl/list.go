@@ -80,21 +80,8 @@ func (f *listFlags) run(cmd *cobra.Command) error {
 
 // look returns the wanted endpoints, and the pods that have none.
 func (f *listFlags) look(ctx context.Context, stderr io.Writer) ([]inventory.Endpoint, error) {
-	asking, cancel := context.WithTimeout(ctx, askTime)
-	where, r := f.where.find(asking)
-	pods := f.askPods(asking, where, r, stderr) // before the records
-	cancel()
-	var lacking []inventory.Endpoint
-	var unasked error
-	all, err := inventory.Choose(ctx, where, func(all []inventory.Endpoint) []inventory.Endpoint {
-		lacking, unasked = pods.Without(ctx, inventory.Containers(all), askTime)
-		return f.filter.Apply(all)
-	})
-	if err != nil { // they may be in what could not be read
-		return all, err
-	}
-	noteUnasked(stderr, unasked)
-	return append(all, f.filter.Apply(lacking)...), nil
+	l, err := f.where.look(ctx, f.filter.Apply, stderr)
+	return append(l.endpoints, f.filter.Apply(l.lacking)...), err
 }
 
 // sum says below a table how many there are.

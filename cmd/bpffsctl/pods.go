@@ -9,25 +9,23 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
-// askPods returns the pods of the runtime if its network has the plugin. Without a
-// runtime there are none, and that one does not answer is only noted.
-func (f *listFlags) askPods(ctx context.Context, where places.Where, r cnidirs.Runtime, stderr io.Writer) (pods inventory.Pods) {
-	dir, _ := conflist.Read(where.ConfDir) // no runtime uses what cannot be read
-	network := inventory.PodNetwork(dir, r.Version)
-	if where.Root != "" || len(network.Calls()) == 0 { // pods can have endpoints elsewhere
-		return pods
+// askPods returns the pods of the runtime if its network has the plugin, and whether
+// they are known. Without a runtime there are none, and that one does not answer is
+// only noted.
+func (f *placeFlags) askPods(ctx context.Context, network conflist.Network, r cnidirs.Runtime, stderr io.Writer) (pods inventory.Pods, known bool) {
+	if f.Root != "" || len(network.Calls()) == 0 { // pods can have endpoints elsewhere
+		return pods, false
 	}
 	err := r.Err
 	if err == nil {
 		pods, err = inventory.AskPods(ctx, r.Runtime, network.List.Name, askTime)
 	}
-	if f.where.socket != "" || r.Socket != "" && !errors.Is(err, cri.ErrNoCRI) {
+	if f.socket != "" || r.Socket != "" && !errors.Is(err, cri.ErrNoCRI) {
 		noteUnasked(stderr, err)
 	}
-	return pods
+	return pods, err == nil
 }
 
 // noteUnasked notes why it is not known which pods have no endpoint.

@@ -21,7 +21,7 @@ could not be carried out or was called wrongly. Each command says more.`,
 		Args:          cobra.NoArgs, // an unknown command is an argument
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newList(), newShow(), newGC(), newDoctor(), newInstall(), newUninstall(), newVersion())
+	root.AddCommand(newList(), newShow(), newGC(), newDoctor(), newInstall(), newUninstall(), newProbe(), newMetrics(), newVersion())
 	root.SetFlagErrorFunc(withHelp)
 	for _, cmd := range append(root.Commands(), root) {
 		check := cmd.Args

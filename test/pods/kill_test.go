@@ -131,6 +131,9 @@ func TestKill(t *testing.T) {
 			play := func(t *testing.T, s sandbox) {
 				t.Helper()
 				first, step := 1+i%someStops, someStops
+				if testing.Short() {
+					step *= 4 // each takes seconds on an emulated machine
+				}
 				if all {
 					first, step = 1, 1
 				}

@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -47,6 +48,7 @@ func TestDaemonSet(t *testing.T) {
 		rt.rewrite(t, alone)
 	}
 	rt.takesPlugin(t, alone)
+	rt.probed(t, container, d, alone)
 	t.Logf("working set of the container: %d KiB", rt.workingSet(t, container)>>10)
 	installer.end(t)
 	p := rt.newPod(t, "afterwards")
@@ -57,6 +59,27 @@ func TestDaemonSet(t *testing.T) {
 	alone += "\n"
 	rt.rewrite(t, alone)
 	rt.otherOwner(t, alone)
+}
+
+// probed asks what kubelet asks, as the manifest says: the container is ready as long
+// as the network has the plugin, else it says why not; and it is live all the time.
+func (c *containerd) probed(t *testing.T, container string, d deployment, alone string) {
+	t.Helper()
+	spec := d.daemonSet.Spec.Template.Spec.Containers[0]
+	want := func(ready bool, why string) {
+		waitFor(t, fmt.Sprintf("ready: %v, and %q", ready, why), func() bool {
+			says, success := c.exec(t, container, spec.ReadinessProbe.Exec.Command...)
+			return success == ready && strings.Contains(says, why)
+		})
+		if says, success := c.exec(t, container, spec.LivenessProbe.Exec.Command...); !success {
+			t.Errorf("liveness: got %q, want success", says)
+		}
+	}
+	want(true, "")
+	testns.Must(t, os.Remove(confDir+"/10-runtimes.conflist"))
+	want(false, "waiting: ")
+	c.rewrite(t, alone)
+	want(true, "")
 }
 
 // importInstaller gives containerd the image of the DaemonSet.
@@ -211,7 +234,7 @@ func mountsOf(t *testing.T, d deployment) (mounts []*cri.Mount) {
 	for name, text := range d.config.Data {
 		write(t, filepath.Join(config, name), text)
 	}
-	node := map[string]string{"bin": cniBin, "conf": confDir, "bpffs": config, "socket": socket}
+	node := map[string]string{"bin": cniBin, "conf": confDir, "bpffs": config, "socket": socket, "status": t.TempDir()}
 	for _, m := range d.daemonSet.Spec.Template.Spec.Containers[0].VolumeMounts {
 		if node[m.Name] == "" {
 			t.Fatalf("mounts of the manifest: got %s, want one that is known here", m.Name)

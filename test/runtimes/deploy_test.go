@@ -150,6 +150,8 @@ func checkRights(t *testing.T, d deployment) {
 		"nodes on which it cannot run": len(pod.Tolerations) != 1 || pod.Tolerations[0] != core.Toleration{Operator: core.TolerationOpExists},
 		"a network of its own":         !pod.HostNetwork,
 		"no priority":                  pod.PriorityClassName != "system-node-critical",
+		"no probe":                     pod.Containers[0].ReadinessProbe == nil || pod.Containers[0].LivenessProbe == nil,
+		"a port of the node":           len(pod.Containers[0].Ports) != 0,
 	} {
 		if is {
 			t.Errorf("the pods: got %s, want none", fault)

@@ -42,6 +42,8 @@ type Installer struct {
 	Runtime func(context.Context) cri.Version
 	// Log is told of every change.
 	Log func(format string, args ...any)
+	// Report is told by [Installer.Watch] how the node is; nil: nobody wants to know.
+	Report func(Status)
 }
 
 // Install makes the node have the plugin: first the binary, then what names it.

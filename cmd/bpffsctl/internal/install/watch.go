@@ -22,15 +22,21 @@ const (
 
 // Wait is [Installer.Install] as soon as there is a main plugin's configuration.
 func (in Installer) Wait(ctx context.Context) error {
-	return in.follow(ctx, func(err error) bool { return !waits(err) })
+	return in.follow(ctx, func(err error, _ int) bool { return !waits(err) })
 }
 
 // Watch installs the plugin as soon as it can, and again whenever somebody undoes
 // it, until ctx is done; then it returns nil and leaves everything in place. An
-// error that waiting cannot fix ends it, unless everything was in place before.
+// error that waiting cannot fix ends it, unless everything was in place before. Before
+// the first look and after each one it reports the status.
 func (in Installer) Watch(ctx context.Context) error {
-	done := false
-	err := in.follow(ctx, func(err error) bool {
+	done, s := false, Status{Reason: "the first look at the node has not ended"}
+	in.report(s)
+	err := in.follow(ctx, func(err error, changes int) bool {
+		s = s.after(err, done && changes > 0)
+		if ctx.Err() == nil {
+			in.report(s)
+		}
 		done = done || err == nil
 		// A single plugin's file may be what a node has until its main plugin comes.
 		return err != nil && !waits(err) && !errors.Is(err, conflist.ErrSingle) && !done
@@ -47,8 +53,8 @@ func waits(err error) bool {
 }
 
 // follow installs at each change in the directories until stop says that the
-// outcome is final.
-func (in Installer) follow(ctx context.Context, stop func(error) bool) error {
+// outcome is final. It gets how many changes that made.
+func (in Installer) follow(ctx context.Context, stop func(err error, changes int) bool) error {
 	w, err := newWatcher(in.BinDir, in.ConfDir)
 	if err != nil {
 		return err
@@ -58,8 +64,9 @@ func (in Installer) follow(ctx context.Context, stop func(error) bool) error {
 	in.Log = h.change
 	for {
 		w.arm() // before looking, so that what comes after the look is seen
+		before := h.made
 		err := in.Install(ctx)
-		if stop(err) {
+		if stop(err, h.made-before) {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -77,11 +84,13 @@ func (in Installer) follow(ctx context.Context, stop func(error) bool) error {
 type history struct {
 	log     func(format string, args ...any)
 	told    string      // the last error in the log
+	made    int         // changes of all looks
 	changes []time.Time // of the last [fightTime]
 }
 
 func (h *history) change(format string, args ...any) {
 	h.log(format, args...)
+	h.made++
 	h.changes = append(h.changes, time.Now())
 	if len(h.changes) == fightMany {
 		h.log("%d changes within %v: something else keeps undoing them; if it is the main plugin, "+

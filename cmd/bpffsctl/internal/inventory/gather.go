@@ -18,7 +18,13 @@ import (
 // gets all as they are recorded, and returns those that the kernel is to be asked
 // about. That happens after the records were closed, so that no ADD waits for it.
 func Choose(ctx context.Context, where places.Where, choose func([]Endpoint) []Endpoint) ([]Endpoint, error) {
-	records, err := Records(ctx, where)
+	roots, err := Roots(where)
+	return ChooseIn(ctx, roots, err, choose)
+}
+
+// ChooseIn is [Choose] where the roots are known. seen is the error of the look for them.
+func ChooseIn(ctx context.Context, roots []string, seen error, choose func([]Endpoint) []Endpoint) ([]Endpoint, error) {
+	records, err := RecordsIn(ctx, roots, seen)
 	all := choose(recorded(records))
 	if lookAll(ctx, all); ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -22,11 +22,18 @@ type Record struct {
 // Records returns what is recorded in each bpffs of the places. What cannot be seen is
 // reported in the error, beside the records of the others.
 func Records(ctx context.Context, where places.Where) ([]Record, error) {
+	roots, err := Roots(where)
+	return RecordsIn(ctx, roots, err)
+}
+
+// Roots returns the roots of the places to read records at, and why it is not known
+// what is recorded at others.
+func Roots(where places.Where) ([]string, error) {
 	roots, err := places.Roots(places.Find(where))
 	if len(roots) == 0 && err == nil && where.Root != "" {
 		roots = []string{where.Root} // to hear why there are none
 	}
-	return RecordsIn(ctx, roots, err)
+	return roots, err
 }
 
 // RecordsIn is [Records] where the roots are known. seen is the error of the look for them.
