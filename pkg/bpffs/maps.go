@@ -38,6 +38,7 @@ func (d MapDecl) Typed() bool { return d.Spec.Type != 0 }
 // closed.
 type Maps struct {
 	files map[string]*os.File // by their declared names
+	ids   map[string]uint32   // the kernel's, where it says them
 }
 
 // fewMaps are as many as any process can have open: each map is an open file until it
@@ -66,13 +67,14 @@ func NewMaps(decls []MapDecl) (*Maps, error) {
 		slices.SortStableFunc(typed, func(a, b *MapDecl) int { return cmp.Compare(b.Spec.size(), a.Spec.size()) })
 		typed = typed[:min(len(typed), max(fewMaps, min(manyMaps, maxFiles()/2)))]
 	}
-	m := &Maps{make(map[string]*os.File)}
+	m := &Maps{make(map[string]*os.File), make(map[string]uint32)}
 	for _, d := range typed {
 		f, err := d.create()
 		if err != nil {
 			return nil, errors.Join(err, m.Close())
 		}
 		m.files[d.Name] = f
+		m.ids[d.Name], _ = bpf.ID(f) // that it is not known is no reason to fail
 	}
 	return m, nil
 }
@@ -83,19 +85,6 @@ func (d MapDecl) create() (*os.File, error) {
 		return nil, d.refused(err)
 	}
 	return f, nil
-}
-
-// ids returns the kernel's IDs of the maps, by their declared names. That the kernel
-// does not say one is no reason to fail.
-func (m *Maps) ids() map[string]uint32 {
-	ids := make(map[string]uint32)
-	if m == nil {
-		return ids
-	}
-	for name, f := range m.files {
-		ids[name], _ = bpf.ID(f)
-	}
-	return ids
 }
 
 // refused says which map the kernel has refused with err, and why.
@@ -133,7 +122,7 @@ func (e *Endpoints) PinMaps(id uint16, prefix string, decls []MapDecl, made *Map
 func (e *Endpoints) pinMaps(id uint16, maps MapDir, decls []MapDecl, made *Maps) (pinned []string, err error) {
 	var names []string
 	var missing []*MapDecl
-	ids := made.ids()
+	ids := make(map[string]uint32)
 	for i, d := range decls {
 		if !d.Typed() {
 			continue
@@ -153,6 +142,9 @@ func (e *Endpoints) pinMaps(id uint16, maps MapDir, decls []MapDecl, made *Maps)
 	}
 	if len(missing) > 0 && made == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoMap, missing[0].Name)
+	}
+	for _, d := range missing {
+		ids[d.Name] = made.ids[d.Name]
 	}
 	r := e.record(id)
 	if err := errlist.Join(r.setMaps(names, ids), r.nameMaps(maps.Prefix(), names)); err != nil {
@@ -302,10 +294,10 @@ func ReadMap(path string) (MapInfo, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return MapInfo{}, err
 	}
-	if st, serr := os.Stat(path); err != nil && serr == nil && !st.Mode().IsRegular() { // no object of BPF
-		return MapInfo{}, fmt.Errorf("%w: it is no map: %w", ErrMapShape, err)
-	}
 	if err != nil {
+		if st, serr := os.Stat(path); serr == nil && !st.Mode().IsRegular() { // no object of BPF
+			return MapInfo{}, fmt.Errorf("%w: it is no map: %w", ErrMapShape, err)
+		}
 		return MapInfo{}, fmt.Errorf("looking for the map: %w: %w%s", ErrMapRefused, err, whyRefused(err))
 	}
 	defer m.Close()
