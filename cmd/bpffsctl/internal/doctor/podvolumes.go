@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
@@ -18,13 +19,16 @@ import (
 // is wrong with a configuration itself, or with the runtime, is another check's.
 func checkPodVolumes(ctx context.Context, n *node) []Finding {
 	var found []Finding
+	pods := sync.OnceValue(func() []cri.Sandbox {
+		all, _ := n.runtime().Running(ctx, n.Patience) // see above
+		return all
+	})
 	for _, c := range n.networks().calls() {
 		p := promise{c.Path, c.Config()}
 		if p.conf.ParseAll() != nil || p.conf.PodVolume == "" {
 			continue
 		}
-		pods, _ := n.runtime().Running(ctx, n.Patience) // see above
-		bad := slices.Concat(decideTokens(p, token.CheckKernel()), decideKubelet(p, pods), decideSecurity(setting(enforcing), setting(unprivileged)))
+		bad := slices.Concat(decideTokens(p, token.CheckKernel()), decideKubelet(p, pods()), decideSecurity(setting(enforcing), setting(unprivileged)))
 		found = append(found, or(bad, p.path, "the node can give pods the volume "+p.conf.PodVolume+unseenWithToken(p))...)
 	}
 	return or(found, n.networks().dir, "no network has podVolume")
