@@ -351,8 +351,13 @@ func attr(size int, fields ...field) []byte {
 	return a
 }
 
+// bpf calls again where a signal, with which Go switches goroutines, has interrupted
+// the verifier.
 func bpf(cmd uintptr, attr []byte) (int, error) {
-	fd, _, errno := syscall.Syscall(unix.SYS_BPF, cmd, uintptr(unsafe.Pointer(&attr[0])), uintptr(len(attr)))
+	fd, errno := uintptr(0), unix.EAGAIN
+	for errno == unix.EAGAIN {
+		fd, _, errno = syscall.Syscall(unix.SYS_BPF, cmd, uintptr(unsafe.Pointer(&attr[0])), uintptr(len(attr)))
+	}
 	if errno != 0 {
 		return -1, errno
 	}
