@@ -37,6 +37,7 @@ func TestChartRefuses(t *testing.T) {
 		{"maxUnavailable: 0", "/maxUnavailable"},
 		{"maxUnavailable: 0%", "/maxUnavailable"},
 		{"config: {type: other}", "/config/type"},
+		{"config: {bpfRoot: run/bpf}", "/config/bpfRoot"},
 		{"config: {podvolume: bpffs}", "'podvolume'"},
 		{"config: {podVolume: \"x']\"}", "/config/podVolume"},
 		{"config: {maps: {name: a_}}", "/config/maps"},

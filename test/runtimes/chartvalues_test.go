@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +33,14 @@ func TestChartValues(t *testing.T) {
 		{"mode: drop-in", arg("--mode=drop-in")},
 		{"metrics: 127.0.0.1:9440", arg("--metrics=127.0.0.1:9440")},
 		{"metrics: '[::1]:9440'", arg("--metrics=[::1]:9440")},
+		{"gc: false", func(d *apps.DaemonSet) {
+			c := container(d)
+			c.Args = slices.DeleteFunc(c.Args, func(arg string) bool { return arg == "--gc" || arg == "--node-root=/host" })
+			c.VolumeMounts = slices.DeleteFunc(c.VolumeMounts, func(m core.VolumeMount) bool {
+				return strings.HasPrefix(m.MountPath, "/host/sys/") || m.Name == "netns"
+			})
+			d.Spec.Template.Spec.Volumes = slices.DeleteFunc(d.Spec.Template.Spec.Volumes, func(v core.Volume) bool { return v.Name == "node-bpffs" || v.Name == "netns" })
+		}},
 		{"resources: {limits: {memory: 64Mi}}", func(d *apps.DaemonSet) {
 			container(d).Resources.Limits[core.ResourceMemory] = resource.MustParse("64Mi")
 		}},
@@ -66,6 +75,17 @@ func TestChartConfig(t *testing.T) {
 	got := chart(t, values(t, "config: {capabilities: {any: true}, mapPrefix: x, maps: [{name: a_, maxEntries: 134217728}]}"))
 	if has := sorted(t, got.config.Data["bpffs.json"]); has != want {
 		t.Errorf("bpffs.json: got %s, want %s", has, want)
+	}
+}
+
+// TestChartRoot: the pods have the bpffs that the configuration names.
+func TestChartRoot(t *testing.T) {
+	pod := chart(t, "--set=config.bpfRoot=/run/bpf").daemonSet.Spec.Template.Spec
+	is := func(m core.VolumeMount) bool { return m.Name == "node-bpffs" && m.MountPath == "/host/run/bpf" }
+	made := core.HostPathDirectoryOrCreate
+	volume := core.Volume{Name: "node-bpffs", VolumeSource: core.VolumeSource{HostPath: &core.HostPathVolumeSource{Path: "/run/bpf", Type: &made}}}
+	if !slices.ContainsFunc(pod.Containers[0].VolumeMounts, is) || !slices.ContainsFunc(pod.Volumes, func(v core.Volume) bool { return cmp.Equal(v, volume) }) {
+		t.Errorf("bpfRoot /run/bpf: got %+v and %+v, want it below /host", pod.Volumes, pod.Containers[0].VolumeMounts)
 	}
 }
 

@@ -124,7 +124,8 @@ func TestManifests(t *testing.T) {
 	} {
 		t.Run(tt.dir, func(t *testing.T) {
 			d := deploymentIn(t, tt.dir)
-			if diff := cmp.Diff(map[string]string{"bin": tt.bin, "conf": tt.conf}, hostPaths(d.daemonSet)); diff != "" {
+			want := map[string]string{"bin": tt.bin, "conf": tt.conf, "node-bpffs": "/sys/fs/bpf", "netns": "/run/netns"}
+			if diff := cmp.Diff(want, hostPaths(d.daemonSet)); diff != "" {
 				t.Errorf("directories of the node (-want +got):\n%s", diff)
 			}
 			args := strings.Join(d.daemonSet.Spec.Template.Spec.Containers[0].Args, " ")
@@ -133,7 +134,33 @@ func TestManifests(t *testing.T) {
 			}
 			checkRights(t, d)
 			checkReferences(t, d)
+			checkMounts(t, d.daemonSet.Spec.Template.Spec.Containers[0])
 		})
+	}
+}
+
+// checkMounts wants what comes and goes on the node to do so in the pods, and to be
+// where --node-root says; and nothing of the pods to get onto the node.
+func checkMounts(t *testing.T, c core.Container) {
+	t.Helper()
+	if !slices.Contains(c.Args, "--gc") || !slices.Contains(c.Args, "--node-root=/host") {
+		t.Errorf("arguments: got %q, want --gc and --node-root=/host", c.Args)
+	}
+	moving := map[string]core.VolumeMount{
+		"node-bpffs": {Name: "node-bpffs", MountPath: "/host/sys/fs/bpf"},
+		"netns":      {Name: "netns", MountPath: "/host/run/netns", ReadOnly: true},
+	}
+	receives := core.MountPropagationHostToContainer
+	for _, m := range c.VolumeMounts {
+		want, ok := moving[m.Name]
+		want.MountPropagation = &receives
+		if diff := cmp.Diff(want, m); ok && diff != "" || !ok && m.MountPropagation != nil {
+			t.Errorf("the mount %s (-want +got):\n%s", m.Name, diff)
+		}
+		delete(moving, m.Name)
+	}
+	if len(moving) > 0 {
+		t.Errorf("mounts: got none of %v", moving)
 	}
 }
 
