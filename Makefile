@@ -62,6 +62,8 @@ test-runtimes: tools ## run the plugin under container runtimes, which it instal
 	test/runtimes/install.sh
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
 	CGO_ENABLED=0 go build -C test/multus -trimpath -buildvcs=false -o $(BIN)/runtimes/multus/ tool
+	CGO_ENABLED=0 go build -C test/runtimes -buildvcs=false -o $(BIN)/runtimes/own/ tool # without -trimpath, to share with the tests what is compiled
+	CGO_ENABLED=0 go build -C cmd/bpffsctl -trimpath -buildvcs=false -ldflags '-s -w -X main.lostAfter=3s' -o $(BIN)/runtimes/own/ .
 	CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS)
 
 test-kubelet: tools ## run the plugin under kubelet, and validate deploy/ as an API server does (root, Debian 12)
