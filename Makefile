@@ -38,10 +38,17 @@ tools: build ## build cnitool and the plugins around ours: bin/cni/
 	@ln -sfn ../bpffs $(BIN)/cni/bpffs
 
 test: build tools ## run all tests (root; most need it)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-units test-callers
+
+# Most of these tests wait more than they work, so the others run beside them.
+.PHONY: test-units test-callers
+test-callers:
+	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -p 4 ./...
+
+test-units:
 	CGO_ENABLED=0 go test $(TESTFLAGS) ./...
 	CGO_ENABLED=0 go test -C cmd/bpffsctl $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory test-race
-	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -p 4 ./... # many wait more than they work
 
 # What is left out is about several processes, which the race detector does not compare.
 test-race: ## run the unit tests with the race detector (needs a C compiler)
