@@ -17,16 +17,13 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
-// onNode is the directory below which a process on the node itself sees the node's.
-const onNode = "/"
-
 // looks is how many looks there are until a namespace has been gone for long enough.
 const looks = 10
 
 // A Collector releases the endpoints of lost pods, again and again.
 type Collector struct {
 	ConfDir string        // the networks in it name the roots to look at
-	Node    string        // where this process sees the directories of the node; empty: it is on the node
+	Node    string        // the directory below which this process sees the node's; "/" on the node itself
 	After   time.Duration // how long a network namespace must be gone
 	Log     func(format string, args ...any)
 
@@ -69,7 +66,7 @@ func (c *Collector) look(ctx context.Context, now time.Duration) {
 
 // records returns what is recorded at the roots that the configurations name.
 func (c *Collector) records(ctx context.Context) ([]inventory.Record, error) {
-	roots, err := places.Named(c.ConfDir, c.node())
+	roots, err := places.Named(c.ConfDir, c.Node)
 	return inventory.RecordsIn(ctx, roots, err)
 }
 
@@ -79,7 +76,7 @@ func (c *Collector) gone(all []inventory.Record) (gone []record, err error) {
 	if !slices.ContainsFunc(all, func(r inventory.Record) bool { return nameOf(r.Details.NetNS) != "" }) {
 		return nil, nil
 	}
-	d, err := openDirectory(c.node())
+	d, err := openDirectory(c.Node)
 	if err != nil {
 		return nil, err
 	}
@@ -90,13 +87,6 @@ func (c *Collector) gone(all []inventory.Record) (gone []record, err error) {
 		}
 	}
 	return gone, nil
-}
-
-func (c *Collector) node() string {
-	if c.Node == "" {
-		return onNode
-	}
-	return c.Node
 }
 
 func markOf(r inventory.Record) record { return record{r.Root, r.ID, r.Stamp} }

@@ -44,7 +44,7 @@ func openDirectory(node string) (directory, error) {
 		return directory{}, err
 	}
 	prove := checkReceives
-	if node == onNode {
+	if node == "/" {
 		prove = checkOnNode
 	}
 	if err := prove(root); err != nil {
