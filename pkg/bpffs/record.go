@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
@@ -16,11 +18,12 @@ import (
 // bpffs holds no files, and a link is a string in a single inode, made in one
 // step. docs/design.md says what each holds.
 const (
-	ownerLink = "owner" // <attachment>
-	pinsLink  = "pins"  // and a number: <directory below the root>//<name>/<name>...
-	mapsLink  = "maps"  // <name>.<kernel ID>/<name>...: those of the pins that PinMaps makes
-	podLink   = "pod"   // <namespace>/<name>
-	netNSLink = "netns" // <path>, or noNetNS
+	ownerLink = "owner"    // <attachment>
+	pinsLink  = "pins"     // and a number: <directory below the root>//<name>/<name>...
+	mapsLink  = "maps"     // <name>.<kernel ID>/<name>...: those of the pins that PinMaps makes
+	podLink   = "pod"      // <namespace>/<name>
+	netNSLink = "netns"    // <path>, or noNetNS
+	netNSIn   = "netns-in" // <directory><path>: which directory that path led to at ADD
 
 	byNameDir = "by-name" // by-name/<name> -> the pin that PinMaps makes
 )
@@ -197,7 +200,7 @@ func (r record) setDetails(d Details) error {
 		netns = noNetNS
 	}
 	if netns != "" {
-		if err := r.renew(netns, r.link(netNSLink)); err != nil {
+		if err := errlist.Join(r.renew(netns, r.link(netNSLink)), r.setNetNSIn(netns)); err != nil {
 			return err
 		}
 	}
@@ -205,6 +208,52 @@ func (r record) setDetails(d Details) error {
 		return r.cni.SetLink(d.Pod, r.link(podLink))
 	}
 	return nil
+}
+
+// setNetNSIn records in which directory the network namespace is. Where that cannot be
+// said or recorded it is not known.
+func (r record) setNetNSIn(netns string) error {
+	fi, err := os.Stat(path.Dir(netns))
+	target := ""
+	if err == nil {
+		target = string(DirIDOf(fi)) + netns
+	}
+	if err != nil || !path.IsAbs(netns) || len(target) >= maxPath {
+		err = r.cni.Remove(r.link(netNSIn))
+	} else {
+		err = r.cni.SetLink(target, r.link(netNSIn))
+	}
+	if errors.Is(err, syscall.EROFS) {
+		err = nil
+	}
+	return err
+}
+
+// netNSIn returns in which directory the network namespace with the path was at ADD. Of
+// another path, which a kill can leave, or an older version, nothing is said.
+func (r record) netNSIn(netns string) (DirID, error) {
+	target, err := r.cni.Readlink(r.link(netNSIn))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	id, ok := strings.CutSuffix(target, netns)
+	if !ok || strings.Contains(id, "/") {
+		id = ""
+	}
+	return DirID(id), err
+}
+
+// A DirID tells a directory from all others of this machine, whatever path leads to it
+// in whichever mount namespace, until the next boot. The zero value is none.
+type DirID string
+
+// DirIDOf returns the ID of the directory that fi, of [os.Stat], describes.
+func DirIDOf(fi fs.FileInfo) DirID {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return DirID(fmt.Sprintf("%d:%d", st.Dev, st.Ino))
 }
 
 // renew makes the link name, instead of one that is there.

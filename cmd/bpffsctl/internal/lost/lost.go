@@ -53,12 +53,12 @@ func (c *Collector) Run(ctx context.Context) {
 // look looks at the node once, and releases what is lost.
 func (c *Collector) look(ctx context.Context, now time.Duration) {
 	all, err := c.records(ctx)
-	gone, gerr := c.gone(all)
+	found, gerr := c.gone(all)
 	if err = errors.Join(err, gerr); ctx.Err() == nil {
 		c.tell(err)
 	}
 	var lost []record
-	lost, c.suspects = c.suspects.decide(gone, now, c.After)
+	lost, c.suspects = c.suspects.decide(found, now, c.After)
 	if len(lost) > 0 {
 		c.release(ctx, slices.DeleteFunc(all, func(r inventory.Record) bool { return !slices.Contains(lost, markOf(r)) }))
 	}
@@ -70,9 +70,9 @@ func (c *Collector) records(ctx context.Context) ([]inventory.Record, error) {
 	return inventory.RecordsIn(ctx, roots, err)
 }
 
-// gone returns the records whose network namespaces are gone. With an error that is not
-// known of any.
-func (c *Collector) gone(all []inventory.Record) (gone []record, err error) {
+// gone returns the records whose network namespaces are gone. The error says why that is
+// not known of others.
+func (c *Collector) gone(all []inventory.Record) (found []record, err error) {
 	if !slices.ContainsFunc(all, func(r inventory.Record) bool { return nameOf(r.Details.NetNS) != "" }) {
 		return nil, nil
 	}
@@ -81,12 +81,20 @@ func (c *Collector) gone(all []inventory.Record) (gone []record, err error) {
 		return nil, err
 	}
 	defer d.Close()
+	missing := 0
 	for _, r := range all {
-		if r.Err == nil && d.isGone(r.Details.NetNS) {
-			gone = append(gone, markOf(r))
+		switch d.look(r) {
+		case gone:
+			found = append(found, markOf(r))
+		case elsewhere:
+			missing++
 		}
 	}
-	return gone, nil
+	if missing > 0 {
+		err = fmt.Errorf("in %s the network namespace of %s is missing, but it was not seen there at ADD: "+
+			"an older version of the plugin made it, or another node that shares the bpffs; bpffsctl gc asks the runtime", d.Name(), output.Count(missing, "endpoint", "endpoints"))
+	}
+	return found, err
 }
 
 func markOf(r inventory.Record) record { return record{r.Root, r.ID, r.Stamp} }
@@ -128,8 +136,8 @@ func describe(e inventory.Identity) string {
 // stays returns why the network namespace of the record is not gone any more, or why
 // that is not known.
 func (c *Collector) stays(r inventory.Record) error {
-	gone, err := c.gone([]inventory.Record{r})
-	if err == nil && len(gone) == 0 {
+	found, err := c.gone([]inventory.Record{r})
+	if err == nil && len(found) == 0 {
 		err = errors.New("its network namespace is there again")
 	}
 	return err

@@ -109,7 +109,7 @@ func (r *rig) said(t *testing.T, want int, words string) {
 func TestLook(t *testing.T) {
 	r := newRig(t)
 	r.pod(t, "runs")
-	testns.Must(t, os.WriteFile(r.run+"/netns/left", nil, 0o600))
+	testns.Must(t, os.WriteFile(namespaces+"/left", nil, 0o600))
 	r.add(t, "elsewhere", "/run/elsewhere/gone")
 	r.add(t, "left", "/run/netns/left")
 	r.add(t, "lost", "/run/netns/gone")
@@ -140,12 +140,12 @@ func TestTimeStartsAnew(t *testing.T) {
 			return func() {}
 		}},
 		{"the namespace is there", func(t *testing.T, r *rig) func() { t.Helper(); return r.pod(t, "gone") }},
-		{"the directory is not the node's", func(t *testing.T, r *rig) func() {
+		{"the directory is not mounted", func(t *testing.T, r *rig) func() {
 			t.Helper()
 			testns.Must(t, syscall.Unmount(r.netns(), syscall.MNT_DETACH))
 			return func() {
 				r.mount(t)
-				r.said(t, 1, "not a mount of its own")
+				r.said(t, 1, "the network namespace of 1 endpoint is missing, but it was not seen there at ADD")
 			}
 		}},
 		{"the records are not there", func(t *testing.T, r *rig) func() {

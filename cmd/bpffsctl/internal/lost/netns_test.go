@@ -7,7 +7,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
 func TestNameOf(t *testing.T) {
@@ -39,10 +41,9 @@ func TestNameOf(t *testing.T) {
 	}
 }
 
-// A machine is a node as a container of the DaemonSet sees it.
+// A machine is a node whose /run is that of the test, and a container on it.
 type machine struct {
-	run  string // the node's /run
-	node string // where the container has its directories
+	node string // where the container has the node's directories
 }
 
 // netns is where the container has the node's network namespaces.
@@ -51,11 +52,10 @@ func (m machine) netns() string { return m.node + namespaces }
 // newMachine returns one whose container has no mount of the node yet.
 func newMachine(t *testing.T) machine {
 	t.Helper()
-	testns.Need(t)
-	m := machine{t.TempDir(), t.TempDir()}
-	testns.Mount(t, "tmpfs", m.run, "mode=0755")
-	propagate(t, m.run, syscall.MS_SHARED)
-	testns.Must(t, os.Mkdir(m.run+"/netns", 0o755))
+	m := machine{t.TempDir()}
+	testns.Mount(t, "tmpfs", "/run", "mode=0755")
+	propagate(t, "/run", syscall.MS_SHARED)
+	testns.Must(t, os.Mkdir(namespaces, 0o755))
 	testns.Must(t, os.MkdirAll(m.netns(), 0o755))
 	return m
 }
@@ -63,7 +63,7 @@ func newMachine(t *testing.T) machine {
 // mount gives the container the directory of the node, as HostToContainer does.
 func (m machine) mount(t *testing.T) {
 	t.Helper()
-	testns.Bind(t, m.run+"/netns", m.netns())
+	testns.Bind(t, namespaces, m.netns())
 	propagate(t, m.netns(), syscall.MS_SLAVE)
 }
 
@@ -75,7 +75,7 @@ func propagate(t *testing.T, path string, how uintptr) {
 // pod makes a network namespace on the node, until the test ends or it is ended.
 func (m machine) pod(t *testing.T, name string) (end func()) {
 	t.Helper()
-	path := filepath.Join(m.run, "netns", name)
+	path := filepath.Join(namespaces, name)
 	testns.Must(t, os.WriteFile(path, nil, 0o600))
 	testns.Bind(t, "/proc/self/ns/net", path)
 	return func() {
@@ -84,117 +84,98 @@ func (m machine) pod(t *testing.T, name string) (end func()) {
 	}
 }
 
-// Only the node's own directory is believed, for in any other all is gone.
-func TestOpenDirectory(t *testing.T) {
+// recordAt returns what is recorded of a network namespace in the node's directory.
+func recordAt(t *testing.T, path string) inventory.Record {
+	t.Helper()
+	fi, err := os.Stat(namespaces)
+	testns.Must(t, err)
+	return inventory.Record{Endpoint: bpffs.Endpoint{Details: bpffs.Details{NetNS: path}, NetNSIn: bpffs.DirIDOf(fi)}}
+}
+
+// Only the node's own directory is believed, for in any other all is missing.
+func TestOtherDirectory(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		make func(t *testing.T, m machine)
-		why  string // empty: it is believed
+		want finding
 	}{
-		{"HostToContainer", func(t *testing.T, m machine) { t.Helper(); m.mount(t) }, ""},
+		{"HostToContainer", func(t *testing.T, m machine) { t.Helper(); m.mount(t) }, gone},
 		{"mounted once more on the node", func(t *testing.T, m machine) {
 			t.Helper()
 			m.mount(t)
-			testns.Bind(t, m.run+"/netns", m.run+"/netns")
-		}, ""},
-		{"a directory of the image", func(*testing.T, machine) {}, "not a mount of its own"},
-		{"missing", func(t *testing.T, m machine) { t.Helper(); testns.Must(t, os.Remove(m.netns())) }, "no such file"},
-		{"without propagation", func(t *testing.T, m machine) {
-			t.Helper()
-			m.mount(t)
-			propagate(t, m.netns(), syscall.MS_PRIVATE)
-		}, "does not get what is mounted on the node"},
-		{"shared, but no slave", func(t *testing.T, m machine) {
-			t.Helper()
-			testns.Bind(t, m.run+"/netns", m.netns())
-		}, "does not get what is mounted on the node"},
-		{"all of /run", func(t *testing.T, m machine) {
-			t.Helper()
-			testns.Bind(t, m.run, m.node+"/run")
-			propagate(t, m.node+"/run", syscall.MS_SLAVE)
-		}, "not a mount of its own"},
-		{"/run in its place", func(t *testing.T, m machine) {
-			t.Helper()
-			testns.Bind(t, m.run, m.netns())
-			propagate(t, m.netns(), syscall.MS_SLAVE)
-		}, "shows the directory / of a tmpfs"},
+			testns.Bind(t, namespaces, namespaces)
+		}, gone},
+		{"a directory of the image", func(*testing.T, machine) {}, elsewhere},
+		{"all of /run", func(t *testing.T, m machine) { t.Helper(); testns.Bind(t, "/run", m.node+"/run") }, gone},
+		{"/run in its place", func(t *testing.T, m machine) { t.Helper(); testns.Bind(t, "/run", m.netns()) }, elsewhere},
 		{"a volume of that name", func(t *testing.T, m machine) {
 			t.Helper()
-			testns.Must(t, os.MkdirAll(m.run+"/volumes/netns", 0o755))
-			testns.Bind(t, m.run+"/volumes/netns", m.netns())
-			propagate(t, m.netns(), syscall.MS_SLAVE)
-		}, "shows the directory /volumes/netns of a tmpfs"},
-		{"renamed on the node, and made again", func(t *testing.T, m machine) {
+			testns.Must(t, os.MkdirAll("/run/volumes/netns", 0o755))
+			testns.Bind(t, "/run/volumes/netns", m.netns())
+		}, elsewhere},
+		{"another node's", func(t *testing.T, m machine) {
 			t.Helper()
-			m.mount(t)
-			testns.Must(t, os.Rename(m.run+"/netns", m.run+"/old"))
-			testns.Must(t, os.Mkdir(m.run+"/netns", 0o755))
-		}, "shows the directory /old of a tmpfs"},
-		{"removed on the node, and made again", func(t *testing.T, m machine) {
-			t.Helper()
-			m.mount(t)
-			testns.Must(t, os.Remove(m.run+"/netns"))
-			testns.Must(t, os.Mkdir(m.run+"/netns", 0o755))
-		}, "shows the directory /netns//deleted of a tmpfs"},
+			testns.Mount(t, "tmpfs", m.node+"/run", "")
+			testns.Must(t, os.Mkdir(m.netns(), 0o755))
+		}, elsewhere},
 		{"another file system over it", func(t *testing.T, m machine) {
 			t.Helper()
 			m.mount(t)
 			testns.Mount(t, "tmpfs", m.netns(), "")
-		}, "does not get what is mounted on the node"},
+		}, elsewhere},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMachine(t)
+			r := recordAt(t, namespaces+"/ended")
 			tt.make(t, m)
 			d, err := openDirectory(m.node)
-			if err == nil {
-				defer d.Close()
+			testns.Must(t, err)
+			defer d.Close()
+			if got := d.look(r); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
 			}
-			if (err == nil) != (tt.why == "") || err != nil && !strings.Contains(err.Error(), tt.why) {
-				t.Errorf("got %v, want %q", err, tt.why)
+			r.NetNSIn = ""
+			if got := d.look(r); got != elsewhere {
+				t.Errorf("recorded by an older version: got %v, want %v", got, elsewhere)
 			}
 		})
 	}
 }
 
-// Outside of the node's own process and mount namespaces, its directories are not where
-// this process sees them.
-func TestOpenDirectoryNotOnNode(t *testing.T) {
-	testns.Need(t)
-	_, err := openDirectory("/")
-	if err == nil || !strings.Contains(err.Error(), "not in the namespaces of process 1") && !strings.Contains(err.Error(), "no such file") {
-		t.Errorf("got %v, want that it is not", err)
-	}
-}
-
 // Only that there is nothing at all is gone.
-func TestIsGone(t *testing.T) {
+func TestFinding(t *testing.T) {
 	m := newMachine(t)
 	m.mount(t)
 	m.pod(t, "runs")
 	m.pod(t, "ended")()
-	testns.Must(t, os.WriteFile(m.run+"/netns/left", nil, 0o600))
-	testns.Must(t, os.Symlink("/nothing", m.run+"/netns/link"))
-	testns.Must(t, os.Symlink("loop", m.run+"/netns/loop"))
-	testns.Must(t, os.Mkdir(m.run+"/netns/dir", 0o700))
+	testns.Must(t, os.WriteFile(namespaces+"/left", nil, 0o600))
+	testns.Must(t, os.Symlink("/nothing", namespaces+"/link"))
+	testns.Must(t, os.Symlink("loop", namespaces+"/loop"))
+	testns.Must(t, os.Mkdir(namespaces+"/dir", 0o700))
 	d, err := openDirectory(m.node)
 	testns.Must(t, err)
 	defer d.Close()
-	for path, want := range map[string]bool{
-		"/run/netns/ended":                          true,
-		"/var/run/netns/ended":                      true,
-		"/run/netns/runs":                           false,
-		"/run/netns/left":                           false, // a file, unmounted
-		"/run/netns/link":                           false,
-		"/run/netns/loop":                           false,
-		"/run/netns/dir":                            false,
-		"/run/netns/" + strings.Repeat("long", 100): false, // ENAMETOOLONG
-		"/run/netns/runs/ended":                     false,
-		"/run/other/ended":                          false,
-		"/proc/1073741823/ns/net":                   false,
-		"":                                          false,
+	for path, want := range map[string]finding{
+		"/run/netns/ended":                          gone,
+		"/var/run/netns/ended":                      gone,
+		"/run/netns/runs":                           unknown,
+		"/run/netns/left":                           unknown, // a file, unmounted
+		"/run/netns/link":                           unknown,
+		"/run/netns/loop":                           unknown,
+		"/run/netns/dir":                            unknown,
+		"/run/netns/" + strings.Repeat("long", 100): unknown, // ENAMETOOLONG
+		"/run/netns/runs/ended":                     unknown,
+		"/run/other/ended":                          unknown,
+		"/proc/1073741823/ns/net":                   unknown,
+		"":                                          unknown,
 	} {
-		if got := d.isGone(path); got != want {
-			t.Errorf("isGone(%.40q): got %v, want %v", path, got, want)
+		r := recordAt(t, path)
+		if got := d.look(r); got != want {
+			t.Errorf("%.40q: got %v, want %v", path, got, want)
+		}
+		r.Err = os.ErrInvalid
+		if got := d.look(r); got != unknown {
+			t.Errorf("%.40q, of a record that cannot be read: got %v, want %v", path, got, unknown)
 		}
 	}
 }
