@@ -65,16 +65,22 @@ type deployment struct {
 	other     []string         // objects that are not Kubernetes' own
 }
 
-func deploymentIn(t *testing.T, dir string) (d deployment) {
+func deploymentIn(t *testing.T, dir string) deployment {
 	t.Helper()
-	for _, text := range render(t, dir) {
+	return deploymentOf(t, "deploy/"+dir, render(t, dir))
+}
+
+// deploymentOf sorts objects; errors call them what.
+func deploymentOf(t *testing.T, what string, objects [][]byte) (d deployment) {
+	t.Helper()
+	for _, text := range objects {
 		if isOpenShift(text) {
 			d.other = append(d.other, string(text))
 			continue
 		}
 		o, err := decode(text)
 		if err != nil {
-			t.Fatalf("deploy/%s: %v:\n%s", dir, err, text)
+			t.Fatalf("%s: %v:\n%s", what, err, text)
 		}
 		switch o := o.(type) {
 		case *apps.DaemonSet:
@@ -86,11 +92,11 @@ func deploymentIn(t *testing.T, dir string) (d deployment) {
 		case *admission.ValidatingAdmissionPolicy, *admission.ValidatingAdmissionPolicyBinding:
 			d.policies = append(d.policies, o)
 		default:
-			t.Errorf("deploy/%s: got a %T, want what a test knows", dir, o)
+			t.Errorf("%s: got a %T, want what a test knows", what, o)
 		}
 	}
 	if d.daemonSet == nil || d.config == nil || d.account == nil {
-		t.Fatalf("deploy/%s: got %+v, want a DaemonSet, a ConfigMap and a ServiceAccount", dir, d)
+		t.Fatalf("%s: got %+v, want a DaemonSet, a ConfigMap and a ServiceAccount", what, d)
 	}
 	return d
 }
@@ -212,13 +218,19 @@ func checkReferences(t *testing.T, d deployment) {
 // withComponent makes an overlay of somebody's own, and returns its directory.
 func withComponent(t *testing.T, overlay, component string) (dir string) {
 	t.Helper()
+	return ownOverlay(t, fmt.Sprintf("resources: [DEPLOY/%s]\ncomponents: [DEPLOY/%s]\n", overlay, component))
+}
+
+// ownOverlay makes an overlay of a kustomization.yaml in which deploy/ is DEPLOY, and
+// returns its directory.
+func ownOverlay(t *testing.T, kustomization string) (dir string) {
+	t.Helper()
 	deploy, err := filepath.Abs(filepath.Join(top, "deploy"))
 	testns.Must(t, err)
 	tmp := t.TempDir()
 	up, err := filepath.Rel(tmp, deploy)
 	testns.Must(t, err)
-	write(t, filepath.Join(tmp, "kustomization.yaml"), fmt.Sprintf(
-		"resources: [%s/%s]\ncomponents: [%s/%s]\n", up, overlay, up, component))
+	write(t, filepath.Join(tmp, "kustomization.yaml"), strings.ReplaceAll(kustomization, "DEPLOY", up))
 	if dir, err = filepath.Rel(deploy, tmp); err != nil {
 		t.Fatal(err)
 	}

@@ -48,6 +48,9 @@ func lostPods(t *testing.T, rt *containerd) {
 		}
 	}
 	pinned(t, runs.id)
+	if says, _ := rt.exec(t, container, "/bpffsctl", "list", "--root", "/host/sys/fs/bpf", "--conf-dir", "/host/etc/cni/net.d"); !strings.Contains(says, "unreadable") || !strings.Contains(says, "operation not permitted") {
+		t.Errorf("opening a map in the container: got %q, want that it is not permitted", says)
+	}
 	t.Logf("working set of the container: %d KiB", rt.workingSet(t, container)>>10)
 	rt.takesPlugin(t, alone)
 	runs.end(t)

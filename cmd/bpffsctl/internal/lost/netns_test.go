@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/moby/sys/mountinfo"
+
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -177,5 +179,26 @@ func TestFinding(t *testing.T) {
 		if got := d.look(r); got != unknown {
 			t.Errorf("%.40q, of a record that cannot be read: got %v, want %v", path, got, unknown)
 		}
+	}
+}
+
+// What the node unmounts is unmounted in the container, too, which else would keep the
+// network namespaces of pods that have ended.
+func TestUnmountedInTheContainer(t *testing.T) {
+	m := newMachine(t)
+	m.mount(t)
+	end := m.pod(t, "ended")
+	mounted := func() int {
+		t.Helper()
+		found, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(m.netns() + "/ended"))
+		testns.Must(t, err)
+		return len(found)
+	}
+	if got := mounted(); got != 1 {
+		t.Fatalf("mounts in the container: got %d, want that of the pod", got)
+	}
+	end()
+	if got := mounted(); got != 0 {
+		t.Errorf("mounts in the container after the pod: got %d, want none", got)
 	}
 }
