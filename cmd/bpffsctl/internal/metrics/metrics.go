@@ -78,7 +78,7 @@ func (n Node) registry() registry {
 	r := registry{prometheus.NewRegistry()}
 	r.gauge("build_info", "The version of bpffsctl; always 1.", "version", "goversion")(1, n.Version, runtime.Version())
 	if n.Look != nil {
-		n.Look.add(r)
+		n.add(r)
 	}
 	if n.Install != nil {
 		addInstall(r, *n.Install)
