@@ -94,7 +94,7 @@ bench-library: ## run the library's benchmarks, each briefly, but the minutes of
 FUZZTIME ?= 20000x
 
 fuzz: ## fuzz whatever reads bytes from outside; FUZZTIME=10m for longer
-	@set -e; for package in internal/netconf pkg/bpffs plugins/bpffs cmd/bpffsctl/internal/conflist cmd/bpffsctl/internal/cri cmd/bpffsctl/internal/gc cmd/bpffsctl/internal/output; do \
+	@set -e; for package in internal/netconf internal/notify pkg/bpffs plugins/bpffs cmd/bpffsctl/internal/conflist cmd/bpffsctl/internal/cri cmd/bpffsctl/internal/gc cmd/bpffsctl/internal/output; do \
 		for target in $$(grep -ho '^func Fuzz[A-Za-z]*' $$package/*_test.go | cut -c6-); do \
 			echo "$$package $$target"; \
 			CGO_ENABLED=0 go test -C $$package $(TESTFLAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .; \
