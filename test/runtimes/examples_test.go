@@ -64,7 +64,7 @@ func policyLife(t *testing.T, version, program string) {
 	testns.Must(t, err)
 	pod, err := node.NewPod("pod")
 	testns.Must(t, err)
-	defer pod.Crash()
+	defer func() { testns.Must(t, pod.Crash()) }()
 	rt := &libcni.RuntimeConf{ContainerID: "pod-" + version, NetNS: pod.NetNS, IfName: "eth0"}
 	result, err := cni.AddNetworkList(ctx, list, rt)
 	testns.Must(t, err)
