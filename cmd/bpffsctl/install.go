@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
-	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
 // waitFor is how long install waits for the main plugin if nothing is said.
@@ -24,10 +22,10 @@ const waitFor = time.Minute
 type installFlags struct {
 	dirs                                        cnidirs.Request
 	network, mode, from, pluginConf, cniVersion string
-	statusFile, metrics                         string
+	statusFile, metrics, nodeRoot               string
 
-	losePaths, wait, watch bool
-	timeout                time.Duration
+	losePaths, wait, watch, gc bool
+	timeout                    time.Duration
 }
 
 func newInstall() *cobra.Command {
@@ -63,6 +61,9 @@ Exit codes: 0 done, 2 not done.`,
 	flags.BoolVar(&f.watch, "watch", false, "stay, and put back whatever somebody takes away, until SIGTERM")
 	flags.StringVar(&f.statusFile, "status-file", "", "with --watch: write to this file after each look whether the plugin is installed; bpffsctl probe reads it")
 	flags.StringVar(&f.metrics, "metrics", "", "with --watch: serve /metrics, /readyz and /healthz over HTTP at this address, such as 127.0.0.1:9440")
+	flags.BoolVar(&f.gc, "gc", false, "with --watch: release the endpoint of a pod whose network namespace in /run/netns has been gone for ten minutes")
+	flags.StringVar(&f.nodeRoot, "node-root", "", "with --gc: where a container has the node's /run/netns and each bpffs, such as /host for /host/run/netns")
+	_ = cmd.MarkFlagDirname("node-root")
 	cmd.MarkFlagsMutuallyExclusive("watch", "timeout")
 	cmd.MarkFlagsMutuallyExclusive("watch", "wait")
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(
@@ -72,8 +73,12 @@ Exit codes: 0 done, 2 not done.`,
 
 func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 	in, err := f.installer(ctx, stderr)
+	if err != nil {
+		return err
+	}
+	c, err := f.collector(in.Log)
 	if err == nil {
-		in.Report, err = f.reporter(ctx, in.Log)
+		in.Report, err = f.reporter(ctx, in.Log, c)
 	}
 	if err != nil {
 		return err
@@ -85,7 +90,7 @@ func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 	in.BinDir, in.ConfDir, in.Assumed = dirs.Target(), dirs.Conf, dirs.BinFrom == cnidirs.Assumed
 	switch {
 	case f.watch:
-		return in.Watch(ctx)
+		return watch(ctx, in, c)
 	case !f.wait:
 		return in.Install(ctx)
 	}
@@ -128,36 +133,6 @@ func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install
 		}
 	}
 	return in, nil
-}
-
-// reporter returns what tells others of each look of --watch, and tells them that there
-// was none yet: a file that an earlier process left says how the node was then.
-func (f *installFlags) reporter(ctx context.Context, log func(format string, args ...any)) (func(install.Status), error) {
-	if !f.watch && f.statusFile+f.metrics != "" {
-		return nil, errors.New("--status-file and --metrics tell how the node is while install --watch runs: add --watch, or leave them out")
-	}
-	save := func(s install.Status) error {
-		if f.statusFile == "" {
-			return nil
-		}
-		if err := s.Save(f.statusFile); err != nil {
-			return fmt.Errorf("writing --status-file: %w", err)
-		}
-		return nil
-	}
-	first := install.Status{Looked: time.Now(), Reason: "the directories of the node are not found yet"}
-	s := &server{where: placeFlags{Where: places.Where{ConfDir: f.dirs.ConfDir}, socket: f.dirs.CRISocket}}
-	s.status.Store(&first)
-	err := save(first)
-	if err == nil && f.metrics != "" {
-		err = s.serve(ctx, f.metrics, log)
-	}
-	return func(now install.Status) {
-		s.status.Store(&now)
-		if err := save(now); err != nil {
-			log("%v", err)
-		}
-	}, err
 }
 
 // logTo writes one line for each message.
