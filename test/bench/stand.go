@@ -30,8 +30,8 @@ func (l *lab) stand(name string, endpoints int) (p place, kernel string, err err
 	if err != nil {
 		return nil, "", err
 	}
-	kernel = fmt.Sprintf("%s endpoints with one map each take %.0f MiB of maps and %.0f MiB of the kernel's Slab.",
-		thousands(endpoints), float64(maps)/(1<<20), float64(after-before)/(1<<20))
+	kernel = fmt.Sprintf("The kernel's Slab grows by %d MiB for %s endpoints with one map each; the maps have %d MiB.",
+		(after-before)>>20, thousands(endpoints), maps>>20)
 	if p, err = newPlace(); err != nil {
 		return nil, "", err
 	}
