@@ -16,6 +16,9 @@ const (
 // printScale measures what a node costs at its limits, and prints it as the rows of
 // docs/scale.md.
 func (l *lab) printScale(w io.Writer) error {
+	if err := l.configure(); err != nil {
+		return err
+	}
 	progress("measuring %s at once", thousands(manyAtOnce))
 	atOnce, err := l.burst()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -29,19 +30,36 @@ func tools() []tool {
 		{"GC that removes nothing", 0, false, func(n *node, endpoints int) command { return n.gc(endpoints) }},
 		{"`bpffsctl list`", 1, false, ctl("list")},
 		{"`bpffsctl list -o json`", 1, false, ctl("list", "-o", "json")},
-		{"`bpffsctl doctor`", 1, false, ctl("doctor")},
+		{"`bpffsctl doctor`", 1, false, doctor},
 		{"`bpffsctl metrics`", 0, false, ctl("metrics")},
 		{"`bpffsctl gc`, which says what is lost: all", 1, false, lost()},
 		{"`bpffsctl gc --yes`, which removes all", 0, true, lost("--yes")},
 	}
 }
 
+// confDir is where the node has its network.
+const confDir = "net.d"
+
+// configure gives the node a network that calls the plugin.
+func (n *node) configure() error {
+	if err := os.Mkdir(n.path(confDir), 0o755); err != nil {
+		return err
+	}
+	list := fmt.Sprintf(`{"cniVersion":"1.1.0","name":%q,"plugins":[{"type":"tuning"},{"type":"bpffs","maps":[%s]}]}`, netName, created1)
+	return os.WriteFile(n.path(confDir+"/10-bench.conflist"), []byte(list), 0o600)
+}
+
 // ctl is a command of bpffsctl. It looks at the only bpffs that it has.
 func ctl(args ...string) func(n *node, endpoints int) command {
 	return func(n *node, _ int) command {
-		args := append([]string{n.path("bin/bpffsctl")}, args...)
+		args := slices.Concat([]string{n.path("bin/bpffsctl")}, args, []string{"--conf-dir", n.path(confDir)})
 		return command{argv: args, env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}
 	}
+}
+
+// doctor is bpffsctl doctor, for whom the node is whole.
+func doctor(n *node, endpoints int) command {
+	return ctl("doctor", "--bin-dir", n.path("bin"))(n, endpoints)
 }
 
 // lost is bpffsctl gc where no container is alive.
