@@ -153,6 +153,7 @@ func TestFinding(t *testing.T) {
 	testns.Must(t, os.WriteFile(namespaces+"/left", nil, 0o600))
 	testns.Must(t, os.Symlink("/nothing", namespaces+"/link"))
 	testns.Must(t, os.Symlink("loop", namespaces+"/loop"))
+	testns.Must(t, os.Symlink("none", namespaces+"/dangling"))
 	testns.Must(t, os.Mkdir(namespaces+"/dir", 0o700))
 	d, err := openDirectory(m.node)
 	testns.Must(t, err)
@@ -164,6 +165,7 @@ func TestFinding(t *testing.T) {
 		"/run/netns/left":                           unknown, // a file, unmounted
 		"/run/netns/link":                           unknown,
 		"/run/netns/loop":                           unknown,
+		"/run/netns/dangling":                       unknown,
 		"/run/netns/dir":                            unknown,
 		"/run/netns/" + strings.Repeat("long", 100): unknown, // ENAMETOOLONG
 		"/run/netns/runs/ended":                     unknown,
