@@ -175,7 +175,8 @@ type Details struct {
 // SetDetails records the details of the endpoint id in place of earlier ones. What
 // is empty in d is left as it was, and so is a pod longer than any path can be. A
 // call with a network namespace changes the [Stamp]; one that is too long is none. In
-// which directory the namespace is now is recorded, too: [Endpoint].
+// which directory the namespace is now is recorded, too: [Endpoint]. Such a call is the
+// last that an ADD does: it makes the record whole for [Watch].
 func (e *Endpoints) SetDetails(id uint16, d Details) error {
 	return e.in(e.record(id).setDetails(d))
 }

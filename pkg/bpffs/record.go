@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/cni-bpffs/cni-bpffs/internal/errlist"
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
@@ -192,22 +191,29 @@ func (r record) maps(pins []string) (made []string, ids map[string]uint32, err e
 }
 
 // setDetails records d in place of earlier details. The link of the network
-// namespace is made anew in any case: it marks the call, see [Stamp].
+// namespace comes last, and is made anew in any case: with it a new record is whole,
+// and it marks the call, see [Stamp].
 func (r record) setDetails(d Details) error {
+	if d.Pod != "" && len(d.Pod) < maxPath {
+		if err := r.cni.SetLink(d.Pod, r.link(podLink)); err != nil {
+			return err
+		}
+	}
 	netns := d.NetNS
 	if len(netns) >= maxPath {
 		netns = noNetNS
 	}
-	if netns != "" {
-		if err := errlist.Join(r.renew(netns, r.link(netNSLink)), r.setNetNSIn(netns)); err != nil {
-			return err
-		}
+	if netns == "" {
+		return nil
 	}
-	if d.Pod != "" && len(d.Pod) < maxPath {
-		return r.cni.SetLink(d.Pod, r.link(podLink))
+	if err := r.setNetNSIn(netns); err != nil {
+		return err
 	}
-	return nil
+	return r.renew(netns, r.link(netNSLink))
 }
+
+// isWhole reports whether details were set: that is the last step of an ADD.
+func (r record) isWhole() (bool, error) { return r.cni.Exists(r.link(netNSLink)) }
 
 // renew makes the link name, instead of one that is there.
 func (r record) renew(target, name string) error {

@@ -7,7 +7,7 @@ set -euo pipefail
 
 packages=(
 	containerd runc containernetworking-plugins podman conmon iptables # runtimes
-	bpftool clang gcc libbpf-dev libc6-dev iproute2                     # users of the maps
+	bpftool clang gcc jq libbpf-dev libc6-dev iproute2                  # users of the maps
 	libseccomp-dev pkg-config                                          # to build runc
 )
 containerd=v2.4.2
