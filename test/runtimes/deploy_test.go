@@ -185,16 +185,21 @@ func checkReferences(t *testing.T, d deployment) {
 // withComponent makes an overlay of somebody's own, and returns its directory.
 func withComponent(t *testing.T, overlay, component string) (dir string) {
 	t.Helper()
+	return ownOverlay(t, fmt.Sprintf("resources: [DEPLOY/%s]\ncomponents: [DEPLOY/%s]\n", overlay, component))
+}
+
+// ownOverlay makes an overlay of somebody's own, in which DEPLOY stands for deploy/, and
+// returns its directory.
+func ownOverlay(t *testing.T, kustomization string) (dir string) {
+	t.Helper()
 	deploy, err := filepath.Abs(filepath.Join(top, "deploy"))
 	testns.Must(t, err)
 	tmp := t.TempDir()
 	up, err := filepath.Rel(tmp, deploy)
 	testns.Must(t, err)
-	write(t, filepath.Join(tmp, "kustomization.yaml"), fmt.Sprintf(
-		"resources: [%s/%s]\ncomponents: [%s/%s]\n", up, overlay, up, component))
-	if dir, err = filepath.Rel(deploy, tmp); err != nil {
-		t.Fatal(err)
-	}
+	write(t, filepath.Join(tmp, "kustomization.yaml"), strings.ReplaceAll(kustomization, "DEPLOY", up))
+	dir, err = filepath.Rel(deploy, tmp)
+	testns.Must(t, err)
 	return dir
 }
 
