@@ -15,7 +15,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-const installerImage = "localhost/bpffs:test"
+const installerImage = installerName + ":test"
 
 // TestDaemonSet runs the image as the DaemonSet's pods run it, with what its
 // manifest says: pods made afterwards have pins, and it puts back what the main
