@@ -46,7 +46,7 @@ func (c *cluster) play(t *testing.T, by way) {
 		{"pods", "pods as docs/pods.md has them read their own maps", c.runsPods},
 		{"token", "the pod with a token of docs/pods.md uses it", c.usesToken},
 		{"policy", "the policy refuses a pod", c.refuses},
-		{"broken", "a broken version stops at the first of two nodes, both of which go on to serve pods; it is taken back", c.breaks},
+		{"broken", "a broken version stops at the first of two nodes, pods start on both, and it is taken back", c.breaks},
 		{"removal", "removed as documented: nothing is left", c.isRemoved},
 	} {
 		done := t.Run(step.name, func(t *testing.T) {
