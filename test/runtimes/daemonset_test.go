@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,7 +32,7 @@ func TestDaemonSet(t *testing.T) {
 	}
 	alone := conflist("1.0.0")
 	rt.network(t, alone)
-	rt.importImage(t, writeInstaller(t, installerImage, bins))
+	rt.importInstaller(t, bins+"/bpffsctl")
 	d := deploymentIn(t, "overlays/kubeadm")
 	d.config.Data["bpffs.json"] = ours
 	installer := rt.newPod(t, "bpffs")
@@ -82,12 +83,20 @@ func (c *containerd) probed(t *testing.T, container string, d deployment, alone 
 	want(true, "")
 }
 
-// writeInstaller writes the image of the DaemonSet, with the programs in a directory, and
-// returns the file.
-func writeInstaller(t *testing.T, image, programs string) string {
+// importInstaller gives it the image of the DaemonSet, with this bpffsctl.
+func (c *containerd) importInstaller(t *testing.T, bpffsctl string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "image.tar")
-	mustRun(t, filepath.Join(top, "deploy/image.sh"), programs, runtime.GOARCH, image, file)
+	c.importImage(t, writeInstaller(t, installerImage, bins+"/bpffs", bpffsctl))
+}
+
+// writeInstaller writes the image of the DaemonSet, with these programs, and returns the
+// file.
+func writeInstaller(t *testing.T, image, plugin, bpffsctl string) string {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "image.tar")
+	testns.Must(t, errors.Join(os.Symlink(bpffsctl, dir+"/bpffsctl"), os.Symlink(plugin, dir+"/bpffs")))
+	mustRun(t, filepath.Join(top, "deploy/image.sh"), dir, runtime.GOARCH, image, file)
 	return file
 }
 
@@ -102,7 +111,7 @@ func TestDaemonSetWithSocket(t *testing.T) {
 	works(t, rt.subject(), "the image as the DaemonSet runs it, with the CRI socket: drop-in files")
 	testns.Must(t, os.Remove(cniBin+"/bpffs")) // a link to what was built
 	rt.network(t, bridgeOnly)
-	rt.importImage(t, writeInstaller(t, installerImage, bins))
+	rt.importInstaller(t, bins+"/bpffsctl")
 	d := deploymentIn(t, "overlays/kubeadm")
 	c := &d.daemonSet.Spec.Template.Spec.Containers[0]
 	c.Args = append(c.Args, "--cri-socket="+socket)
@@ -233,12 +242,19 @@ func mountsOf(t *testing.T, d deployment) (mounts []*cri.Mount) {
 	for name, text := range d.config.Data {
 		write(t, filepath.Join(config, name), text)
 	}
-	node := map[string]string{"bin": cniBin, "conf": confDir, "bpffs": config, "socket": socket, "status": t.TempDir()}
+	node := map[string]string{
+		"bin": cniBin, "conf": confDir, "bpffs": config, "socket": socket, "status": t.TempDir(),
+		"node-bpffs": bpfRoot, "netns": "/run/netns",
+	}
 	for _, m := range d.daemonSet.Spec.Template.Spec.Containers[0].VolumeMounts {
 		if node[m.Name] == "" {
 			t.Fatalf("mounts of the manifest: got %s, want one that is known here", m.Name)
 		}
-		mounts = append(mounts, &cri.Mount{ContainerPath: m.MountPath, HostPath: node[m.Name], Readonly: m.ReadOnly})
+		mount := &cri.Mount{ContainerPath: m.MountPath, HostPath: node[m.Name], Readonly: m.ReadOnly}
+		if p := m.MountPropagation; p != nil && *p == core.MountPropagationHostToContainer {
+			mount.Propagation = cri.MountPropagation_PROPAGATION_HOST_TO_CONTAINER
+		}
+		mounts = append(mounts, mount)
 	}
 	return mounts
 }

@@ -25,19 +25,25 @@ const (
 )
 
 // snippets returns the examples of docs/pods.md in a language.
-func snippets(t *testing.T, language string) (texts []string) {
+func snippets(t *testing.T, language string) []string {
 	t.Helper()
-	page, err := os.ReadFile(podsPage)
+	return snippetsOf(t, podsPage, language)
+}
+
+// snippetsOf returns the examples of a page in a language.
+func snippetsOf(t *testing.T, file, language string) (texts []string) {
+	t.Helper()
+	page, err := os.ReadFile(file)
 	testns.Must(t, err)
 	for _, block := range strings.Split(string(page), "\n```"+language+"\n")[1:] {
 		text, _, closed := strings.Cut(block, "\n```\n")
 		if !closed {
-			t.Fatalf("docs/pods.md: got an example in %s without an end: %s", language, block)
+			t.Fatalf("%s: got an example in %s without an end: %s", file, language, block)
 		}
 		texts = append(texts, text+"\n")
 	}
 	if len(texts) == 0 {
-		t.Fatalf("docs/pods.md: got no example in %s", language)
+		t.Fatalf("%s: got no example in %s", file, language)
 	}
 	return texts
 }
