@@ -39,7 +39,7 @@ func lostPods(t *testing.T, rt *containerd) {
 	rt.network(t, alone) // so that no DEL comes
 	lost.end(t)
 	left := pinned(t, lost.id)
-	importInstaller(t, bins+"/runtimes/own/bpffsctl")
+	rt.importInstaller(t, bins+"/runtimes/own/bpffsctl")
 	installer, container := rt.installs(t, "first")
 	released(t, installer, lost.id, left.Details.NetNS)
 	for _, path := range left.Pins {
