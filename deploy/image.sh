@@ -13,8 +13,11 @@ mkdir "$work/context"
 install -m 755 "$programs/bpffs" "$programs/bpffsctl" "$work/context"
 install -m 644 "$(dirname "$0")/../LICENSE" "$work/context"
 
-# Storage of its own: the machine's images stay as they are.
+# Storage and networks of its own: the machine's images, and its /etc/cni/net.d, where
+# buildah writes a lock, stay as they are.
 storage=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
+export CONTAINERS_CONF=$work/containers.conf
+echo "network.network_config_dir = \"$work/networks\"" >"$CONTAINERS_CONF"
 buildah "${storage[@]}" build --quiet --isolation chroot --platform "linux/$arch" --timestamp 0 \
 	--label org.opencontainers.image.title=bpffs \
 	--label org.opencontainers.image.description="CNI plugin that prepares the BPF file system for every container" \

@@ -1,7 +1,6 @@
 package runtimes
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,7 +31,7 @@ func TestDaemonSet(t *testing.T) {
 	}
 	alone := conflist("1.0.0")
 	rt.network(t, alone)
-	importInstaller(t, bins+"/bpffsctl")
+	rt.importImage(t, writeInstaller(t, installerImage, bins))
 	d := deploymentIn(t, "overlays/kubeadm")
 	d.config.Data["bpffs.json"] = ours
 	installer := rt.newPod(t, "bpffs")
@@ -83,14 +82,13 @@ func (c *containerd) probed(t *testing.T, container string, d deployment, alone 
 	want(true, "")
 }
 
-// importInstaller gives containerd the image of the DaemonSet, with this bpffsctl.
-func importInstaller(t *testing.T, bpffsctl string) {
+// writeInstaller writes the image of the DaemonSet, with the programs in a directory, and
+// returns the file.
+func writeInstaller(t *testing.T, image, programs string) string {
 	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "image.tar")
-	testns.Must(t, errors.Join(os.Symlink(bpffsctl, dir+"/bpffsctl"), os.Symlink(bins+"/bpffs", dir+"/bpffs")))
-	mustRun(t, filepath.Join(top, "deploy/image.sh"), dir, runtime.GOARCH, installerImage, file)
-	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", file)
+	file := filepath.Join(t.TempDir(), "image.tar")
+	mustRun(t, filepath.Join(top, "deploy/image.sh"), programs, runtime.GOARCH, image, file)
+	return file
 }
 
 // TestDaemonSetWithSocket lets the DaemonSet's pods ask the runtime. They have the
@@ -104,7 +102,7 @@ func TestDaemonSetWithSocket(t *testing.T) {
 	works(t, rt.subject(), "the image as the DaemonSet runs it, with the CRI socket: drop-in files")
 	testns.Must(t, os.Remove(cniBin+"/bpffs")) // a link to what was built
 	rt.network(t, bridgeOnly)
-	importInstaller(t, bins+"/bpffsctl")
+	rt.importImage(t, writeInstaller(t, installerImage, bins))
 	d := deploymentIn(t, "overlays/kubeadm")
 	c := &d.daemonSet.Spec.Template.Spec.Containers[0]
 	c.Args = append(c.Args, "--cri-socket="+socket)
@@ -178,9 +176,7 @@ func (c *containerd) exitCode(t *testing.T, container string) int {
 // it then.
 func (c *containerd) rewrite(t *testing.T, conflist string) {
 	t.Helper()
-	const file = confDir + "/10-runtimes.conflist"
-	write(t, file+".new", conflist)
-	testns.Must(t, os.Rename(file+".new", file))
+	replaceFile(t, confDir+"/"+networkFile, conflist)
 }
 
 // workingSet returns the memory of a container, in bytes.

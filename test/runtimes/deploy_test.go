@@ -221,7 +221,7 @@ func withComponent(t *testing.T, overlay, component string) (dir string) {
 	return ownOverlay(t, fmt.Sprintf("resources: [DEPLOY/%s]\ncomponents: [DEPLOY/%s]\n", overlay, component))
 }
 
-// ownOverlay makes an overlay of a kustomization.yaml in which deploy/ is DEPLOY, and
+// ownOverlay makes an overlay of somebody's own, in which DEPLOY stands for deploy/, and
 // returns its directory.
 func ownOverlay(t *testing.T, kustomization string) (dir string) {
 	t.Helper()
@@ -231,9 +231,8 @@ func ownOverlay(t *testing.T, kustomization string) (dir string) {
 	up, err := filepath.Rel(tmp, deploy)
 	testns.Must(t, err)
 	write(t, filepath.Join(tmp, "kustomization.yaml"), strings.ReplaceAll(kustomization, "DEPLOY", up))
-	if dir, err = filepath.Rel(deploy, tmp); err != nil {
-		t.Fatal(err)
-	}
+	dir, err = filepath.Rel(deploy, tmp)
+	testns.Must(t, err)
 	return dir
 }
 

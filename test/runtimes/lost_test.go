@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,17 @@ func TestLostPods24(t *testing.T) {
 	}
 }
 
+// impatientPrograms returns a directory with bpffs and this bpffsctl.
+func impatientPrograms(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	testns.Must(t, errors.Join(
+		os.Symlink(bins+"/bpffs", dir+"/bpffs"),
+		os.Symlink(bins+"/runtimes/own/bpffsctl", dir+"/bpffsctl"),
+	))
+	return dir
+}
+
 func lostPods(t *testing.T, rt *containerd) {
 	t.Helper()
 	works(t, rt.subject(), "the image as the DaemonSet runs it: releases the endpoint of a lost pod, keeps those of others")
@@ -39,7 +51,7 @@ func lostPods(t *testing.T, rt *containerd) {
 	rt.network(t, alone) // so that no DEL comes
 	lost.end(t)
 	left := pinned(t, lost.id)
-	importInstaller(t, bins+"/runtimes/own/bpffsctl")
+	rt.importImage(t, writeInstaller(t, installerImage, impatientPrograms(t)))
 	installer := rt.newPod(t, "bpffs")
 	installer.config.LogDirectory = t.TempDir()
 	installer.namespaces().Network = cri.NamespaceMode_NODE

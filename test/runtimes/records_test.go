@@ -45,8 +45,14 @@ func endpoints(t *testing.T) map[string]bpffs.Endpoint {
 // nothingLeft reports what of any pod is left in the bpffs.
 func nothingLeft(t *testing.T) {
 	t.Helper()
-	for _, dir := range []string{mapDir, bpfRoot + "/cni/endpoints", bpfRoot + "/cni/attachments", bpfRoot + "/cni/scratch"} {
-		left, err := filepath.Glob(dir + "/*")
+	nothingLeftIn(t, bpfRoot)
+}
+
+// nothingLeftIn reports it of a bpffs.
+func nothingLeftIn(t *testing.T, root string) {
+	t.Helper()
+	for _, dir := range []string{"tc/globals", "cni/endpoints", "cni/attachments", "cni/scratch"} {
+		left, err := filepath.Glob(filepath.Join(root, dir, "*"))
 		if err != nil || len(left) > 0 {
 			t.Errorf("left in the bpffs: got %q (%v), want nothing", left, err)
 		}

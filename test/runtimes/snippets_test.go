@@ -12,7 +12,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
-	"sigs.k8s.io/yaml"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
@@ -121,23 +120,6 @@ func TestSnippets(t *testing.T) {
 			t.Errorf("the example in Python: got %q, want a map", got)
 		}
 	})
-}
-
-// TestSnippetsAreValid asks the API server's code about the pods of docs/pods.md,
-// with the policy in force.
-func TestSnippetsAreValid(t *testing.T) {
-	needAPIServer(t)
-	var pods []any
-	for _, text := range snippets(t, "yaml") {
-		var p map[string]any
-		testns.Must(t, yaml.UnmarshalStrict([]byte(text), &p))
-		if p["kind"] == "Pod" {
-			pods = append(pods, p)
-		}
-	}
-	if said := ask(t, policy(t, "components: [%s]\n"), pods); len(pods) != 2 || len(said) != 0 {
-		t.Errorf("the %d pods of docs/pods.md: the policy says %q, want two that it lets pass", len(pods), said)
-	}
 }
 
 // TestOnlyTheSuperblockIsReadOnly is why maps has a bpffs of its own. Where it

@@ -1,0 +1,172 @@
+package runtimes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+)
+
+// secondNodeVar is not empty in the process that is the second node.
+const secondNodeVar = "BPFFS_SECOND_NODE"
+
+const (
+	secondName = "second"
+	secondIP   = "10.244.80.2"
+)
+
+// A cluster has two nodes: that of the test, with all programs that a cluster has once,
+// and another one.
+type cluster struct {
+	rt    *containerd // of the first node
+	nodes []clusterNode
+}
+
+// A clusterNode is a node of the cluster, seen from any.
+type clusterNode struct {
+	name     string
+	pid      int      // of a process in its namespaces
+	programs []string // that were there before bpffs
+}
+
+// newCluster starts one, whose nodes have no network yet.
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	startAPIServer(t)
+	startControllers(t)
+	second := startSecondNode(t)
+	c := &cluster{
+		rt:    joinCluster(t, nodeName, nodeIP),
+		nodes: []clusterNode{{name: nodeName, pid: os.Getpid()}, {name: secondName, pid: second}},
+	}
+	for i, n := range c.nodes {
+		waitWithin(t, clusterTime, "the node "+n.name, func() bool { return kubectl(t, nil, "get", "node", n.name).Status == 0 })
+		c.nodes[i].programs = names(t, n.path(usualBin))
+	}
+	mustKubectl(t, "create", "namespace", delegated)
+	return c
+}
+
+// joinCluster makes the node of the test one of the cluster.
+func joinCluster(t *testing.T, name, ip string) *containerd {
+	t.Helper()
+	example := buildGo(t, snippets(t, "go")[0])
+	usualDirectories(t)
+	kubeletOnDisk(t)
+	kubeletNode(t)
+	rt := newContainerd(t, "2.4", cniBin, "/opt/cni/bin", confDir, "/etc/cni/net.d")
+	rt.importImage(t, writeImage(t, appImage, map[string]string{"pod": bins + "/runtimes/own/pod", "example": example}))
+	rt.importImage(t, writeInstaller(t, installerName+":"+good, bins))
+	rt.importImage(t, writeInstaller(t, installerName+":"+broken, brokenPrograms(t)))
+	runKubelet(t, name, ip, "--kubeconfig="+kubeconfig)
+	return rt
+}
+
+// The directories that most nodes have.
+const (
+	usualBin  = "/opt/cni/bin"
+	usualConf = "/etc/cni/net.d"
+)
+
+// usualDirectories gives them to the node, and the socket, so that nobody has to be
+// told about them.
+func usualDirectories(t *testing.T) {
+	t.Helper()
+	testns.Must(t, os.Remove(cniBin+"/bpffs")) // a link to what was built
+	copyInPlace(t, "/etc")
+	testns.Mount(t, "tmpfs", "/opt", "mode=0755")
+	testns.Must(t, errors.Join(os.RemoveAll("/etc/cni"), os.MkdirAll(usualConf, 0o755), os.MkdirAll(usualBin, 0o755)))
+	testns.Bind(t, confDir, usualConf)
+	testns.Bind(t, cniBin, usualBin)
+	testns.Must(t, errors.Join(os.MkdirAll("/run/containerd", 0o711), os.Symlink(socket, "/run/containerd/containerd.sock")))
+}
+
+// startSecondNode starts the process of the second node, in a mount and a network
+// namespace of its own, and returns its number.
+func startSecondNode(t *testing.T) (pid int) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestCluster$")
+	cmd.Env = append(os.Environ(), secondNodeVar+"=1")
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Unshareflags: syscall.CLONE_NEWNS}
+	stdin, err := cmd.StdinPipe()
+	testns.Must(t, err)
+	testns.Must(t, cmd.Start())
+	t.Cleanup(func() {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil || t.Failed() {
+			t.Errorf("the second node: %v\n%s", err, out.Bytes())
+		}
+	})
+	mustRun(t, "ip", "link", "add", "second", "up", "master", "node0", "type", "veth", "peer", "name", "node0", "netns", strconv.Itoa(cmd.Process.Pid))
+	return cmd.Process.Pid
+}
+
+// secondNode is what the second node does until it is told to end.
+func secondNode(t *testing.T) {
+	t.Helper()
+	cert, err := os.ReadFile(apiCert) // of the first node
+	testns.Must(t, err)
+	prepareNode(t)
+	write(t, apiCert, string(cert))
+	write(t, kubeconfig, config(t, "kubeconfig.yaml"))
+	waitFor(t, "the interface", func() bool {
+		_, err := netlink.LinkByName("node0")
+		return err == nil
+	})
+	mustRun(t, "ip", "link", "set", "node0", "up")
+	mustRun(t, "ip", "address", "add", secondIP+"/24", "dev", "node0")
+	joinCluster(t, secondName, secondIP)
+	testns.Await()
+}
+
+// path returns where another node has a file of this one.
+func (n clusterNode) path(file string) string { return fmt.Sprintf("/proc/%d/root%s", n.pid, file) }
+
+// bpffsctl runs it on the node.
+func (n clusterNode) bpffsctl(t *testing.T, args ...string) {
+	t.Helper()
+	mustRun(t, "nsenter", append([]string{"--target=" + strconv.Itoa(n.pid), "--mount", "--net", bins + "/bpffsctl"}, args...)...)
+}
+
+// mainNetwork is what the main plugin of the nodes writes.
+func mainNetwork() string { return conflist("1.1.0") }
+
+// writeNetwork writes it.
+func (n clusterNode) writeNetwork(t *testing.T) {
+	t.Helper()
+	replaceFile(t, n.path(usualConf+"/"+networkFile), mainNetwork())
+}
+
+// network returns the file as it is now.
+func (n clusterNode) network(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(n.path(usualConf + "/" + networkFile))
+	testns.Must(t, err)
+	return string(text)
+}
+
+// isAsBefore wants nothing of bpffs to be left on the node.
+func (n clusterNode) isAsBefore(t *testing.T) {
+	t.Helper()
+	if got, want := n.network(t), mainNetwork(); got != want {
+		t.Errorf("network of the node %s: got %s, want it as its main plugin wrote it: %s", n.name, got, want)
+	}
+	if got := names(t, n.path(usualConf)); !slices.Equal(got, []string{networkFile}) {
+		t.Errorf("in %s of the node %s: got %q, want %s only", usualConf, n.name, got, networkFile)
+	}
+	if got := names(t, n.path(usualBin)); !slices.Equal(got, n.programs) {
+		t.Errorf("in %s of the node %s: got %q, want what was there before: %q", usualBin, n.name, got, n.programs)
+	}
+	nothingLeftIn(t, n.path(bpfRoot))
+}
