@@ -20,9 +20,6 @@ const (
 	chartPage = top + "/docs/chart.md"
 	// hashOfConfig is the annotation that replaces the pods when bpffs.json changes.
 	hashOfConfig = "checksum/config"
-	// kubeVersion is for a helm that asks no cluster: built without its makefile, it
-	// takes an old one.
-	kubeVersion = "--kube-version=v1.30.0"
 )
 
 // helm runs helm, with nothing of the user's.
@@ -35,7 +32,7 @@ func helm(t *testing.T, args ...string) (string, error) {
 // helmTemplate renders the chart at path, with more arguments.
 func helmTemplate(t *testing.T, path string, args ...string) (string, error) {
 	t.Helper()
-	return helm(t, append([]string{"template", "bpffs", path, "--namespace=kube-system", kubeVersion}, args...)...)
+	return helm(t, append([]string{"template", "bpffs", path, "--namespace=kube-system"}, args...)...)
 }
 
 // chart returns what the chart makes of these arguments of helm.

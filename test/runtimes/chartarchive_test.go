@@ -18,7 +18,7 @@ func TestChartLint(t *testing.T) {
 	args["a pod volume"] = "--set=config.podVolume=bpffs"
 	args["all rights"] = "--set=otherOwner=true,selinux=true,imagePullSecrets[0].name=registry"
 	for name, arg := range args {
-		if _, err := helm(t, "lint", "--strict", kubeVersion, chartDir, arg); err != nil {
+		if _, err := helm(t, "lint", "--strict", chartDir, arg); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -18,7 +18,7 @@ const (
 	daemonSet  = "daemonset/bpffs"
 )
 
-// TestCluster does what docs/operations.md says for a cluster, in each of the ways in
+// TestCluster does what the pages say for a cluster, in each of the ways in
 // which it can be done: apply, use, upgrade and remove.
 func TestCluster(t *testing.T) {
 	needCluster(t)
@@ -66,7 +66,7 @@ func (c *cluster) waits(t *testing.T, by way) {
 	for _, n := range c.nodes {
 		testns.Must(t, os.RemoveAll(n.path(usualConf+"/"+networkFile))) // of the way before
 	}
-	mustKubectl(t, append([]string{"apply"}, by.args(t, good)...)...)
+	by.apply(t, good)
 	for _, p := range c.installers(t) {
 		const because = "Readiness probe failed: waiting: /host/etc/cni/net.d: no main plugin is configured"
 		awaitKubectl(t, func(events string) bool { return strings.Contains(events, because) },
@@ -94,7 +94,7 @@ func (c *cluster) becomesReady(t *testing.T, _ way) {
 // breaks rolls a broken version out, and takes it back.
 func (c *cluster) breaks(t *testing.T, by way) {
 	t.Helper()
-	mustKubectl(t, append([]string{"apply"}, by.args(t, broken)...)...)
+	by.apply(t, broken)
 	var failing core.Pod
 	waitWithin(t, clusterTime, "a pod of the broken version to fail again", func() bool {
 		for _, failing = range c.installers(t) {
@@ -112,14 +112,14 @@ func (c *cluster) breaks(t *testing.T, by way) {
 	for _, n := range c.nodes {
 		n.servesPods(t)
 	}
-	mustKubectl(t, "--namespace=kube-system", "rollout", "undo", daemonSet)
+	by.undo(t)
 	mustKubectl(t, "--namespace=kube-system", "rollout", "status", daemonSet, "--timeout=5m")
 }
 
-// isRemoved does what docs/operations.md has in "Remove".
+// isRemoved does what docs/operations.md has in "Remove", and docs/chart.md in "Uninstall".
 func (c *cluster) isRemoved(t *testing.T, by way) {
 	t.Helper()
-	mustKubectl(t, append([]string{"delete"}, by.args(t, good)...)...)
+	by.remove(t)
 	for _, of := range [][]string{
 		{"daemonsets,pods,configmaps,serviceaccounts,controllerrevisions", "--all-namespaces", selector},
 		{"validatingadmissionpolicies,validatingadmissionpolicybindings"},

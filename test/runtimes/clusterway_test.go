@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,18 +18,46 @@ const (
 	broken        = "broken"
 )
 
-// A way is how somebody applies bpffs: args are those of kubectl, after "apply" and
-// after "delete", for a version.
+// A way is how somebody brings a version of bpffs into a cluster, goes back to the one
+// before, and takes it out.
 type way struct {
-	name string
-	args func(t *testing.T, version string) []string
+	name         string
+	apply        func(t *testing.T, version string)
+	undo, remove func(t *testing.T)
 }
 
-// ways are those of docs/operations.md.
+// ways are those of docs/operations.md and docs/chart.md.
 func ways() []way {
 	return []way{
-		{"kubectl apply -k", kustomized},
+		{
+			"kubectl apply -k",
+			func(t *testing.T, version string) { mustKubectl(t, "apply", "-k", kustomized(t, version)) },
+			func(t *testing.T) { mustKubectl(t, "--namespace=kube-system", "rollout", "undo", daemonSet) },
+			func(t *testing.T) { mustKubectl(t, "delete", "-k", kustomized(t, good)) },
+		},
+		{
+			"helm upgrade --install",
+			func(t *testing.T, version string) {
+				mustHelm(t, "upgrade", "--install", "bpffs", chartDir, ownValues(t, version))
+			},
+			func(t *testing.T) { mustHelm(t, "rollback", "bpffs") },
+			func(t *testing.T) { mustHelm(t, "uninstall", "bpffs") },
+		},
 	}
+}
+
+// mustHelm runs helm in the cluster, and wants success.
+func mustHelm(t *testing.T, args ...string) {
+	t.Helper()
+	out, err := helm(t, append(args, "--namespace=kube-system", "--kubeconfig="+kubeconfig)...)
+	testns.Must(t, err)
+	t.Log(out)
+}
+
+// ownValues is for the chart what ownSettings is for kustomize.
+func ownValues(t *testing.T, version string) (arg string) {
+	t.Helper()
+	return values(t, fmt.Sprintf("image: {repository: %s, tag: %s}\nconfig: %s\n", installerName, version, volumes))
 }
 
 // ownSettings is the overlay of docs/operations.md, with the network of the tests, and
@@ -48,11 +77,12 @@ configMapGenerator:
       - bpffs.json
 ` + policyAsItIs
 
-func kustomized(t *testing.T, version string) []string {
+// kustomized returns the directory of an overlay for the version.
+func kustomized(t *testing.T, version string) (dir string) {
 	t.Helper()
-	dir := filepath.Join(top, "deploy", ownOverlay(t, strings.ReplaceAll(ownSettings, "VERSION", version)))
+	dir = filepath.Join(top, "deploy", ownOverlay(t, strings.ReplaceAll(ownSettings, "VERSION", version)))
 	write(t, filepath.Join(dir, "bpffs.json"), volumes)
-	return []string{"-k", dir}
+	return dir
 }
 
 // brokenPrograms returns a directory with a plugin that cannot be run.
