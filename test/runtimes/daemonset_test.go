@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -15,7 +14,8 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-const installerImage = "localhost/bpffs:test"
+// installerImage is what the manifests name.
+const installerImage = "ghcr.io/cni-bpffs/bpffs:latest"
 
 // TestDaemonSet runs the image as the DaemonSet's pods run it, with what its
 // manifest says: pods made afterwards have pins, and it puts back what the main
@@ -85,9 +85,19 @@ func (c *containerd) probed(t *testing.T, container string, d deployment, alone 
 // importInstaller gives containerd the image of the DaemonSet.
 func importInstaller(t *testing.T) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "image.tar")
-	mustRun(t, filepath.Join(top, "deploy/image.sh"), bins, runtime.GOARCH, installerImage, file)
-	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", file)
+	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", installerArchive(t))
+}
+
+// installerArchive makes the image of the DaemonSet for two architectures, and returns
+// the file. Both have the programs of this machine: test/release looks at those of a
+// release.
+func installerArchive(t *testing.T) string {
+	t.Helper()
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "image.tar")
+	mustRun(t, "cp", bins+"/bpffs", bins+"/bpffsctl", dir)
+	testns.Must(t, os.Mkdir(dir+"/licenses", 0o755))
+	mustRun(t, filepath.Join(top, "deploy/image.sh"), installerImage, file, "amd64="+dir, "arm64="+dir)
+	return file
 }
 
 // TestDaemonSetWithSocket lets the DaemonSet's pods ask the runtime. They have the
@@ -196,7 +206,7 @@ func (p *pod) containerLike(t *testing.T, d deployment) string {
 	c := spec.Containers[0]
 	config := &cri.ContainerConfig{
 		Metadata: &cri.ContainerMetadata{Name: c.Name},
-		Image:    &cri.ImageSpec{Image: installerImage},
+		Image:    &cri.ImageSpec{Image: c.Image},
 		Command:  c.Command, Args: c.Args,
 		Mounts:  mountsOf(t, d),
 		LogPath: "installer.log",
