@@ -13,8 +13,11 @@ deploy=$(realpath "$(dirname "$0")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Storage of its own: the machine's images stay as they are.
+# Storage and networks of its own: the machine's images, and its /etc/cni/net.d, where
+# buildah writes a lock, stay as they are.
 storage=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
+export CONTAINERS_CONF=$work/containers.conf
+echo "network.network_config_dir = \"$work/networks\"" >"$CONTAINERS_CONF"
 
 # build adds the image of an architecture to the index. Arguments: architecture,
 # directory.
