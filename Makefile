@@ -21,7 +21,7 @@ RELEASE_ARCH := amd64 arm64
 # than it needs.
 MODULES := . cmd/bpffsctl examples/pktcount test test/runtimes
 
-.PHONY: help build tools runtimes test test-race fuzz test-kernels test-runtimes test-cluster test-reliability test-mutants lint bench bench-library demo image release check-reproducible clean
+.PHONY: help build tools runtimes test test-race fuzz test-kernels test-runtimes test-cluster test-reliability test-mutants lint bench bench-library demo image release check-release check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -120,14 +120,20 @@ demo: build tools ## show a pod's life with the plugin, in namespaces of its own
 	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo
 	@$(BIN)/demo
 
-image: ## build the image for nodes: bin/image-$(ARCH).tar (root, Debian 12; IMAGE, ARCH)
+image: ## build the image for nodes: bin/image.tar (root, Debian 12; IMAGE, ARCH="amd64 arm64")
 	deploy/install.sh
-	@$(MAKE) --no-print-directory build BIN=$(BIN)/image/$(ARCH) GOARCH=$(ARCH)
-	deploy/image.sh $(BIN)/image/$(ARCH) $(ARCH) $(IMAGE) $(BIN)/image-$(ARCH).tar
+	@set -e; for arch in $(ARCH); do \
+		rm -rf $(BIN)/image/$$arch; \
+		$(MAKE) --no-print-directory build BIN=$(BIN)/image/$$arch GOARCH=$$arch; \
+		deploy/licenses.sh $$arch $(BIN)/image/$$arch/licenses; done
+	deploy/image.sh $(IMAGE) $(BIN)/image.tar $(foreach arch,$(ARCH),$(arch)=$(BIN)/image/$(arch))
 
 release: $(BIN)/tools/syft ## make archives, images, SBOMs and checksums: bin/release/ (root, Debian 12; VERSION)
 	deploy/install.sh
 	deploy/release.sh $(VERSION) $(BIN)/release $(BIN)/tools/syft $(RELEASE_ARCH)
+
+check-release: release ## make a release, and look at what is in it: programs, licences, links, image
+	BPFFS_RELEASE=$(BIN)/release CGO_ENABLED=0 go test -C test $(TESTFLAGS) ./release
 
 $(BIN)/tools/syft: tools/go.mod tools/go.sum
 	CGO_ENABLED=0 go build -C tools -trimpath -o $@ github.com/anchore/syft/cmd/syft

@@ -86,7 +86,7 @@ func TestChart(t *testing.T) {
 		{"other-owner", withComponent(t, "base", otherOwner), []string{"--set=otherOwner=true"}},
 		{"selinux", withComponent(t, "base", "components/selinux"), []string{"--set=selinux=true"}},
 		{"pod-volume", podVolumeOverlay(t), []string{values(t, "config: "+podVolumeConfig)}},
-		{"docs/chart.md", exampleOverlay(t), []string{values(t, snippetsOf(t, chartPage, "yaml")[0])}},
+		{"docs/chart.md", exampleOverlay(t), []string{values(t, snippets(t, chartPage, "yaml")[0])}},
 	}
 	for name, arg := range platforms(t) {
 		tests = append(tests, row{name, "overlays/" + name, []string{arg}})
@@ -139,7 +139,7 @@ const podVolumeConfig = `{"type": "bpffs", "podVolume": "bpffs", "maps": [{"name
 // podVolumeOverlay is what an operator has whose networks have a podVolume.
 func podVolumeOverlay(t *testing.T) (dir string) {
 	t.Helper()
-	return ownOverlay(t, fmt.Sprintf("resources: [DEPLOY/base]\ncomponents: [DEPLOY/%s]\n", podVolume)+ownConfig(podVolumeConfig))
+	return ownOverlay(t, fmt.Sprintf("resources: [deploy/base]\ncomponents: [deploy/%s]\n", podVolume)+ownConfig(podVolumeConfig))
 }
 
 // ownConfig is the part of an overlay that replaces bpffs.json.
@@ -150,7 +150,7 @@ func ownConfig(config string) string {
 // exampleOverlay is for kustomize what the example of docs/chart.md is for Helm.
 func exampleOverlay(t *testing.T) (dir string) {
 	t.Helper()
-	return ownOverlay(t, `resources: [DEPLOY/base]
+	return ownOverlay(t, `resources: [deploy/base]
 images: [{name: ghcr.io/cni-bpffs/bpffs, newName: registry.example.com/bpffs, newTag: "1"}]
 patches:
   - target: {kind: DaemonSet}

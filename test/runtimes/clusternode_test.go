@@ -59,7 +59,7 @@ func newCluster(t *testing.T) *cluster {
 // joinCluster makes the node of the test one of the cluster.
 func joinCluster(t *testing.T, name, ip string) *containerd {
 	t.Helper()
-	example := buildGo(t, snippets(t, "go")[0])
+	example := buildGo(t, snippets(t, podsPage, "go")[0])
 	usualDirectories(t)
 	kubeletOnDisk(t)
 	kubeletNode(t)

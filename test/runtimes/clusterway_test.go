@@ -64,7 +64,7 @@ func ownValues(t *testing.T, version string) (arg string) {
 // with the policy.
 const ownSettings = `
 resources:
-  - DEPLOY/overlays/kubeadm
+  - deploy/overlays/kubeadm
 images:
   - name: ghcr.io/cni-bpffs/bpffs
     newName: ` + installerName + `

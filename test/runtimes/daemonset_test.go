@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -15,7 +14,8 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-const installerImage = "localhost/bpffs:test"
+// installerImage is what the manifests name.
+const installerImage = "ghcr.io/cni-bpffs/bpffs:latest"
 
 // TestDaemonSet runs the image as the DaemonSet's pods run it, with what its
 // manifest says: pods made afterwards have pins, and it puts back what the main
@@ -82,12 +82,14 @@ func (c *containerd) probed(t *testing.T, container string, d deployment, alone 
 	want(true, "")
 }
 
-// writeInstaller writes the image of the DaemonSet, with the programs in a directory, and
-// returns the file.
+// writeInstaller writes the image of the DaemonSet for two architectures, and returns the
+// file. Both have the programs in the directory: test/release looks at those of a release.
 func writeInstaller(t *testing.T, image, programs string) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "image.tar")
-	mustRun(t, filepath.Join(top, "deploy/image.sh"), programs, runtime.GOARCH, image, file)
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "image.tar")
+	mustRun(t, "cp", programs+"/bpffs", programs+"/bpffsctl", dir)
+	testns.Must(t, os.Mkdir(dir+"/licenses", 0o755))
+	mustRun(t, filepath.Join(top, "deploy/image.sh"), image, file, "amd64="+dir, "arm64="+dir)
 	return file
 }
 
@@ -195,7 +197,7 @@ func (p *pod) containerLike(t *testing.T, d deployment) string {
 	c := spec.Containers[0]
 	config := &cri.ContainerConfig{
 		Metadata: &cri.ContainerMetadata{Name: c.Name},
-		Image:    &cri.ImageSpec{Image: installerImage},
+		Image:    &cri.ImageSpec{Image: c.Image},
 		Command:  c.Command, Args: c.Args,
 		Mounts:  mountsOf(t, d),
 		LogPath: "installer.log",

@@ -221,7 +221,7 @@ func TestPodVolumePolicyForOtherNames(t *testing.T) {
 // patchOfPodsPage returns what docs/pods.md has for other names of volumes.
 func patchOfPodsPage(t *testing.T) string {
 	t.Helper()
-	for _, text := range snippets(t, "yaml") {
+	for _, text := range snippets(t, podsPage, "yaml") {
 		if strings.HasPrefix(text, "patches:\n") {
 			return text
 		}
@@ -275,7 +275,7 @@ func typeCheck(t *testing.T, policy string) (status string) {
 
 const (
 	podVolumePolicy = "bpffs-pod-volume"
-	policyAsItIs    = "components: [DEPLOY/" + podVolume + "]\n"
+	policyAsItIs    = "components: [deploy/" + podVolume + "]\n"
 )
 
 // refusedPod returns one that the policy refuses.
