@@ -28,11 +28,30 @@ func TestArchives(t *testing.T) {
 				t.Errorf("bpffsctl version: got %q, want %s", says, r.version)
 			}
 		}
-		manifest, err := os.ReadFile(dir + "/deploy/base/kustomization.yaml")
-		if want := `newTag: "` + r.version + `"`; err != nil || !strings.Contains(string(manifest), want) {
-			t.Errorf("deploy/base/kustomization.yaml: got %s, %v, want %s", manifest, err, want)
+		for name, want := range map[string]string{
+			"base/kustomization.yaml": `newTag: "` + r.version + `"`,
+			"chart/Chart.yaml":        `appVersion: "` + r.version + `"`,
+		} {
+			text, err := os.ReadFile(filepath.Join(dir, "deploy", name))
+			if err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("deploy/%s: got %s, %v, want %s", name, text, err, want)
+			}
 		}
 	})
+}
+
+// TestReleasedChart: the chart is that of the archives, for their image.
+func TestReleasedChart(t *testing.T) {
+	r := madeRelease(t)
+	for name, want := range map[string]string{
+		"Chart.yaml":               `appVersion: "` + r.version + `"`,
+		"templates/daemonset.yaml": "kind: DaemonSet",
+		"platforms/k3s.yaml":       "binDir: ",
+	} {
+		if text := mustRun(t, "tar", "-xzOf", r.file("-chart.tgz"), "bpffs/"+name); !strings.Contains(text, want) {
+			t.Errorf("%s of the chart: got %s, want %s", name, text, want)
+		}
+	}
 }
 
 // checkProgram wants a program to be a static one of the architecture.

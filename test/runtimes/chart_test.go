@@ -151,10 +151,10 @@ func ownConfig(config string) string {
 func exampleOverlay(t *testing.T) (dir string) {
 	t.Helper()
 	return ownOverlay(t, `resources: [deploy/base]
-images: [{name: ghcr.io/cni-bpffs/bpffs, newName: registry.example.com/bpffs, newTag: "1"}]
+images: [{name: ghcr.io/cni-bpffs/bpffs, newName: registry.example.com/bpffs, newTag: v0.1.0}]
 patches:
   - target: {kind: DaemonSet}
     patch: |-
-      - {op: add, path: /spec/template/spec/imagePullSecrets, value: [{name: registry}]}
+      - {op: add, path: /spec/template/spec/imagePullSecrets, value: [{name: bpffs-registry}]}
 `+ownConfig(`{"type": "bpffs", "maps": [{"name": "flows_", "type": "lru_hash", "keySize": 16, "valueSize": 32, "maxEntries": 4096}]}`))
 }

@@ -27,8 +27,10 @@ func TestChartLint(t *testing.T) {
 // packChart makes the archive of a release.
 func packChart(t *testing.T, version string) (file string) {
 	t.Helper()
-	file = filepath.Join(t.TempDir(), "bpffs.tgz")
-	mustRun(t, top+"/deploy/chart.sh", version, file)
+	dir := t.TempDir()
+	testns.Must(t, os.CopyFS(dir+"/chart", os.DirFS(chartDir)))
+	file = dir + "/bpffs.tgz"
+	mustRun(t, top+"/deploy/chart.sh", version, dir+"/chart", file)
 	return file
 }
 
