@@ -1,7 +1,6 @@
 package runtimes
 
 import (
-	"encoding/json"
 	"os"
 	"strings"
 	"testing"
@@ -29,7 +28,6 @@ func TestCluster(t *testing.T) {
 	if !onNode(t) {
 		return
 	}
-	needTokens(t)
 	c := newCluster(t)
 	for _, by := range ways() {
 		t.Run(by.name, func(t *testing.T) { c.play(t, by) })
@@ -45,9 +43,10 @@ func (c *cluster) play(t *testing.T, by way) {
 	}{
 		{"waits", "without a main plugin the pods of the DaemonSet are not ready, and their events say why", c.waits},
 		{"ready", "the main plugin comes: the DaemonSet is ready", c.becomesReady},
-		{"pods", "the pods of docs/pods.md read their own maps, and use their token", c.runsPods},
+		{"pods", "pods as docs/pods.md has them read their own maps", c.runsPods},
+		{"token", "the pod with a token of docs/pods.md uses it", c.usesToken},
 		{"policy", "the policy refuses a pod", c.refuses},
-		{"broken", "a broken version stops at the first of two nodes, both of which go on to serve pods; it is taken back", c.breaks},
+		{"broken", "a broken version stops at the first of two nodes, pods start on both, and it is taken back", c.breaks},
 		{"removal", "removed as documented: nothing is left", c.isRemoved},
 	} {
 		done := t.Run(step.name, func(t *testing.T) {
@@ -106,11 +105,11 @@ func (c *cluster) breaks(t *testing.T, by way) {
 	})
 	t.Log(mustKubectl(t, "--namespace=kube-system", "get", "daemonsets,pods", selector, "--output=wide"))
 	t.Log(mustKubectl(t, "--namespace=kube-system", "logs", failing.Name))
-	if is := c.status(t); is.UpdatedNumberScheduled != 1 || is.NumberUnavailable != 1 || is.NumberReady != 1 {
-		t.Errorf("the DaemonSet: got %+v, want the first of two pods updated, and the other one ready", is)
-	}
 	for _, n := range c.nodes {
 		n.servesPods(t)
+	}
+	if is := c.status(t); is.UpdatedNumberScheduled != 1 || is.NumberUnavailable != 1 || is.NumberReady != 1 {
+		t.Errorf("the DaemonSet: got %+v, want the first of two pods updated, and the other one ready", is)
 	}
 	by.undo(t)
 	mustKubectl(t, "--namespace=kube-system", "rollout", "status", daemonSet, "--timeout=5m")
@@ -151,11 +150,4 @@ func (c *cluster) installers(t *testing.T) (pods []core.Pod) {
 		return len(pods) == len(c.nodes)
 	})
 	return pods
-}
-
-// kubeObject returns what kubectl prints as JSON.
-func kubeObject[T any](t *testing.T, args ...string) (o T) {
-	t.Helper()
-	testns.Must(t, json.Unmarshal([]byte(mustKubectl(t, append(args, "--output=json")...)), &o))
-	return o
 }

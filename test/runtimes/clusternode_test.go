@@ -1,34 +1,23 @@
 package runtimes
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
-	"syscall"
 	"testing"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
-)
-
-// secondNodeVar is not empty in the process that is the second node.
-const secondNodeVar = "BPFFS_SECOND_NODE"
-
-const (
-	secondName = "second"
-	secondIP   = "10.244.80.2"
 )
 
 // A cluster has two nodes: that of the test, with all programs that a cluster has once,
 // and another one.
 type cluster struct {
-	rt    *containerd // of the first node
-	nodes []clusterNode
+	rt     *containerd // of the first node
+	nodes  []clusterNode
+	others uint32 // a map that no other pod may use
 }
 
 // A clusterNode is a node of the cluster, seen from any.
@@ -43,6 +32,7 @@ func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	startAPIServer(t)
 	startControllers(t)
+	writeImages(t)
 	second := startSecondNode(t)
 	c := &cluster{
 		rt:    joinCluster(t, nodeName, nodeIP),
@@ -56,17 +46,31 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
+// writeImages writes the images that every node imports.
+func writeImages(t *testing.T) {
+	t.Helper()
+	testns.Must(t, os.Mkdir(clusterImages, 0o755))
+	for name, archive := range map[string]string{
+		"app": writeImage(t, appImage, map[string]string{
+			"pod": bins + "/runtimes/own/pod", "example": buildGo(t, snippets(t, podsPage, "go")[0]),
+		}),
+		good:   writeInstaller(t, installerName+":"+good, bins),
+		broken: writeInstaller(t, installerName+":"+broken, brokenPrograms(t)),
+	} {
+		testns.Must(t, os.Rename(archive, filepath.Join(clusterImages, name)))
+	}
+}
+
 // joinCluster makes the node of the test one of the cluster.
 func joinCluster(t *testing.T, name, ip string) *containerd {
 	t.Helper()
-	example := buildGo(t, snippets(t, podsPage, "go")[0])
 	usualDirectories(t)
 	kubeletOnDisk(t)
 	kubeletNode(t)
 	rt := newContainerd(t, "2.4", cniBin, "/opt/cni/bin", confDir, "/etc/cni/net.d")
-	rt.importImage(t, writeImage(t, appImage, map[string]string{"pod": bins + "/runtimes/own/pod", "example": example}))
-	rt.importImage(t, writeInstaller(t, installerName+":"+good, bins))
-	rt.importImage(t, writeInstaller(t, installerName+":"+broken, brokenPrograms(t)))
+	for _, name := range names(t, clusterImages) {
+		rt.importImage(t, filepath.Join(clusterImages, name))
+	}
 	runKubelet(t, name, ip, "--kubeconfig="+kubeconfig)
 	return rt
 }
@@ -88,46 +92,6 @@ func usualDirectories(t *testing.T) {
 	testns.Bind(t, confDir, usualConf)
 	testns.Bind(t, cniBin, usualBin)
 	testns.Must(t, errors.Join(os.MkdirAll("/run/containerd", 0o711), os.Symlink(socket, "/run/containerd/containerd.sock")))
-}
-
-// startSecondNode starts the process of the second node, in a mount and a network
-// namespace of its own, and returns its number.
-func startSecondNode(t *testing.T) (pid int) {
-	t.Helper()
-	var out bytes.Buffer
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestCluster$")
-	cmd.Env = append(os.Environ(), secondNodeVar+"=1")
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Unshareflags: syscall.CLONE_NEWNS}
-	stdin, err := cmd.StdinPipe()
-	testns.Must(t, err)
-	testns.Must(t, cmd.Start())
-	t.Cleanup(func() {
-		stdin.Close()
-		if err := cmd.Wait(); err != nil || t.Failed() {
-			t.Errorf("the second node: %v\n%s", err, out.Bytes())
-		}
-	})
-	mustRun(t, "ip", "link", "add", "second", "up", "master", "node0", "type", "veth", "peer", "name", "node0", "netns", strconv.Itoa(cmd.Process.Pid))
-	return cmd.Process.Pid
-}
-
-// secondNode is what the second node does until it is told to end.
-func secondNode(t *testing.T) {
-	t.Helper()
-	cert, err := os.ReadFile(apiCert) // of the first node
-	testns.Must(t, err)
-	prepareNode(t)
-	write(t, apiCert, string(cert))
-	write(t, kubeconfig, config(t, "kubeconfig.yaml"))
-	waitFor(t, "the interface", func() bool {
-		_, err := netlink.LinkByName("node0")
-		return err == nil
-	})
-	mustRun(t, "ip", "link", "set", "node0", "up")
-	mustRun(t, "ip", "address", "add", secondIP+"/24", "dev", "node0")
-	joinCluster(t, secondName, secondIP)
-	testns.Await()
 }
 
 // path returns where another node has a file of this one.

@@ -13,6 +13,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
+	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 // appImage is the image of the pods, which has the example of docs/pods.md in Go.
@@ -26,18 +27,26 @@ type clusterPod struct {
 	mapID     uint32 // of the map that it may read
 }
 
-// runsPods runs the pods of docs/pods.md, one of them twice.
+// runsPods runs the first pod of docs/pods.md, twice.
 func (c *cluster) runsPods(t *testing.T, _ way) {
 	t.Helper()
-	all := examplePods(t)
-	one, observer := c.start(t, all[0], 1), c.start(t, all[1], 2)
-	all[0].Name += "-2"
-	two := c.start(t, all[0], 3)
+	p := examplePods(t)[0]
+	one := c.start(t, p, 1)
+	p.Name += "-2"
+	two := c.start(t, p, 2)
 	one.readsItsOwn(t, 10)
 	two.readsItsOwn(t, 1000)
 	one.readsItsOwn(t, 0)
-	c.rt.wantSight(t, one.container, two.mapID, sight{limit: 1})
-	c.rt.wantSight(t, observer.container, two.mapID, sight{token: true, loads: true, attaches: true})
+	c.others = two.mapID
+	c.rt.wantSight(t, one.container, c.others, sight{limit: 1})
+}
+
+// usesToken runs the second pod of docs/pods.md.
+func (c *cluster) usesToken(t *testing.T, _ way) {
+	t.Helper()
+	needTokens(t)
+	p := c.start(t, examplePods(t)[1], 1)
+	c.rt.wantSight(t, p.container, c.others, sight{token: true, loads: true, attaches: true})
 }
 
 // start starts a pod on the first node.
@@ -78,7 +87,7 @@ func (c *containerd) sandboxOf(t *testing.T, container string) string {
 func (p clusterPod) readsItsOwn(t *testing.T, packets int) {
 	t.Helper()
 	mustRun(t, bins+"/runtimes/own/pod", "send", p.Status.PodIP, fmt.Sprint(packets))
-	waitFor(t, "the pod to read what was counted", func() bool {
+	waitWithin(t, clusterTime, "the pod to read what was counted", func() bool {
 		counted, err := node.ReadCounters(filepath.Join(mapDir, bpffs.LocalMapName("stats_", p.ep.ID)))
 		testns.Must(t, err)
 		n := counted.Received.Packets
@@ -101,8 +110,12 @@ func (c *cluster) refuses(t *testing.T, _ way) {
 	*add = append(*add, "PERFMON")
 	text, err := yaml.Marshal(p)
 	testns.Must(t, err)
-	a := kubectl(t, text, "create", "-f", "-")
-	if a.Status == 0 || !strings.Contains(a.Stderr, "volume bpffs: container observer is privileged or adds") {
+	var a plugintest.Answer
+	waitWithin(t, clusterTime, "the API server to refuse the pod", func() bool {
+		a = kubectl(t, text, "create", "--dry-run=server", "-f", "-")
+		return a.Status != 0
+	})
+	if !strings.Contains(a.Stderr, "volume bpffs: container observer is privileged or adds") {
 		t.Errorf("kubectl create of a pod with PERFMON: got %+v, want it refused by the policy", a)
 	}
 }

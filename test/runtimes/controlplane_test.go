@@ -1,38 +1,35 @@
 package runtimes
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
-	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
 )
 
 // clusterVar is not empty where there are the programs of bin/cluster to be tried. They
 // take minutes to build, so the others do not wait for them.
 const clusterVar = "BPFFS_CLUSTER"
 
-// Where the programs of a cluster have their files. It has one user, who may do
-// everything.
+// Where the programs of a cluster have their files, for all nodes. It has one user, who
+// may do everything.
 const (
-	clusterDir = "/run/cluster"
-	accountKey = clusterDir + "/account.key"
-	apiCert    = clusterDir + "/pki/apiserver.crt" // signed by itself
-	kubeconfig = clusterDir + "/kubeconfig"
-	apiURL     = "https://" + nodeIP + ":6443"
-	adminToken = "admin"
+	clusterDir    = "/run/cluster"
+	clusterImages = clusterDir + "/images"
+	accountKey    = clusterDir + "/account.key"
+	apiCert       = clusterDir + "/pki/apiserver.crt" // signed by itself
+	kubeconfig    = clusterDir + "/kubeconfig"
+	apiURL        = "https://" + nodeIP + ":6443"
+	adminToken    = "admin"
 )
 
 // clusterTime is enough for what takes seconds, however slow the machine is.
@@ -119,40 +116,3 @@ func daemon(t *testing.T, name string, args ...string) (stop func()) {
 
 // logOf returns the file with the log of one of the cluster's programs.
 func logOf(name string) string { return "/run/" + name + ".log" }
-
-// kubectl runs it, with an input if there is one.
-func kubectl(t *testing.T, stdin []byte, args ...string) plugintest.Answer {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(bins, "cluster", "kubectl"), args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + clusterDir, "KUBECONFIG=" + kubeconfig}
-	cmd.Stdin = bytes.NewReader(stdin)
-	a, err := plugintest.Run(cmd)
-	testns.Must(t, err)
-	return a
-}
-
-// mustKubectl wants success, and returns what kubectl prints.
-func mustKubectl(t *testing.T, args ...string) string {
-	t.Helper()
-	return mustInput(t, nil, args...)
-}
-
-func mustInput(t *testing.T, stdin []byte, args ...string) string {
-	t.Helper()
-	a := kubectl(t, stdin, args...)
-	if a.Status != 0 {
-		t.Fatalf("kubectl %s: got %+v, want success", strings.Join(args, " "), a)
-	}
-	return a.Stdout
-}
-
-// awaitKubectl waits until kubectl succeeds and prints what is wanted.
-func awaitKubectl(t *testing.T, wanted func(out string) bool, args ...string) {
-	t.Helper()
-	var a plugintest.Answer
-	defer func() { t.Logf("kubectl %s:\n%s", strings.Join(args, " "), a.Stdout) }()
-	waitWithin(t, clusterTime, fmt.Sprintf("kubectl %q", args), func() bool {
-		a = kubectl(t, nil, args...)
-		return a.Status == 0 && wanted(a.Stdout)
-	})
-}
