@@ -19,9 +19,9 @@ RELEASE_ARCH := amd64 arm64
 
 # Each has a go.mod of its own, so that whoever imports the library gets no more
 # than it needs.
-MODULES := . cmd/bpffsctl examples/pktcount test test/runtimes
+MODULES := . cmd/bpffsctl examples test test/runtimes
 
-.PHONY: help build tools runtimes test test-race fuzz test-kernels test-runtimes test-cluster test-reliability test-mutants lint bench bench-library demo image release check-release check-reproducible clean
+.PHONY: help build tools runtimes test test-race fuzz test-kernels test-runtimes test-cluster test-reliability test-mutants soak lint bench scale bench-library demo image release check-release check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,14 +34,21 @@ build: ## build the plugin and bpffsctl: bin/bpffs, bin/bpffsctl
 tools: build ## build cnitool and the plugins around ours: bin/cni/
 	@mkdir -p $(BIN)/cni
 	CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/ tool ./integration/downstream ./integration/record
-	CGO_ENABLED=0 go build -C examples/pktcount -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/pktcount .
+	CGO_ENABLED=0 go build -C examples -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/ ./pktcount ./go/policy
 	@ln -sfn ../bpffs $(BIN)/cni/bpffs
 
 test: build tools ## run all tests (root; most need it)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-units test-callers
+
+# Most of these tests wait more than they work, so the others run beside them.
+.PHONY: test-units test-callers
+test-callers:
+	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -p 4 ./...
+
+test-units:
 	CGO_ENABLED=0 go test $(TESTFLAGS) ./...
 	CGO_ENABLED=0 go test -C cmd/bpffsctl $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory test-race
-	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -p 4 ./... # many wait more than they work
 
 # What is left out is about several processes, which the race detector does not compare.
 test-race: ## run the unit tests with the race detector (needs a C compiler)
@@ -62,6 +69,7 @@ test-kernels: tools ## run the tests on Debian's kernels 6.1 and 6.12, emulated 
 runtimes: tools
 	test/runtimes/install.sh
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
+	CGO_ENABLED=0 go build -C test/multus -trimpath -buildvcs=false -o $(BIN)/runtimes/multus/ tool
 	CGO_ENABLED=0 go build -C test/runtimes -buildvcs=false -o $(BIN)/runtimes/own/ tool
 	CGO_ENABLED=0 go build -C cmd/bpffsctl -trimpath -buildvcs=false -ldflags '-s -w -X main.lostAfter=3s' -o $(BIN)/runtimes/own/ .
 
@@ -84,7 +92,7 @@ lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, che
 		(cd $$module && $(BIN)/tools/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 	@set -e; for arch in $(VET_ARCH); do \
 		echo "GOARCH=$$arch go vet ./..."; GOOS=linux GOARCH=$$arch CGO_ENABLED=0 go vet ./...; done
-	@set -e; for module in $(MODULES) tools; do \
+	@set -e; for module in $(MODULES) test/multus tools; do \
 		echo "go mod tidy -diff in $$module"; go -C $$module mod tidy -diff; done
 
 $(BIN)/tools/golangci-lint: tools/go.mod tools/go.sum
@@ -102,7 +110,7 @@ bench-library: ## run the library's benchmarks, each briefly, but the minutes of
 FUZZTIME ?= 20000x
 
 fuzz: ## fuzz whatever reads bytes from outside; FUZZTIME=10m for longer
-	@set -e; for package in internal/netconf pkg/bpffs plugins/bpffs cmd/bpffsctl/internal/conflist cmd/bpffsctl/internal/cri cmd/bpffsctl/internal/gc cmd/bpffsctl/internal/output; do \
+	@set -e; for package in internal/netconf internal/notify pkg/bpffs plugins/bpffs cmd/bpffsctl/internal/conflist cmd/bpffsctl/internal/cri cmd/bpffsctl/internal/gc cmd/bpffsctl/internal/output; do \
 		for target in $$(grep -ho '^func Fuzz[A-Za-z]*' $$package/*_test.go | cut -c6-); do \
 			echo "$$package $$target"; \
 			CGO_ENABLED=0 go test -C $$package $(TESTFLAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .; \
@@ -113,8 +121,18 @@ test-reliability: build ## kill at every system call, and race for minutes (root
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v -run '^TestKill' ./install -args -all
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v -run '^TestKill$$' ./pods -args -all
 
+# How long "make soak" takes.
+SOAK ?= 1h
+
+soak: build ## let pods come and go on one node for an hour, and demand that nothing grows (root; SOAK=10m)
+	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 0 -v -run '^TestSoak$$' ./reliability -args -soak $(SOAK)
+
 test-mutants: ## take every guard out of a copy and demand that a test fails (root; three minutes)
 	CGO_ENABLED=0 go run -C test ./mutants -source ..
+
+scale: tools ## measure 1,000 ADDs at once and 60,000 endpoints: the rows of docs/scale.md (root)
+	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/bench ./bench
+	@$(BIN)/bench -scale $(BENCHFLAGS)
 
 demo: build tools ## show a pod's life with the plugin, in namespaces of its own (root)
 	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo

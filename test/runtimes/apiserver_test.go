@@ -84,7 +84,7 @@ func TestSnippetsAreValid(t *testing.T) {
 	if !onNode(t) {
 		return
 	}
-	pods := startPodAPI(t)
+	pods := startPodServer(t)
 	mustKubectl(t, "create", "namespace", delegated)
 	pods.enforce(t, policyAsItIs, refusedPod())
 	all := examplePods(t)
@@ -112,10 +112,10 @@ func examplePods(t *testing.T) (pods []core.Pod) {
 	return pods
 }
 
-// podAPI is the part of an API server that is about pods. Nobody runs them.
-type podAPI struct{ client *rest.RESTClient }
+// podServer is the part of an API server that is about pods. Nobody runs them.
+type podServer struct{ client *rest.RESTClient }
 
-func startPodAPI(t *testing.T) podAPI {
+func startPodServer(t *testing.T) podServer {
 	t.Helper()
 	startAPIServer(t, "--disable-admission-plugins=ServiceAccount") // nobody makes accounts, either
 	client, err := rest.RESTClientFor(&rest.Config{
@@ -123,11 +123,11 @@ func startPodAPI(t *testing.T) podAPI {
 		ContentConfig: rest.ContentConfig{GroupVersion: &core.SchemeGroupVersion, NegotiatedSerializer: scheme.Codecs.WithoutConversion()},
 	})
 	testns.Must(t, err)
-	return podAPI{client}
+	return podServer{client}
 }
 
 // create creates a pod.
-func (a podAPI) create(t *testing.T, p core.Pod) (created core.Pod) {
+func (a podServer) create(t *testing.T, p core.Pod) (created core.Pod) {
 	t.Helper()
 	testns.Must(t, a.client.Post().Namespace(p.Namespace).Resource("pods").Body(&p).Do(t.Context()).Into(&created))
 	return created
@@ -136,7 +136,7 @@ func (a podAPI) create(t *testing.T, p core.Pod) (created core.Pod) {
 // try asks whether a pod would be created; one that is there already whether it would be
 // updated, as "kubectl apply" does it, or if it gets ephemeral containers as "kubectl
 // debug" does.
-func (a podAPI) try(t *testing.T, p core.Pod) error {
+func (a podServer) try(t *testing.T, p core.Pod) error {
 	t.Helper()
 	request := a.client.Post()
 	if p.UID != "" {

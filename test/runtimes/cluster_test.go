@@ -17,7 +17,7 @@ const (
 	daemonSet  = "daemonset/bpffs"
 )
 
-// TestCluster does what the pages say for a cluster, in each of the ways in
+// TestCluster does what docs/operations.md says for a cluster, in each of the ways in
 // which it can be done: apply, use, upgrade and remove.
 func TestCluster(t *testing.T) {
 	needCluster(t)
@@ -29,8 +29,10 @@ func TestCluster(t *testing.T) {
 		return
 	}
 	c := newCluster(t)
-	for _, by := range ways() {
-		t.Run(by.name, func(t *testing.T) { c.play(t, by) })
+	for _, by := range ways(t) {
+		if !t.Run(by.name, func(t *testing.T) { c.play(t, by) }) {
+			return // there may be things left
+		}
 	}
 }
 
@@ -65,7 +67,7 @@ func (c *cluster) waits(t *testing.T, by way) {
 	for _, n := range c.nodes {
 		testns.Must(t, os.RemoveAll(n.path(usualConf+"/"+networkFile))) // of the way before
 	}
-	by.apply(t, good)
+	by.tool(t, by.apply[good]...)
 	for _, p := range c.installers(t) {
 		const because = "Readiness probe failed: waiting: /host/etc/cni/net.d: no main plugin is configured"
 		awaitKubectl(t, func(events string) bool { return strings.Contains(events, because) },
@@ -93,7 +95,7 @@ func (c *cluster) becomesReady(t *testing.T, _ way) {
 // breaks rolls a broken version out, and takes it back.
 func (c *cluster) breaks(t *testing.T, by way) {
 	t.Helper()
-	by.apply(t, broken)
+	by.tool(t, by.apply[broken]...)
 	var failing core.Pod
 	waitWithin(t, clusterTime, "a pod of the broken version to fail again", func() bool {
 		for _, failing = range c.installers(t) {
@@ -111,29 +113,8 @@ func (c *cluster) breaks(t *testing.T, by way) {
 	if is := c.status(t); is.UpdatedNumberScheduled != 1 || is.NumberUnavailable != 1 || is.NumberReady != 1 {
 		t.Errorf("the DaemonSet: got %+v, want the first of two pods updated, and the other one ready", is)
 	}
-	by.undo(t)
+	by.tool(t, by.undo...)
 	mustKubectl(t, "--namespace=kube-system", "rollout", "status", daemonSet, "--timeout=5m")
-}
-
-// isRemoved does what docs/operations.md has in "Remove", and docs/chart.md in "Uninstall".
-func (c *cluster) isRemoved(t *testing.T, by way) {
-	t.Helper()
-	by.remove(t)
-	for _, of := range [][]string{
-		{"daemonsets,pods,configmaps,serviceaccounts,controllerrevisions", "--all-namespaces", selector},
-		{"validatingadmissionpolicies,validatingadmissionpolicybindings"},
-	} {
-		awaitKubectl(t, func(objects string) bool { return objects == "" }, append([]string{"get", "--output=name"}, of...)...)
-	}
-	for _, n := range c.nodes {
-		if n.network(t) == mainNetwork() {
-			t.Errorf("network of the node %s without the DaemonSet: got %s, want bpffs in it", n.name, n.network(t))
-		}
-		t.Log(mustKubectl(t, "drain", n.name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=5m"))
-		n.bpffsctl(t, "uninstall")
-		n.isAsBefore(t)
-		mustKubectl(t, "uncordon", n.name)
-	}
 }
 
 // status returns what the API server says about the DaemonSet.

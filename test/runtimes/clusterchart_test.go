@@ -26,15 +26,15 @@ func TestChartTakesOver(t *testing.T) {
 	install := []string{"install", "bpffs", chartDir, ownValues(t, good)}
 	mustHelm(t, install...)
 	want := spec()
-	if out, err := helm(t, "install", "other", chartDir, "--namespace=kube-system", "--kubeconfig="+kubeconfig); err == nil {
+	if out, err := helm(t, "install", "other", chartDir, "--namespace=kube-system", "--kubeconfig="+adminConfig); err == nil {
 		t.Errorf("a second release: got %s, want it refused", out)
 	}
 	mustHelm(t, "uninstall", "bpffs")
 
-	by := ways()[0]
+	by := ways(t)[0]
 	by.apply(t, broken)
 	before := objects()
-	if out, err := helm(t, append(install, "--namespace=kube-system", "--kubeconfig="+kubeconfig)...); err == nil {
+	if out, err := helm(t, append(install, "--namespace=kube-system", "--kubeconfig="+adminConfig)...); err == nil {
 		t.Errorf("without --take-ownership: got %s, want it refused", out)
 	}
 	mustHelm(t, append(install, "--take-ownership")...)

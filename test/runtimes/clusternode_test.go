@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"testing"
 
@@ -54,8 +53,8 @@ func writeImages(t *testing.T) {
 		"app": writeImage(t, appImage, map[string]string{
 			"pod": bins + "/runtimes/own/pod", "example": buildGo(t, snippets(t, podsPage, "go")[0]),
 		}),
-		good:   writeInstaller(t, installerName+":"+good, bins),
-		broken: writeInstaller(t, installerName+":"+broken, brokenPrograms(t)),
+		good:   writeInstaller(t, installerName+":"+good, bins+"/bpffs", bins+"/bpffsctl"),
+		broken: writeInstaller(t, installerName+":"+broken, brokenPlugin(t), bins+"/bpffsctl"),
 	} {
 		testns.Must(t, os.Rename(archive, filepath.Join(clusterImages, name)))
 	}
@@ -71,7 +70,7 @@ func joinCluster(t *testing.T, name, ip string) *containerd {
 	for _, name := range names(t, clusterImages) {
 		rt.importImage(t, filepath.Join(clusterImages, name))
 	}
-	runKubelet(t, name, ip, "--kubeconfig="+kubeconfig)
+	runKubelet(t, name, ip, "--kubeconfig="+adminConfig)
 	return rt
 }
 
@@ -118,19 +117,4 @@ func (n clusterNode) network(t *testing.T) string {
 	text, err := os.ReadFile(n.path(usualConf + "/" + networkFile))
 	testns.Must(t, err)
 	return string(text)
-}
-
-// isAsBefore wants nothing of bpffs to be left on the node.
-func (n clusterNode) isAsBefore(t *testing.T) {
-	t.Helper()
-	if got, want := n.network(t), mainNetwork(); got != want {
-		t.Errorf("network of the node %s: got %s, want it as its main plugin wrote it: %s", n.name, got, want)
-	}
-	if got := names(t, n.path(usualConf)); !slices.Equal(got, []string{networkFile}) {
-		t.Errorf("in %s of the node %s: got %q, want %s only", usualConf, n.name, got, networkFile)
-	}
-	if got := names(t, n.path(usualBin)); !slices.Equal(got, n.programs) {
-		t.Errorf("in %s of the node %s: got %q, want what was there before: %q", usualBin, n.name, got, n.programs)
-	}
-	nothingLeftIn(t, n.path(bpfRoot))
 }

@@ -1,10 +1,11 @@
 package runtimes
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
@@ -18,78 +19,79 @@ const (
 	broken        = "broken"
 )
 
-// A way is how somebody brings a version of bpffs into a cluster, goes back to the one
-// before, and takes it out.
+// A way is how somebody has bpffs in a cluster: a tool, and its arguments that apply a
+// version, take the last one back, and remove bpffs.
 type way struct {
 	name         string
-	apply        func(t *testing.T, version string)
-	undo, remove func(t *testing.T)
+	tool         func(t *testing.T, args ...string) string
+	apply        map[string][]string
+	undo, remove []string
 }
 
-// ways are those of docs/operations.md and docs/chart.md.
-func ways() []way {
-	return []way{
-		{
-			"kubectl apply -k",
-			func(t *testing.T, version string) { mustKubectl(t, "apply", "-k", kustomized(t, version)) },
-			func(t *testing.T) { mustKubectl(t, "--namespace=kube-system", "rollout", "undo", daemonSet) },
-			func(t *testing.T) { mustKubectl(t, "delete", "-k", kustomized(t, good)) },
-		},
-		{
-			"helm upgrade --install",
-			func(t *testing.T, version string) {
-				mustHelm(t, "upgrade", "--install", "bpffs", chartDir, ownValues(t, version))
-			},
-			func(t *testing.T) { mustHelm(t, "rollback", "bpffs") },
-			func(t *testing.T) { mustHelm(t, "uninstall", "bpffs") },
-		},
+// ways are those of docs/quickstart.md and docs/chart.md.
+func ways(t *testing.T) []way {
+	t.Helper()
+	kubectl := way{
+		name: "kubectl apply -k", tool: mustKubectl, apply: make(map[string][]string),
+		undo:   []string{"--namespace=kube-system", "rollout", "undo", daemonSet},
+		remove: []string{"delete", "-k", ownSettings(t, good)},
 	}
+	helm := way{
+		name: "helm install", tool: mustHelm, apply: make(map[string][]string),
+		undo:   []string{"rollback", "bpffs"},
+		remove: []string{"uninstall", "bpffs"},
+	}
+	for _, version := range []string{good, broken} {
+		kubectl.apply[version] = []string{"apply", "-k", ownSettings(t, version)}
+		helm.apply[version] = []string{"upgrade", "--install", "bpffs", chartDir, ownValues(t, version)}
+	}
+	return []way{kubectl, helm}
 }
 
-// mustHelm runs helm in the cluster, and wants success.
-func mustHelm(t *testing.T, args ...string) {
+// ownSettings makes an overlay as docs/quickstart.md does, with the network of the tests
+// and the policy, and returns its directory.
+func ownSettings(t *testing.T, version string) string {
 	t.Helper()
-	out, err := helm(t, append(args, "--namespace=kube-system", "--kubeconfig="+kubeconfig)...)
-	testns.Must(t, err)
-	t.Log(out)
-}
-
-// ownValues is for the chart what ownSettings is for kustomize.
-func ownValues(t *testing.T, version string) (arg string) {
-	t.Helper()
-	return values(t, fmt.Sprintf("image: {repository: %s, tag: %s}\nconfig: %s\n", installerName, version, volumes))
-}
-
-// ownSettings is the overlay of docs/operations.md, with the network of the tests, and
-// with the policy.
-const ownSettings = `
+	dir := filepath.Join(top, "deploy", ownOverlay(t, fmt.Sprintf(`
 resources:
   - deploy/overlays/kubeadm
 images:
   - name: ghcr.io/cni-bpffs/bpffs
-    newName: ` + installerName + `
-    newTag: VERSION
+    newName: %s
+    newTag: %s
 configMapGenerator:
   - name: bpffs
     namespace: kube-system
     behavior: replace
     files:
       - bpffs.json
-` + policyAsItIs
-
-// kustomized returns the directory of an overlay for the version.
-func kustomized(t *testing.T, version string) (dir string) {
-	t.Helper()
-	dir = filepath.Join(top, "deploy", ownOverlay(t, strings.ReplaceAll(ownSettings, "VERSION", version)))
+%s`, installerName, version, policyAsItIs)))
 	write(t, filepath.Join(dir, "bpffs.json"), volumes)
 	return dir
 }
 
-// brokenPrograms returns a directory with a plugin that cannot be run.
-func brokenPrograms(t *testing.T) (dir string) {
+// ownValues is the argument for the same of the chart.
+func ownValues(t *testing.T, version string) string {
 	t.Helper()
-	dir = t.TempDir()
-	mustRun(t, "cp", bins+"/bpffs", bins+"/bpffsctl", dir)
-	testns.Must(t, os.Truncate(filepath.Join(dir, "bpffs"), 100<<10))
-	return dir
+	var config bytes.Buffer
+	testns.Must(t, json.Compact(&config, []byte(volumes))) // YAML takes no tabs
+	return values(t, fmt.Sprintf("image: {repository: %s, tag: %s}\nconfig: %s\n", installerName, version, config.Bytes()))
+}
+
+// mustHelm runs helm in the cluster.
+func mustHelm(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := helm(t, append(args, "--namespace=kube-system", "--kubeconfig="+adminConfig)...)
+	testns.Must(t, err)
+	return out
+}
+
+// brokenPlugin returns a plugin that cannot be run.
+func brokenPlugin(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(bins + "/bpffs")
+	testns.Must(t, err)
+	file := filepath.Join(t.TempDir(), "bpffs")
+	write(t, file, string(text[:100<<10]))
+	return file
 }

@@ -27,7 +27,7 @@ const (
 	clusterImages = clusterDir + "/images"
 	accountKey    = clusterDir + "/account.key"
 	apiCert       = clusterDir + "/pki/apiserver.crt" // signed by itself
-	kubeconfig    = clusterDir + "/kubeconfig"
+	adminConfig   = clusterDir + "/kubeconfig"
 	apiURL        = "https://" + nodeIP + ":6443"
 	adminToken    = "admin"
 )
@@ -49,7 +49,7 @@ func startAPIServer(t *testing.T, args ...string) {
 	nodeAddress(t)
 	write(t, clusterDir+"/tokens.csv", adminToken+",admin,admin,system:masters\n")
 	write(t, accountKey, privateKey(t))
-	write(t, kubeconfig, config(t, "kubeconfig.yaml"))
+	write(t, adminConfig, config(t, "kubeconfig.yaml"))
 	daemon(t, "etcd", "--data-dir="+clusterDir+"/etcd", "--log-level=warn")
 	daemon(t, "kube-apiserver", append([]string{
 		"--etcd-servers=http://127.0.0.1:2379", "--advertise-address=" + nodeIP, "--cert-dir=" + filepath.Dir(apiCert),
@@ -66,7 +66,7 @@ func startAPIServer(t *testing.T, args ...string) {
 // startControllers starts what works on the objects of an API server that is there.
 func startControllers(t *testing.T) {
 	t.Helper()
-	alone := []string{"--kubeconfig=" + kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1"}
+	alone := []string{"--kubeconfig=" + adminConfig, "--leader-elect=false", "--bind-address=127.0.0.1"}
 	daemon(t, "kube-scheduler", alone...)
 	daemon(t, "kube-controller-manager", append(alone,
 		"--service-account-private-key-file="+accountKey, "--root-ca-file="+apiCert)...)

@@ -31,7 +31,7 @@ func TestDaemonSet(t *testing.T) {
 	}
 	alone := conflist("1.0.0")
 	rt.network(t, alone)
-	rt.importImage(t, writeInstaller(t, installerImage, bins))
+	rt.importInstaller(t, bins+"/bpffsctl")
 	d := deploymentIn(t, "overlays/kubeadm")
 	d.config.Data["bpffs.json"] = ours
 	installer := rt.newPod(t, "bpffs")
@@ -82,12 +82,19 @@ func (c *containerd) probed(t *testing.T, container string, d deployment, alone 
 	want(true, "")
 }
 
-// writeInstaller writes the image of the DaemonSet for two architectures, and returns the
-// file. Both have the programs in the directory: test/release looks at those of a release.
-func writeInstaller(t *testing.T, image, programs string) string {
+// importInstaller gives it the image of the DaemonSet, with this bpffsctl.
+func (c *containerd) importInstaller(t *testing.T, bpffsctl string) {
+	t.Helper()
+	c.importImage(t, writeInstaller(t, installerImage, bins+"/bpffs", bpffsctl))
+}
+
+// writeInstaller writes the image of the DaemonSet for two architectures, both with these
+// programs, and returns the file: test/release looks at the programs of a release.
+func writeInstaller(t *testing.T, image, plugin, bpffsctl string) string {
 	t.Helper()
 	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "image.tar")
-	mustRun(t, "cp", programs+"/bpffs", programs+"/bpffsctl", dir)
+	mustRun(t, "cp", plugin, dir+"/bpffs")
+	mustRun(t, "cp", bpffsctl, dir+"/bpffsctl")
 	testns.Must(t, os.Mkdir(dir+"/licenses", 0o755))
 	mustRun(t, filepath.Join(top, "deploy/image.sh"), image, file, "amd64="+dir, "arm64="+dir)
 	return file
@@ -104,7 +111,7 @@ func TestDaemonSetWithSocket(t *testing.T) {
 	works(t, rt.subject(), "the image as the DaemonSet runs it, with the CRI socket: drop-in files")
 	testns.Must(t, os.Remove(cniBin+"/bpffs")) // a link to what was built
 	rt.network(t, bridgeOnly)
-	rt.importImage(t, writeInstaller(t, installerImage, bins))
+	rt.importInstaller(t, bins+"/bpffsctl")
 	d := deploymentIn(t, "overlays/kubeadm")
 	c := &d.daemonSet.Spec.Template.Spec.Containers[0]
 	c.Args = append(c.Args, "--cri-socket="+socket)

@@ -18,7 +18,7 @@ import (
 func kubectl(t *testing.T, stdin []byte, args ...string) plugintest.Answer {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(bins, "cluster", "kubectl"), args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + clusterDir, "KUBECONFIG=" + kubeconfig}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + clusterDir, "KUBECONFIG=" + adminConfig}
 	cmd.Stdin = bytes.NewReader(stdin)
 	a, err := plugintest.Run(cmd)
 	testns.Must(t, err)

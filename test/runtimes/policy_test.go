@@ -16,7 +16,7 @@ func TestPodVolumePolicy(t *testing.T) {
 	if !onNode(t) {
 		return
 	}
-	pods := startPodAPI(t)
+	pods := startPodServer(t)
 	pods.enforce(t, policyAsItIs, refusedPod())
 	for _, c := range append(everyRight(), otherCases()...) {
 		pods.judge(t, c, c.pod(true), "container more is privileged or adds SYS_ADMIN, ")
@@ -25,7 +25,7 @@ func TestPodVolumePolicy(t *testing.T) {
 
 // judge wants the policy to refuse the pod because of its volume, if that is the case,
 // and else to let it pass.
-func (a podAPI) judge(t *testing.T, c podCase, p core.Pod, because string) {
+func (a podServer) judge(t *testing.T, c podCase, p core.Pod, because string) {
 	t.Helper()
 	if c.kind == "ephemeral" {
 		there := a.create(t, c.pod(false))
@@ -47,7 +47,7 @@ func TestPodVolumePolicyOnUpdates(t *testing.T) {
 	if !onNode(t) {
 		return
 	}
-	pods := startPodAPI(t)
+	pods := startPodServer(t)
 	old := refusedPod()
 	old.Finalizers = []string{"example.com/job"}
 	there := pods.create(t, old)
@@ -76,7 +76,7 @@ func TestPodVolumePolicyOnHostPaths(t *testing.T) {
 	if !onNode(t) {
 		return
 	}
-	pods := startPodAPI(t)
+	pods := startPodServer(t)
 	pods.enforce(t, policyAsItIs, refusedPod())
 	for _, c := range []podCase{
 		{"own-users", new(false), emptyDir("bpffs"), "", core.SecurityContext{}, true},
@@ -98,7 +98,7 @@ func TestPodVolumePolicyForOtherNames(t *testing.T) {
 	if !onNode(t) {
 		return
 	}
-	pods := startPodAPI(t)
+	pods := startPodServer(t)
 	cases := []podCase{
 		{"maps", new(false), emptyDir("maps"), "", privileged(true), true},
 		{"flows", nil, emptyDir("flows"), "", adds("BPF"), true},
@@ -184,7 +184,7 @@ func policy(t *testing.T, kustomization string) []byte {
 
 // enforce creates the policy in an overlay of somebody's own, and waits until the API
 // server refuses the pod.
-func (a podAPI) enforce(t *testing.T, kustomization string, refused core.Pod) {
+func (a podServer) enforce(t *testing.T, kustomization string, refused core.Pod) {
 	t.Helper()
 	refused.Name = "awaited"
 	mustInput(t, policy(t, kustomization), "create", "-f", "-")

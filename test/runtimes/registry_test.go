@@ -95,7 +95,7 @@ func pushInstaller(t *testing.T) string {
 	dir := t.TempDir()
 	image := dir + "/bpffs-v0.1.0-image.tar" // as the commands name it
 	write(t, dir+"/password", registryPass)
-	testns.Must(t, os.Rename(writeInstaller(t, installerImage, bins), image))
+	testns.Must(t, os.Rename(writeInstaller(t, installerImage, bins+"/bpffs", bins+"/bpffsctl"), image))
 	t.Setenv("REGISTRY_AUTH_FILE", dir+"/auth.json")
 	out := mustRun(t, "sh", "-euc", "cd "+dir+"\n"+snippets(t, registryPage, "sh")[0])
 	want := "amd64\narm64\n" + indexDigest(t, image) + "\n"
