@@ -21,7 +21,7 @@ RELEASE_ARCH := amd64 arm64
 # than it needs.
 MODULES := . cmd/bpffsctl examples test test/runtimes
 
-.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-kubelet test-reliability test-mutants lint bench bench-library demo image release check-reproducible clean
+.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-kubelet test-reliability test-mutants soak lint bench scale bench-library demo image release check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -115,8 +115,18 @@ test-reliability: build ## kill at every system call, and race for minutes (root
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v -run '^TestKill' ./install -args -all
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v -run '^TestKill$$' ./pods -args -all
 
+# How long "make soak" takes.
+SOAK ?= 1h
+
+soak: build ## let pods come and go on one node for an hour, and demand that nothing grows (root; SOAK=10m)
+	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 0 -v -run '^TestSoak$$' ./reliability -args -soak $(SOAK)
+
 test-mutants: ## take every guard out of a copy and demand that a test fails (root; three minutes)
 	CGO_ENABLED=0 go run -C test ./mutants -source ..
+
+scale: tools ## measure 1,000 ADDs at once and 60,000 endpoints: the rows of docs/scale.md (root)
+	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/bench ./bench
+	@$(BIN)/bench -scale $(BENCHFLAGS)
 
 demo: build tools ## show a pod's life with the plugin, in namespaces of its own (root)
 	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo

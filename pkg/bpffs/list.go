@@ -18,6 +18,7 @@ type Endpoint struct {
 	ID         uint16
 	Attachment Attachment
 	Details    Details
+	NetNSIn    DirID // the directory in which ADD saw the network namespace; empty if that is not known
 	Created    time.Time
 	Pins       []string // absolute paths, whether there is something at them or not
 	Maps       []string // those of them that PinMaps made, or was to make
@@ -128,6 +129,9 @@ func (e *Endpoints) readRecord(r record) (ep Endpoint, err error) {
 		return ep, err
 	}
 	if ep.Details, err = r.details(); err != nil {
+		return ep, err
+	}
+	if ep.NetNSIn, err = r.netNSIn(ep.Details.NetNS); err != nil {
 		return ep, err
 	}
 	made, err := r.made()

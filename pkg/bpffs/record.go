@@ -16,11 +16,12 @@ import (
 // bpffs holds no files, and a link is a string in a single inode, made in one
 // step. docs/design.md says what each holds.
 const (
-	ownerLink = "owner" // <attachment>
-	pinsLink  = "pins"  // and a number: <directory below the root>//<name>/<name>...
-	mapsLink  = "maps"  // <name>.<kernel ID>/<name>...: those of the pins that PinMaps makes
-	podLink   = "pod"   // <namespace>/<name>
-	netNSLink = "netns" // <path>, or noNetNS
+	ownerLink = "owner"    // <attachment>
+	pinsLink  = "pins"     // and a number: <directory below the root>//<name>/<name>...
+	mapsLink  = "maps"     // <name>.<kernel ID>/<name>...: those of the pins that PinMaps makes
+	podLink   = "pod"      // <namespace>/<name>
+	netNSLink = "netns"    // <path>, or noNetNS
+	netNSIn   = "netns-in" // <directory><path>: which directory that path led to at ADD
 
 	byNameDir = "by-name" // by-name/<name> -> the pin that PinMaps makes
 )
@@ -204,6 +205,9 @@ func (r record) setDetails(d Details) error {
 	}
 	if netns == "" {
 		return nil
+	}
+	if err := r.setNetNSIn(netns); err != nil {
+		return err
 	}
 	return r.renew(netns, r.link(netNSLink))
 }
