@@ -68,10 +68,10 @@ func (d *Delegate) lists() []nameList {
 
 func (d *Delegate) addNamespace(name string) error {
 	if strings.ContainsAny(name, "*?[") {
-		return errors.New("there are no patterns: name each namespace")
+		return errors.New("patterns are not supported: name each namespace")
 	}
 	if !isLabel(name) {
-		return errors.New("no namespace of Kubernetes can have this name: it has 1 to 63 lower-case letters, digits and hyphens, and neither begins nor ends with a hyphen")
+		return errors.New("not a valid name of a Kubernetes namespace: use 1 to 63 lower-case letters, digits and hyphens, with no hyphen at either end")
 	}
 	d.Namespaces = append(d.Namespaces, name)
 	return nil
@@ -94,7 +94,7 @@ func eachName(key string, list json.RawMessage, add func(name string) error) err
 			return err
 		}
 		if seen[name] {
-			return badValue(element, raw, errors.New("it is in the list twice"))
+			return badValue(element, raw, errors.New("it is listed twice"))
 		}
 		seen[name] = true
 		if err := add(name); err != nil {

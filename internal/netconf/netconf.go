@@ -319,9 +319,9 @@ func inWords(err error, v any) error {
 		want = "an array"
 	}
 	if wrong.Field != "" {
-		return fmt.Errorf("%s is %s, which is wrong there", wrong.Field, article(wrong.Value))
+		return fmt.Errorf("%s is %s, which is not allowed there", wrong.Field, article(wrong.Value))
 	}
-	return fmt.Errorf("it is %s, wanted %s", article(wrong.Value), want)
+	return fmt.Errorf("it is %s but must be %s", article(wrong.Value), want)
 }
 
 func article(kind string) string {

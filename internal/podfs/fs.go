@@ -95,7 +95,7 @@ func (f *FS) Attach(dir *os.File, name string) error {
 func checkEmpty(dir *os.File) error {
 	names, err := dir.Readdirnames(1)
 	if len(names) > 0 {
-		return fmt.Errorf("%s: %w: %q is in it, and a mount would hide that: remove it", dir.Name(), ErrOccupied, names[0])
+		return fmt.Errorf("%s: %w: it contains %q, which a mount would hide: remove it", dir.Name(), ErrOccupied, names[0])
 	}
 	if errors.Is(err, io.EOF) {
 		err = nil

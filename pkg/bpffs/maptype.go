@@ -32,7 +32,7 @@ func ParseMapType(name string) (MapType, error) {
 			names = append(names, r.name)
 		}
 	}
-	return 0, fmt.Errorf("there is no type %q that can be created here; there are %s", name, strings.Join(names, ", "))
+	return 0, fmt.Errorf("bpffs cannot create a map of type %q; use one of %s", name, strings.Join(names, ", "))
 }
 
 // rules returns what the kernel wants of maps of the type, if they can be created.

@@ -21,7 +21,7 @@ var (
 	ErrPodVolume = errors.New("the pod's volume")
 	// ErrPodView: the volume does not show what it should. It comes together with
 	// ErrPodVolume.
-	ErrPodView = errors.New("the pod does not see what it should")
+	ErrPodView = errors.New("the pod's volume does not show what it should")
 )
 
 // A PodAccess says what a pod may do with a map of its own.

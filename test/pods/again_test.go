@@ -46,8 +46,8 @@ type damage struct {
 
 func damages() []damage {
 	return []damage{
-		{"unmounted", func(t *testing.T, s sandbox) { t.Helper(); testns.Must(t, unix.Unmount(s.at("maps"), 0)) }, "not mounted any more"},
-		{"the other unmounted", func(t *testing.T, s sandbox) { t.Helper(); testns.Must(t, unix.Unmount(s.at("maps-rw"), 0)) }, "not mounted any more"},
+		{"unmounted", func(t *testing.T, s sandbox) { t.Helper(); testns.Must(t, unix.Unmount(s.at("maps"), 0)) }, "no longer mounted"},
+		{"the other unmounted", func(t *testing.T, s sandbox) { t.Helper(); testns.Must(t, unix.Unmount(s.at("maps-rw"), 0)) }, "no longer mounted"},
 		{"a pin removed", func(t *testing.T, s sandbox) {
 			t.Helper()
 			writable(t, s.at("maps-rw"))
