@@ -15,7 +15,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/fdinfo"
 )
 
-// An ID names a mount, also one that is attached nowhere yet, and stays the same
+// An ID names a mount, also one that is not attached to a path yet, and stays the same
 // when it is attached or moved. No later mount gets it. From Linux 6.8 on it is the
 // kernel's unique ID, before that the source of the mount. It is no device number,
 // for the next file system can get that. After it comes the mount namespace, for from

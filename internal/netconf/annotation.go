@@ -108,7 +108,7 @@ func (c *Config) readRequest(text string) (name string, entries uint32, err erro
 
 // refuse returns the error of a part of the annotation, with what a pod can ask for.
 func (c *Config) refuse(part string, err error) error {
-	const most = 5
+	const named = 5
 	var allowed []string
 	for _, d := range c.Maps {
 		switch limit, optional := c.Limits[d.Name]; {
@@ -120,9 +120,9 @@ func (c *Config) refuse(part string, err error) error {
 	}
 	has := "this network has no optional maps"
 	if n := len(allowed); n > 0 {
-		has = "a pod can ask for " + strings.Join(allowed[:min(n, most)], ", ")
-		if n > most {
-			has += fmt.Sprintf(" and %d more", n-most)
+		has = "a pod can ask for " + strings.Join(allowed[:min(n, named)], ", ")
+		if n > named {
+			has += fmt.Sprintf(" and %d more", n-named)
 		}
 		has += `; write "name" or "name=entries", with commas and no spaces between them`
 	}

@@ -119,13 +119,13 @@ func TestAnnotationIsRefused(t *testing.T) {
 // wantRefused wants an error that a pod's events can show.
 func wantRefused(t *testing.T, of string, err error, says string) {
 	t.Helper()
-	const most = 1000
+	const limit = 1000
 	if !errors.Is(err, ErrAnnotation) || !strings.Contains(err.Error(), "annotation bpffs/maps") || !strings.Contains(err.Error(), says) {
 		t.Errorf("%.100q: got the error %v, want one of the annotation with %s", of, err, says)
 		return
 	}
-	if text := err.Error(); len(text) > most || strings.ContainsFunc(text, unicode.IsControl) {
-		t.Errorf("%.100q: got the error %q, want at most %d bytes and no control characters", of, text, most)
+	if text := err.Error(); len(text) > limit || strings.ContainsFunc(text, unicode.IsControl) {
+		t.Errorf("%.100q: got the error %q, want at most %d bytes and no control characters", of, text, limit)
 	}
 }
 

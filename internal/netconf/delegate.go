@@ -80,9 +80,9 @@ func (d *Delegate) addNamespace(name string) error {
 // isLabel reports whether Kubernetes takes the text for the name of a namespace or a
 // volume (RFC 1123, label).
 func isLabel(text string) bool {
-	const most = 63
+	const limit = 63
 	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
-	return text != "" && len(text) <= most && !strings.ContainsFunc(text, other) && strings.Trim(text, "-") == text
+	return text != "" && len(text) <= limit && !strings.ContainsFunc(text, other) && strings.Trim(text, "-") == text
 }
 
 // eachName calls add with each name of the list, the value of key. A name is in it once.

@@ -11,8 +11,8 @@ import (
 // finds them in runtimeConfig.
 const capability = "io.kubernetes.cri.pod-annotations"
 
-// parseOptional reads the key optional of a map, and returns the most entries that a
-// pod can ask for. Without a number of its own it is that of the map.
+// parseOptional reads the key optional of a map, and returns the largest number of
+// entries that a pod can ask for. Without a number of its own it is that of the map.
 func parseOptional(key string, raw json.RawMessage, d bpffs.MapDecl) (limit uint32, err error) {
 	keys, err := decodeStrict(key, raw, map[string]any{"maxEntries": &limit})
 	if err != nil {
@@ -74,7 +74,7 @@ func (c *Config) Keep(keep func(d *bpffs.MapDecl) bool) *Config {
 	return &with
 }
 
-// LargestMaps returns all maps, the optional ones with the most entries that a pod can
+// LargestMaps returns all maps, the optional ones with the largest number of entries that a pod can
 // ask for.
 func (c *Config) LargestMaps() []bpffs.MapDecl {
 	return c.Keep(func(d *bpffs.MapDecl) bool {

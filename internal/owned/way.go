@@ -21,12 +21,12 @@ var ErrOfProcess = errors.New("a link of /proc differs for each process: write t
 
 // A Way is where an absolute path leads.
 type Way struct {
-	Path    string // without symbolic links
-	Missing bool   // the end of it is not there yet
-	Nowhere string // with Missing: a symbolic link to something that is not there
-	Unsafe  error  // [ErrUnsafe]: who else can change where it leads
-	At      string // the first directory or link that makes it unsafe
-	Dir     Stat   // of that
+	Path     string // without symbolic links
+	Missing  bool   // the end of it is not there yet
+	Dangling string // with Missing: a symbolic link whose target is missing
+	Unsafe   error  // [ErrUnsafe]: who else can change where it leads
+	At       string // the first directory or link that makes it unsafe
+	Dir      Stat   // of that
 }
 
 // Follow goes the way that the kernel goes, component by component. What is
@@ -83,7 +83,7 @@ func (f *follower) step() error {
 	if os.IsNotExist(err) {
 		f.way.Missing = true
 		if len(f.rest) > f.after {
-			f.way.Nowhere = f.link
+			f.way.Dangling = f.link
 		}
 		f.distrust(next, Stat{}, Stat{})
 		return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 )
 
-// An FS is a BPF file system that is mounted, but attached nowhere until [FS.Attach].
+// An FS is a BPF file system that is mounted, but not attached to a path before [FS.Attach].
 // It is gone when it is closed before that.
 type FS struct {
 	context *os.File // for reconfiguring

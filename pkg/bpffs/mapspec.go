@@ -183,7 +183,7 @@ func (s MapSpec) probe() MapSpec {
 		inner := s.Inner.probe()
 		s.Inner = &inner
 	}
-	if r.lazy || r.most != 0 && s.MaxEntries > r.most {
+	if r.lazy || r.limit != 0 && s.MaxEntries > r.limit {
 		return s
 	}
 	switch r.entries {

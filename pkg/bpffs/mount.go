@@ -80,8 +80,8 @@ func followSafely(root string) (owned.Way, error) {
 
 // distrust reports why nothing should be mounted where the way to the root leads.
 func distrust(root string, way owned.Way) error {
-	if way.Nowhere != "" {
-		return fmt.Errorf("%s: %s is a symbolic link whose target is missing: create the target, or remove the link", root, way.Nowhere)
+	if way.Dangling != "" {
+		return fmt.Errorf("%s: %s is a symbolic link whose target is missing: create the target, or remove the link", root, way.Dangling)
 	}
 	return way.Unsafe
 }
