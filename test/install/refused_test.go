@@ -174,7 +174,7 @@ func TestUninstallInTheWrongPlace(t *testing.T) {
 	}
 }
 
-// A link that leads nowhere yet is waited for like a file that is being written.
+// A link to nothing yet is waited for like a file that is being written.
 func TestLinkToNothingYet(t *testing.T) {
 	n := newNode(t, nil)
 	testns.Must(t, os.Symlink(n.dir+"/later", n.conf+"/10.conflist"))
