@@ -38,10 +38,17 @@ tools: build ## build cnitool and the plugins around ours: bin/cni/
 	@ln -sfn ../bpffs $(BIN)/cni/bpffs
 
 test: build tools ## run all tests (root; most need it)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-units test-callers
+
+# Most of these tests wait more than they work, so the others run beside them.
+.PHONY: test-units test-callers
+test-callers:
+	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -p 4 ./...
+
+test-units:
 	CGO_ENABLED=0 go test $(TESTFLAGS) ./...
 	CGO_ENABLED=0 go test -C cmd/bpffsctl $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory test-race
-	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -p 4 ./... # many wait more than they work
 
 # What is left out is about several processes, which the race detector does not compare.
 test-race: ## run the unit tests with the race detector (needs a C compiler)
@@ -61,6 +68,9 @@ test-kernels: tools ## run the tests on Debian's kernels 6.1 and 6.12, emulated 
 test-runtimes: tools ## run the plugin under container runtimes, which it installs (root, Debian 12)
 	test/runtimes/install.sh
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
+	CGO_ENABLED=0 go build -C test/multus -trimpath -buildvcs=false -o $(BIN)/runtimes/multus/ tool
+	CGO_ENABLED=0 go build -C test/runtimes -buildvcs=false -o $(BIN)/runtimes/own/ tool # without -trimpath, to share with the tests what is compiled
+	CGO_ENABLED=0 go build -C cmd/bpffsctl -trimpath -buildvcs=false -ldflags '-s -w -X main.lostAfter=3s' -o $(BIN)/runtimes/own/ .
 	CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS)
 
 test-kubelet: tools ## run the plugin under kubelet, and validate deploy/ as an API server does (root, Debian 12)
@@ -76,7 +86,7 @@ lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, che
 		(cd $$module && $(BIN)/tools/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 	@set -e; for arch in $(VET_ARCH); do \
 		echo "GOARCH=$$arch go vet ./..."; GOOS=linux GOARCH=$$arch CGO_ENABLED=0 go vet ./...; done
-	@set -e; for module in $(MODULES) tools; do \
+	@set -e; for module in $(MODULES) test/multus tools; do \
 		echo "go mod tidy -diff in $$module"; go -C $$module mod tidy -diff; done
 
 $(BIN)/tools/golangci-lint: tools/go.mod tools/go.sum

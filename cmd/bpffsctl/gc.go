@@ -93,7 +93,7 @@ func (f *gcFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	if f.yes {
-		gc.Do(ctx, all, f.options.Force)
+		gc.Do(ctx, all, f.options.Stays)
 	}
 	if err := output.Write(cmd.OutOrStdout(), f.format, gc.NewReport(all, !f.yes), func(w io.Writer) error {
 		return gc.Print(w, all)

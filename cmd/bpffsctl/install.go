@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/lost"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
@@ -24,10 +26,10 @@ const waitFor = time.Minute
 type installFlags struct {
 	dirs                                        cnidirs.Request
 	network, mode, from, pluginConf, cniVersion string
-	statusFile, metrics                         string
+	statusFile, metrics, nodeRoot               string
 
-	losePaths, wait, watch bool
-	timeout                time.Duration
+	losePaths, wait, watch, gc bool
+	timeout                    time.Duration
 }
 
 func newInstall() *cobra.Command {
@@ -63,6 +65,9 @@ Exit codes: 0 done, 2 not done.`,
 	flags.BoolVar(&f.watch, "watch", false, "stay, and put back whatever somebody takes away, until SIGTERM")
 	flags.StringVar(&f.statusFile, "status-file", "", "with --watch: write to this file after each look whether the plugin is installed; bpffsctl probe reads it")
 	flags.StringVar(&f.metrics, "metrics", "", "with --watch: serve /metrics, /readyz and /healthz over HTTP at this address, such as 127.0.0.1:9440")
+	flags.BoolVar(&f.gc, "gc", false, "with --watch: release the endpoint of a pod whose network namespace in /run/netns has been gone for ten minutes")
+	flags.StringVar(&f.nodeRoot, "node-root", "", "with --gc: where a container has the node's /run/netns and each bpffs, such as /host for /host/run/netns")
+	_ = cmd.MarkFlagDirname("node-root")
 	cmd.MarkFlagsMutuallyExclusive("watch", "timeout")
 	cmd.MarkFlagsMutuallyExclusive("watch", "wait")
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(
@@ -72,8 +77,12 @@ Exit codes: 0 done, 2 not done.`,
 
 func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 	in, err := f.installer(ctx, stderr)
+	if err != nil {
+		return err
+	}
+	c, err := f.collector(in.Log)
 	if err == nil {
-		in.Report, err = f.reporter(ctx, in.Log)
+		in.Report, err = f.reporter(ctx, in.Log, c)
 	}
 	if err != nil {
 		return err
@@ -85,7 +94,7 @@ func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 	in.BinDir, in.ConfDir, in.Assumed = dirs.Target(), dirs.Conf, dirs.BinFrom == cnidirs.Assumed
 	switch {
 	case f.watch:
-		return in.Watch(ctx)
+		return watch(ctx, in, c)
 	case !f.wait:
 		return in.Install(ctx)
 	}
@@ -96,6 +105,37 @@ func (f *installFlags) run(ctx context.Context, stderr io.Writer) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("nothing came within %v", timeout))
 	defer cancel()
 	return in.Wait(ctx)
+}
+
+// watch installs the plugin again and again, and beside that releases what is lost.
+func watch(ctx context.Context, in install.Installer, c *lost.Collector) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer cancel()
+	if c != nil {
+		c.ConfDir = in.ConfDir
+		beside.Go(func() { c.Run(ctx) })
+	}
+	return in.Watch(ctx)
+}
+
+// lostAfter is how long the network namespace of a pod must be gone. The linker sets it
+// for tests that run the built program.
+var lostAfter = "10m"
+
+// collector returns what releases lost endpoints, nil if it is not wanted.
+func (f *installFlags) collector(log func(format string, args ...any)) (*lost.Collector, error) {
+	switch {
+	case f.nodeRoot != "" && !f.gc:
+		return nil, errors.New("--node-root tells --gc where the node's directories are: add --gc, or leave it out")
+	case f.gc && !f.watch:
+		return nil, errors.New("--gc works while install --watch runs: add --watch, or use bpffsctl gc, which asks the runtime")
+	case !f.gc:
+		return nil, nil
+	}
+	after, err := time.ParseDuration(lostAfter)
+	return &lost.Collector{Node: f.nodeRoot, After: after, Log: log}, err
 }
 
 // installer returns what the flags ask for.
@@ -132,7 +172,7 @@ func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install
 
 // reporter returns what tells others of each look of --watch, and tells them that there
 // was none yet: a file that an earlier process left says how the node was then.
-func (f *installFlags) reporter(ctx context.Context, log func(format string, args ...any)) (func(install.Status), error) {
+func (f *installFlags) reporter(ctx context.Context, log func(format string, args ...any), c *lost.Collector) (func(install.Status), error) {
 	if !f.watch && f.statusFile+f.metrics != "" {
 		return nil, errors.New("--status-file and --metrics tell how the node is while install --watch runs: add --watch, or leave them out")
 	}
@@ -146,7 +186,7 @@ func (f *installFlags) reporter(ctx context.Context, log func(format string, arg
 		return nil
 	}
 	first := install.Status{Looked: time.Now(), Reason: "the directories of the node are not found yet"}
-	s := &server{where: placeFlags{Where: places.Where{ConfDir: f.dirs.ConfDir}, socket: f.dirs.CRISocket}}
+	s := &server{where: placeFlags{Where: places.Where{ConfDir: f.dirs.ConfDir}, socket: f.dirs.CRISocket}, lost: c}
 	s.status.Store(&first)
 	err := save(first)
 	if err == nil && f.metrics != "" {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/lost"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/metrics"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 )
@@ -25,6 +26,7 @@ const serveTime = 10 * time.Second
 type server struct {
 	where  placeFlags
 	status atomic.Pointer[install.Status] // of the last look
+	lost   *lost.Collector                // nil without --gc
 	mu     sync.Mutex                     // one looks at the node at once
 }
 
@@ -72,6 +74,9 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 	n, _ := s.where.measure(ctx, io.Discard)
 	s.mu.Unlock()
 	n.Install = s.status.Load()
+	if s.lost != nil {
+		n.Released = s.lost.Released
+	}
 	var text bytes.Buffer
 	if err := metrics.Write(&text, n); err != nil {
 		http.Error(w, output.Clean(err.Error()), http.StatusInternalServerError)

@@ -12,7 +12,12 @@ import (
 
 // byMountinfo is At for kernels before 6.8. It reads the whole mount table.
 func byMountinfo(path string) ([]Layer, error) {
-	id, err := tableID(path)
+	f, err := openPath(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	id, err := tableID(f)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +42,17 @@ func byMountinfo(path string) ([]Layer, error) {
 // Holding returns the visible mount that holds path, which must exist. It reads
 // the mount table as far as that mount.
 func Holding(path string) (mountinfo.Info, error) {
-	id, err := tableID(path)
+	f, err := openPath(path)
+	if err != nil {
+		return mountinfo.Info{}, err
+	}
+	defer f.Close()
+	return HoldingFile(f)
+}
+
+// HoldingFile is [Holding] for an open file, whatever its path leads to by now.
+func HoldingFile(f *os.File) (mountinfo.Info, error) {
+	id, err := tableID(f)
 	if err != nil {
 		return mountinfo.Info{}, err
 	}
@@ -46,20 +61,14 @@ func Holding(path string) (mountinfo.Info, error) {
 		return mountinfo.Info{}, err
 	}
 	if len(found) == 0 {
-		return mountinfo.Info{}, fmt.Errorf("%s: its mount %d is not in /proc/self/mountinfo", path, id)
+		return mountinfo.Info{}, fmt.Errorf("%s: its mount %d is not in /proc/self/mountinfo", f.Name(), id)
 	}
 	return *found[0], nil
 }
 
-// tableID returns the mount table's ID of the visible mount that holds path, as
+// tableID returns the mount table's ID of the mount that holds the open file, as
 // /proc/self/fdinfo tells it since Linux 3.15.
-func tableID(path string) (int, error) {
-	fd, err := openPath(path)
-	if err != nil {
-		return 0, err
-	}
-	f := os.NewFile(uintptr(fd), path)
-	defer f.Close()
+func tableID(f *os.File) (int, error) {
 	info, err := fdinfo.Of(f)
 	if err != nil {
 		return 0, err

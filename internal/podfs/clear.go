@@ -13,7 +13,7 @@ import (
 // gone when its last mount is.
 const (
 	maxRemoved = 10_000
-	mostDeep    = 16
+	mostDeep   = 16
 )
 
 // Clear removes the maps from the file system with the ID and detaches it, wherever

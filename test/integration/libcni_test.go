@@ -94,13 +94,23 @@ func containers(t *testing.T, network string) []string {
 	return names
 }
 
+// failLater lets the recorder after bpffs fail, or no longer.
+func failLater(t *testing.T, fail bool) {
+	t.Helper()
+	if !fail {
+		testns.Must(t, os.Remove(failFile+"after"))
+		return
+	}
+	testns.Must(t, os.WriteFile(failFile+"after", nil, 0o600))
+}
+
 // TestFailureLater: a plugin after bpffs fails at ADD, and the runtime sends DEL.
 func TestFailureLater(t *testing.T) {
 	for _, version := range []string{"0.3.1", "0.4.0", "1.0.0", "1.1.0"} {
 		t.Run(version, func(t *testing.T) {
 			newNode(t)
 			n := loadChain(t, version)
-			testns.Must(t, os.WriteFile(failFile+"after", nil, 0o600))
+			failLater(t, true)
 			rt := &libcni.RuntimeConf{ContainerID: "a", NetNS: newPod(t, "a").NetNS, IfName: "eth0"}
 			if result, err := n.AddNetworkList(t.Context(), n.list, rt); err == nil {
 				t.Fatalf("ADD: got %v, want an error", result)

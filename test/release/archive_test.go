@@ -28,11 +28,26 @@ func TestArchives(t *testing.T) {
 				t.Errorf("bpffsctl version: got %q, want %s", says, r.version)
 			}
 		}
-		manifest, err := os.ReadFile(dir + "/deploy/base/kustomization.yaml")
-		if want := `newTag: "` + r.version + `"`; err != nil || !strings.Contains(string(manifest), want) {
-			t.Errorf("deploy/base/kustomization.yaml: got %s, %v, want %s", manifest, err, want)
+		for name, want := range map[string]string{
+			"deploy/base/kustomization.yaml": `newTag: "` + r.version + `"`,
+			"deploy/chart/Chart.yaml":        `appVersion: "` + r.version + `"`,
+		} {
+			manifest, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil || !strings.Contains(string(manifest), want) {
+				t.Errorf("%s: got %s, %v, want %s", name, manifest, err, want)
+			}
 		}
 	})
+}
+
+// TestChartOfRelease: the chart of the release names the release's image.
+func TestChartOfRelease(t *testing.T) {
+	r := madeRelease(t)
+	file := filepath.Join(r.dir, "bpffs-"+strings.TrimPrefix(r.version, "v")+".tgz")
+	chart := mustRun(t, "tar", "-xzOf", file, "bpffs/Chart.yaml")
+	if want := "\nappVersion: \"" + r.version + "\"\n"; !strings.Contains("\n"+chart, want) {
+		t.Errorf("Chart.yaml: got %s, want %s", chart, want)
+	}
 }
 
 // checkProgram wants a program to be a static one of the architecture.

@@ -22,14 +22,19 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
-const answerFile = "/run/node/answer"
+const (
+	answerFile = "/run/node/answer"
+	mainLog    = "/run/node/main"
+)
 
-// mainPlugin makes an interface in the pod, and answers what is in a file.
+// mainPlugin makes an interface in the pod, and answers what is in a file. It notes
+// each call.
 const mainPlugin = `#!/bin/sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+printf '{"Verb": "%s", "Conf": %s}\n' "$CNI_COMMAND" "$(cat)" >>` + mainLog + `
 case $CNI_COMMAND in
 ADD) nsenter --net="$CNI_NETNS" ip link add "$CNI_IFNAME" type veth peer name other && cat ` + answerFile + ` ;;
-DEL) nsenter --net="$CNI_NETNS" ip link del "$CNI_IFNAME" ;;
+DEL) nsenter --net="$CNI_NETNS" ip link del "$CNI_IFNAME" 2>/dev/null || : ;;
 esac
 `
 

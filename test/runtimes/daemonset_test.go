@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,7 +32,7 @@ func TestDaemonSet(t *testing.T) {
 	}
 	alone := conflist("1.0.0")
 	rt.network(t, alone)
-	importInstaller(t)
+	importInstaller(t, bins+"/bpffsctl")
 	d := deploymentIn(t, "overlays/kubeadm")
 	d.config.Data["bpffs.json"] = ours
 	installer := rt.newPod(t, "bpffs")
@@ -82,20 +83,20 @@ func (c *containerd) probed(t *testing.T, container string, d deployment, alone 
 	want(true, "")
 }
 
-// importInstaller gives containerd the image of the DaemonSet.
-func importInstaller(t *testing.T) {
+// importInstaller gives containerd the image of the DaemonSet, with this bpffsctl.
+func importInstaller(t *testing.T, bpffsctl string) {
 	t.Helper()
-	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", installerArchive(t))
+	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", installerArchive(t, bpffsctl))
 }
 
-// installerArchive makes the image of the DaemonSet for two architectures, and returns
-// the file. Both have the programs of this machine: test/release looks at those of a
-// release.
-func installerArchive(t *testing.T) string {
+// installerArchive makes the image of the DaemonSet, with this bpffsctl, for two
+// architectures, and returns the file. Both have programs of this machine:
+// test/release looks at those of a release.
+func installerArchive(t *testing.T, bpffsctl string) string {
 	t.Helper()
-	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "image.tar")
-	mustRun(t, "cp", bins+"/bpffs", bins+"/bpffsctl", dir)
-	testns.Must(t, os.Mkdir(dir+"/licenses", 0o755))
+	dir := t.TempDir()
+	file := filepath.Join(dir, "image.tar")
+	testns.Must(t, errors.Join(os.Symlink(bpffsctl, dir+"/bpffsctl"), os.Symlink(bins+"/bpffs", dir+"/bpffs"), os.Mkdir(dir+"/licenses", 0o755)))
 	mustRun(t, filepath.Join(top, "deploy/image.sh"), installerImage, file, "amd64="+dir, "arm64="+dir)
 	return file
 }
@@ -111,7 +112,7 @@ func TestDaemonSetWithSocket(t *testing.T) {
 	works(t, rt.subject(), "the image as the DaemonSet runs it, with the CRI socket: drop-in files")
 	testns.Must(t, os.Remove(cniBin+"/bpffs")) // a link to what was built
 	rt.network(t, bridgeOnly)
-	importInstaller(t)
+	importInstaller(t, bins+"/bpffsctl")
 	d := deploymentIn(t, "overlays/kubeadm")
 	c := &d.daemonSet.Spec.Template.Spec.Containers[0]
 	c.Args = append(c.Args, "--cri-socket="+socket)
@@ -244,12 +245,19 @@ func mountsOf(t *testing.T, d deployment) (mounts []*cri.Mount) {
 	for name, text := range d.config.Data {
 		write(t, filepath.Join(config, name), text)
 	}
-	node := map[string]string{"bin": cniBin, "conf": confDir, "bpffs": config, "socket": socket, "status": t.TempDir()}
+	node := map[string]string{
+		"bin": cniBin, "conf": confDir, "bpffs": config, "socket": socket, "status": t.TempDir(),
+		"node-bpffs": bpfRoot, "netns": "/run/netns",
+	}
 	for _, m := range d.daemonSet.Spec.Template.Spec.Containers[0].VolumeMounts {
 		if node[m.Name] == "" {
 			t.Fatalf("mounts of the manifest: got %s, want one that is known here", m.Name)
 		}
-		mounts = append(mounts, &cri.Mount{ContainerPath: m.MountPath, HostPath: node[m.Name], Readonly: m.ReadOnly})
+		mount := &cri.Mount{ContainerPath: m.MountPath, HostPath: node[m.Name], Readonly: m.ReadOnly}
+		if p := m.MountPropagation; p != nil && *p == core.MountPropagationHostToContainer {
+			mount.Propagation = cri.MountPropagation_PROPAGATION_HOST_TO_CONTAINER
+		}
+		mounts = append(mounts, mount)
 	}
 	return mounts
 }

@@ -65,16 +65,22 @@ type deployment struct {
 	other     []string         // objects that are not Kubernetes' own
 }
 
-func deploymentIn(t *testing.T, dir string) (d deployment) {
+func deploymentIn(t *testing.T, dir string) deployment {
 	t.Helper()
-	for _, text := range render(t, dir) {
+	return deploymentOf(t, "deploy/"+dir, render(t, dir))
+}
+
+// deploymentOf sorts objects; errors call them what.
+func deploymentOf(t *testing.T, what string, objects [][]byte) (d deployment) {
+	t.Helper()
+	for _, text := range objects {
 		if isOpenShift(text) {
 			d.other = append(d.other, string(text))
 			continue
 		}
 		o, err := decode(text)
 		if err != nil {
-			t.Fatalf("deploy/%s: %v:\n%s", dir, err, text)
+			t.Fatalf("%s: %v:\n%s", what, err, text)
 		}
 		switch o := o.(type) {
 		case *apps.DaemonSet:
@@ -86,11 +92,11 @@ func deploymentIn(t *testing.T, dir string) (d deployment) {
 		case *admission.ValidatingAdmissionPolicy, *admission.ValidatingAdmissionPolicyBinding:
 			d.policies = append(d.policies, o)
 		default:
-			t.Errorf("deploy/%s: got a %T, want what a test knows", dir, o)
+			t.Errorf("%s: got a %T, want what a test knows", what, o)
 		}
 	}
 	if d.daemonSet == nil || d.config == nil || d.account == nil {
-		t.Fatalf("deploy/%s: got %+v, want a DaemonSet, a ConfigMap and a ServiceAccount", dir, d)
+		t.Fatalf("%s: got %+v, want a DaemonSet, a ConfigMap and a ServiceAccount", what, d)
 	}
 	return d
 }
@@ -118,7 +124,8 @@ func TestManifests(t *testing.T) {
 	} {
 		t.Run(tt.dir, func(t *testing.T) {
 			d := deploymentIn(t, tt.dir)
-			if diff := cmp.Diff(map[string]string{"bin": tt.bin, "conf": tt.conf}, hostPaths(d.daemonSet)); diff != "" {
+			want := map[string]string{"bin": tt.bin, "conf": tt.conf, "node-bpffs": "/sys/fs/bpf", "netns": "/run/netns"}
+			if diff := cmp.Diff(want, hostPaths(d.daemonSet)); diff != "" {
 				t.Errorf("directories of the node (-want +got):\n%s", diff)
 			}
 			args := strings.Join(d.daemonSet.Spec.Template.Spec.Containers[0].Args, " ")
@@ -127,7 +134,33 @@ func TestManifests(t *testing.T) {
 			}
 			checkRights(t, d)
 			checkReferences(t, d)
+			checkMounts(t, d.daemonSet.Spec.Template.Spec.Containers[0])
 		})
+	}
+}
+
+// checkMounts wants what comes and goes on the node to do so in the pods, and to be
+// where --node-root says; and nothing of the pods to get onto the node.
+func checkMounts(t *testing.T, c core.Container) {
+	t.Helper()
+	if !slices.Contains(c.Args, "--gc") || !slices.Contains(c.Args, "--node-root=/host") {
+		t.Errorf("arguments: got %q, want --gc and --node-root=/host", c.Args)
+	}
+	moving := map[string]core.VolumeMount{
+		"node-bpffs": {Name: "node-bpffs", MountPath: "/host/sys/fs/bpf"},
+		"netns":      {Name: "netns", MountPath: "/host/run/netns", ReadOnly: true},
+	}
+	receives := core.MountPropagationHostToContainer
+	for _, m := range c.VolumeMounts {
+		want, ok := moving[m.Name]
+		want.MountPropagation = &receives
+		if diff := cmp.Diff(want, m); ok && diff != "" || !ok && m.MountPropagation != nil {
+			t.Errorf("the mount %s (-want +got):\n%s", m.Name, diff)
+		}
+		delete(moving, m.Name)
+	}
+	if len(moving) > 0 {
+		t.Errorf("mounts: got none of %v", moving)
 	}
 }
 
@@ -185,19 +218,19 @@ func checkReferences(t *testing.T, d deployment) {
 // withComponent makes an overlay of somebody's own, and returns its directory.
 func withComponent(t *testing.T, overlay, component string) (dir string) {
 	t.Helper()
-	return ownOverlay(t, fmt.Sprintf("resources: [deploy/%s]\ncomponents: [deploy/%s]\n", overlay, component))
+	return ownOverlay(t, fmt.Sprintf("resources: [DEPLOY/%s]\ncomponents: [DEPLOY/%s]\n", overlay, component))
 }
 
-// ownOverlay makes an overlay of a text that names what is in deploy/, and returns
-// its directory.
-func ownOverlay(t *testing.T, text string) (dir string) {
+// ownOverlay makes an overlay of a kustomization.yaml in which deploy/ is DEPLOY, and
+// returns its directory.
+func ownOverlay(t *testing.T, kustomization string) (dir string) {
 	t.Helper()
 	deploy, err := filepath.Abs(filepath.Join(top, "deploy"))
 	testns.Must(t, err)
 	tmp := t.TempDir()
 	up, err := filepath.Rel(tmp, deploy)
 	testns.Must(t, err)
-	write(t, filepath.Join(tmp, "kustomization.yaml"), strings.ReplaceAll(text, "deploy/", up+"/"))
+	write(t, filepath.Join(tmp, "kustomization.yaml"), strings.ReplaceAll(kustomization, "DEPLOY", up))
 	if dir, err = filepath.Rel(deploy, tmp); err != nil {
 		t.Fatal(err)
 	}

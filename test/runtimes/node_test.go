@@ -76,11 +76,17 @@ func linkPlugins(t *testing.T, dir string) {
 	}
 	ours := []string{bins + "/bpffs", bins + "/cni/pktcount", bins + "/cni/record"}
 	for _, plugin := range append(theirs, ours...) {
-		if _, err := os.Stat(plugin); err != nil {
-			t.Fatalf("%v: run make test-runtimes", err)
-		}
-		testns.Must(t, os.Symlink(plugin, filepath.Join(cniBin, filepath.Base(plugin))))
+		linkPlugin(t, plugin, filepath.Base(plugin))
 	}
+}
+
+// linkPlugin makes the file a plugin that runtimes find.
+func linkPlugin(t *testing.T, file, name string) {
+	t.Helper()
+	if _, err := os.Stat(file); err != nil {
+		t.Fatalf("%v: run make test-runtimes", err)
+	}
+	testns.Must(t, os.Symlink(file, filepath.Join(cniBin, name)))
 }
 
 // write writes a file, its directory too.

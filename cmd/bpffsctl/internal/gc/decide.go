@@ -97,11 +97,27 @@ func (o *Options) spare(r inventory.Record, netns func(string) int, now time.Tim
 	case o.Force:
 		return ""
 	}
-	switch netns(r.Details.NetNS) {
-	case inventory.NetNSExists:
-		return "its network namespace is still there; --force"
-	case inventory.NetNSUnknown:
-		return "whether its network namespace is still there is not known; --force"
+	if err := namespaceStays(netns(r.Details.NetNS)); err != nil {
+		return err.Error() + "; --force"
 	}
 	return ""
+}
+
+// Stays returns why an endpoint stays whose container is not alive: its network
+// namespace, which can have come again since the decision.
+func (o *Options) Stays(r inventory.Record) error {
+	if o.Force {
+		return nil
+	}
+	return namespaceStays(inventory.NetNSState(r.Details.NetNS))
+}
+
+func namespaceStays(state int) error {
+	switch state {
+	case inventory.NetNSExists:
+		return errors.New("its network namespace is still there")
+	case inventory.NetNSUnknown:
+		return errors.New("whether its network namespace is still there is not known")
+	}
+	return nil
 }

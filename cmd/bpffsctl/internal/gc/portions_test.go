@@ -13,7 +13,7 @@ func TestDoLetsOthersHaveTheRecords(t *testing.T) {
 	root := testns.BPFFS(t)
 	testadd.Many(t, root, many, t.TempDir()+"/gone")
 	all := decisions(t, root)
-	testadd.Waits(t, root, func() { Do(t.Context(), all, false) })
+	testadd.Waits(t, root, func() { Do(t.Context(), all, new(Options).Stays) })
 	if got := Count(all, Removed); got != many {
 		t.Errorf("removed: got %d, want %d", got, many)
 	}

@@ -10,12 +10,14 @@ import (
 )
 
 // errOther says that a record is not the one that was decided about.
-var errOther = errors.New("the endpoint is another's in the meantime")
+var errOther = errors.New("the endpoint is in use again in the meantime")
 
 // Do removes what was decided to be removed, and says in the decisions what came
 // of it. It lets others have the records in between, so that no ADD waits for all
-// removals.
-func Do(ctx context.Context, all []Decision, force bool) {
+// removals. Right before each removal, while nobody else has the records, it sees
+// whether the record is still the one that was decided about, and asks stays why the
+// endpoint is to stay nevertheless.
+func Do(ctx context.Context, all []Decision, stays func(inventory.Record) error) {
 	var o inventory.Opened
 	defer o.Close()
 	for i := range all {
@@ -23,7 +25,7 @@ func Do(ctx context.Context, all []Decision, force bool) {
 		if d.Action != Remove {
 			continue
 		}
-		err := d.remove(ctx, &o, force)
+		err := d.remove(ctx, &o, stays)
 		switch {
 		case err == nil:
 			d.Action = Removed
@@ -36,20 +38,22 @@ func Do(ctx context.Context, all []Decision, force bool) {
 }
 
 // remove releases the endpoint if its record is still the one that was looked at.
-func (d *Decision) remove(ctx context.Context, o *inventory.Opened, force bool) error {
+func (d *Decision) remove(ctx context.Context, o *inventory.Opened, stays func(inventory.Record) error) error {
 	e, err := o.At(ctx, d.Root)
 	if err != nil {
 		return err
 	}
-	now, err := e.Endpoint(d.ID)
+	owner, err := e.Owner(d.ID)
 	if err != nil {
 		return err
 	}
-	if now.Attachment != d.Attachment || !now.Created.Equal(d.Created) {
-		return fmt.Errorf("%w: of %v", errOther, now.Attachment)
+	if stamp, err := e.Stamp(d.ID); err != nil {
+		return err
+	} else if stamp != d.Stamp {
+		return fmt.Errorf("%w, by %v", errOther, owner)
 	}
-	if !force && inventory.NetNSState(now.Details.NetNS) != inventory.NetNSIsGone {
-		return fmt.Errorf("%w: its network namespace is there again", errOther)
+	if err := stays(d.Record); err != nil {
+		return fmt.Errorf("%w: %w", errOther, err)
 	}
 	id, err := e.ID(d.Attachment)
 	if errors.Is(err, bpffs.ErrNoEndpoint) || err == nil && id != d.ID {

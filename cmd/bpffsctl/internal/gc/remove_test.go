@@ -74,14 +74,18 @@ func TestDo(t *testing.T) {
 			change(t, root, func(e *bpffs.Endpoints) error { return e.Release(a) })
 			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks more slowly
 			allocate(t, root, a, gone)
-		}, Spare, "another's", 1},
-		{"netns there again", false, func(t *testing.T, root string) {
+		}, Spare, "in use again in the meantime, by attachment eth0", 1},
+		{"added again, with force", true, func(t *testing.T, root string) {
 			t.Helper()
-			allocate(t, root, a, "/proc/self/ns/net")
-		}, Spare, "there again", 1},
-		{"netns there again, with force", true, func(t *testing.T, root string) {
+			allocate(t, root, a, gone)
+		}, Spare, "in use again in the meantime, by attachment eth0", 1},
+		{"netns there again", false, func(t *testing.T, _ string) {
 			t.Helper()
-			allocate(t, root, a, "/proc/self/ns/net")
+			comesAgain(t, gone)
+		}, Spare, "its network namespace is still there", 1},
+		{"netns there again, with force", true, func(t *testing.T, _ string) {
+			t.Helper()
+			comesAgain(t, gone)
 		}, Removed, "gone", 0},
 		{"not in the index", false, func(t *testing.T, root string) {
 			t.Helper()
@@ -100,7 +104,8 @@ func TestDo(t *testing.T) {
 			allocate(t, root, a, gone)
 			all := decisions(t, root)
 			tt.before(t, root)
-			Do(t.Context(), all, tt.force)
+			o := Options{Force: tt.force}
+			Do(t.Context(), all, o.Stays)
 			if all[0].Action != tt.want || !strings.Contains(all[0].Reason, tt.reason) {
 				t.Errorf("%s: got %s, want %s: … %s …", all[0].Action, all[0].Reason, tt.want, tt.reason)
 			}
@@ -109,6 +114,14 @@ func TestDo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// comesAgain makes a network namespace be at the path until the test ends.
+func comesAgain(t *testing.T, path string) {
+	t.Helper()
+	testns.Must(t, os.WriteFile(path, nil, 0o600))
+	t.Cleanup(func() { testns.Must(t, os.Remove(path)) })
+	testns.Bind(t, "/proc/self/ns/net", path)
 }
 
 // remove removes the only path that the pattern means, and returns it.
@@ -131,7 +144,7 @@ func TestDoAll(t *testing.T) {
 	all := decisions(t, root)
 	all[0].Root = t.TempDir()
 	all[1].Action = Spare
-	Do(t.Context(), all, false)
+	Do(t.Context(), all, new(Options).Stays)
 	if all[0].Action != Failed || all[1].Action != Spare || all[2].Action != Removed {
 		t.Errorf("Do: got %v, %v, %v, want failed, spare, removed", all[0].Action, all[1].Action, all[2].Action)
 	}
@@ -175,7 +188,7 @@ func TestDoVolumes(t *testing.T) {
 			testns.Must(t, v.Show(t.Context(), root, id, m))
 			row.change(t, v.Path())
 			all := decisions(t, root)
-			Do(t.Context(), all, false)
+			Do(t.Context(), all, new(Options).Stays)
 			mounted, err := podfs.Mounts()
 			if all[0].Action != Removed || err != nil || len(mounted) > 0 {
 				t.Errorf("Do: got %s: %s, and still mounted are %v, %v; want that it is removed", all[0].Action, all[0].Reason, mounted, err)
@@ -199,7 +212,7 @@ func TestDoCancelled(t *testing.T) {
 	all := decisions(t, root)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	Do(ctx, all, false)
+	Do(ctx, all, new(Options).Stays)
 	if left := decisions(t, root); all[0].Action != Failed || len(left) != 1 {
 		t.Errorf("Do: got %s: %s, and %d records are left, want failed, and 1", all[0].Action, all[0].Reason, len(left))
 	}

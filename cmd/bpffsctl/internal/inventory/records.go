@@ -16,7 +16,8 @@ import (
 type Record struct {
 	Root string
 	bpffs.Endpoint
-	Err error
+	Stamp bpffs.Stamp // which another one has after the next ADD
+	Err   error
 }
 
 // Records returns what is recorded in each bpffs of the places. What cannot be seen is
@@ -86,11 +87,14 @@ func recordsAt(ctx context.Context, root string) (all []Record, err error) {
 		if e, err = o.At(ctx, root); err != nil {
 			return all, err
 		}
-		ep, err := e.Endpoint(id)
-		if errors.Is(err, bpffs.ErrNoEndpoint) {
+		r := Record{Root: root}
+		if r.Endpoint, r.Err = e.Endpoint(id); r.Err == nil {
+			r.Stamp, r.Err = e.Stamp(id)
+		}
+		if errors.Is(r.Err, bpffs.ErrNoEndpoint) {
 			continue // released since the IDs were read
 		}
-		all = append(all, Record{root, ep, err})
+		all = append(all, r)
 	}
 	return all, nil
 }

@@ -31,7 +31,8 @@ type Node struct {
 	Complete  bool                 // nothing stayed unseen
 	Took      time.Duration
 
-	Install *install.Status // of install --watch; nil if that is not known
+	Install  *install.Status // of install --watch; nil if that is not known
+	Released func() int64    // how many endpoints install --watch --gc has released; nil if that does not run
 }
 
 // Write writes the metrics of the node.
@@ -61,6 +62,13 @@ func (r registry) gauge(name, help string, labels ...string) func(value float64,
 	}
 }
 
+// counter registers a counter.
+func (r registry) counter(name, help string) func(value int64) {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "bpffs", Name: name, Help: help})
+	r.MustRegister(c)
+	return func(value int64) { c.Add(float64(value)) }
+}
+
 func (n Node) registry() registry {
 	r := registry{prometheus.NewRegistry()}
 	r.gauge("build_info", "The version of bpffsctl; always 1.", "version", "goversion")(1, n.Version, runtime.Version())
@@ -74,6 +82,9 @@ func (n Node) registry() registry {
 	}
 	if n.Install != nil {
 		addInstall(r, *n.Install)
+	}
+	if n.Released != nil {
+		r.counter("lost_endpoints_removed_total", "Endpoints of lost pods that install --watch --gc released.")(n.Released())
 	}
 	return r
 }
@@ -116,9 +127,7 @@ func (n Node) addIDs(r registry) {
 func addInstall(r registry, s install.Status) {
 	r.gauge("installed", "Whether the last look of install --watch found the plugin and its configuration in place.")(number(s.Ready))
 	r.gauge("install_look_timestamp_seconds", "When the last look of install --watch ended, in seconds since 1970.")(float64(s.Looked.UnixMilli()) / 1000)
-	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Namespace: "bpffs", Name: "reinstallations_total", Help: "Looks of install --watch that put back what somebody had undone.",
-	}, func() float64 { return float64(s.Restored) }))
+	r.counter("reinstallations_total", "Looks of install --watch that put back what somebody had undone.")(int64(s.Restored))
 }
 
 func number(is bool) float64 {

@@ -3,6 +3,7 @@ package output
 import (
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -58,11 +59,7 @@ func mean(t *testing.T, words ...string) {
 	for _, w := range words {
 		want.WriteString(strings.ReplaceAll(w, "\x00", "") + "\x00")
 	}
-	for _, name := range []string{"sh", "dash", "bash", "zsh", "ksh", "busybox"} {
-		shell, err := exec.LookPath(name)
-		if err != nil {
-			continue
-		}
+	for _, shell := range shells() {
 		cmd := exec.Command(shell, "-c", "printf '%s\\0' "+line)
 		if filepath.Base(shell) == "busybox" {
 			cmd.Args = append([]string{shell, "sh"}, cmd.Args[1:]...)
@@ -72,4 +69,18 @@ func mean(t *testing.T, words ...string) {
 			t.Errorf("%s takes %s for %q (%v), want %q", shell, line, out, err, words)
 		}
 	}
+}
+
+// shells returns the shells that are here, each once: sh is a link to another.
+func shells() (all []string) {
+	for _, name := range []string{"sh", "dash", "bash", "zsh", "ksh", "busybox"} {
+		shell, err := exec.LookPath(name)
+		if err == nil {
+			shell, err = filepath.EvalSymlinks(shell)
+		}
+		if err == nil && !slices.Contains(all, shell) {
+			all = append(all, shell)
+		}
+	}
+	return all
 }

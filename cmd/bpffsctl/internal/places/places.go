@@ -5,6 +5,10 @@ package places
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -52,6 +56,27 @@ func Find(w Where) []Place {
 	}
 	o.tryMounted()
 	return append(all, o.found...)
+}
+
+// Named returns the root of each bpffs that the configurations in the directory name,
+// or are the default or the fallback for, once: no other bpffs of the mount table. This
+// process sees them below the directory node. The error says why it is not known what
+// is recorded at others.
+func Named(confDir, node string) ([]string, error) {
+	var all []Place
+	var errs []error
+	for _, named := range named(Where{ConfDir: confDir}) {
+		for _, root := range named.Roots.All() {
+			p := Place{Roots: bpffs.Roots{Root: filepath.Join(node, root)}}
+			p.look()
+			all = append(all, p)
+			if _, err := os.Lstat(p.Path); root == named.Roots.Root && node != "/" && errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, fmt.Errorf("%s: there is no such directory: mount the node's %s there with mountPropagation HostToContainer", p.Path, root))
+			}
+		}
+	}
+	roots, err := Roots(all)
+	return roots, errors.Join(append(errs, err)...)
 }
 
 // named returns the places that configurations name, or the default.

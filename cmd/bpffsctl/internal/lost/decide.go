@@ -1,0 +1,33 @@
+package lost
+
+import "time"
+
+// A record tells one record of an endpoint from all others: after an ADD it is another
+// one.
+type record struct {
+	root  string
+	id    uint16
+	stamp any // a [bpffs.Stamp], or whatever else can be compared
+}
+
+// Suspects are the records whose network namespace was gone at each look since that
+// time, of a clock that nobody sets.
+type suspects map[record]time.Duration
+
+// decide returns which records are lost after a look that found the network namespaces
+// of these gone: those of which a look as long ago said the same. Whatever another look
+// in between found starts the time anew, for only what this one found is kept.
+func (s suspects) decide(gone []record, now, after time.Duration) (lost []record, next suspects) {
+	next = make(suspects, len(gone))
+	for _, r := range gone {
+		since, known := s[r]
+		if !known {
+			since = now
+		}
+		next[r] = since
+		if known && now-since >= after {
+			lost = append(lost, r)
+		}
+	}
+	return lost, next
+}

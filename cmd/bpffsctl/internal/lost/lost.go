@@ -1,0 +1,158 @@
+// Package lost releases the endpoints of pods that ended without a DEL. It asks no
+// runtime: it goes by the network namespaces of the pods alone, and only by what it
+// knows for certain.
+package lost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/gc"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/inventory"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
+)
+
+// onNode is the directory below which a process on the node itself sees the node's.
+const onNode = "/"
+
+// looks is how many looks there are until a namespace has been gone for long enough.
+const looks = 10
+
+// A Collector releases the endpoints of lost pods, again and again.
+type Collector struct {
+	ConfDir string        // the networks in it name the roots to look at
+	Node    string        // where this process sees the directories of the node; empty: it is on the node
+	After   time.Duration // how long a network namespace must be gone
+	Log     func(format string, args ...any)
+
+	suspects suspects
+	failed   map[record]string // what kept it from releasing one
+	told     string            // the last error in the log
+	released atomic.Int64
+}
+
+// Released returns how many endpoints were released. Others may call it while Run runs.
+func (c *Collector) Released() int64 { return c.released.Load() }
+
+// Run looks at the node ten times in the time After, until ctx is done.
+func (c *Collector) Run(ctx context.Context) {
+	start := time.Now() // differences of it go by a clock that nobody sets
+	tick := time.NewTicker(c.After / looks)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		c.look(ctx, time.Since(start))
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// look looks at the node once, and releases what is lost.
+func (c *Collector) look(ctx context.Context, now time.Duration) {
+	all, err := c.records(ctx)
+	gone, gerr := c.gone(all)
+	if err = errors.Join(err, gerr); ctx.Err() == nil {
+		c.tell(err)
+	}
+	var lost []record
+	lost, c.suspects = c.suspects.decide(gone, now, c.After)
+	if len(lost) > 0 {
+		c.release(ctx, slices.DeleteFunc(all, func(r inventory.Record) bool { return !slices.Contains(lost, markOf(r)) }))
+	}
+}
+
+// records returns what is recorded at the roots that the configurations name.
+func (c *Collector) records(ctx context.Context) ([]inventory.Record, error) {
+	roots, err := places.Named(c.ConfDir, c.node())
+	return inventory.RecordsIn(ctx, roots, err)
+}
+
+// gone returns the records whose network namespaces are gone. With an error that is not
+// known of any.
+func (c *Collector) gone(all []inventory.Record) (gone []record, err error) {
+	if !slices.ContainsFunc(all, func(r inventory.Record) bool { return nameOf(r.Details.NetNS) != "" }) {
+		return nil, nil
+	}
+	d, err := openDirectory(c.node())
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	for _, r := range all {
+		if r.Err == nil && d.isGone(r.Details.NetNS) {
+			gone = append(gone, markOf(r))
+		}
+	}
+	return gone, nil
+}
+
+func (c *Collector) node() string {
+	if c.Node == "" {
+		return onNode
+	}
+	return c.Node
+}
+
+func markOf(r inventory.Record) record { return record{r.Root, r.ID, r.Stamp} }
+
+// release releases the endpoints, and tells of each what came of it.
+func (c *Collector) release(ctx context.Context, lost []inventory.Record) {
+	all := make([]gc.Decision, len(lost))
+	for i, r := range lost {
+		all[i] = gc.Decision{Record: r, Action: gc.Remove}
+	}
+	gc.Do(ctx, all, c.stays)
+	failed := make(map[record]string)
+	for _, d := range all {
+		mark := markOf(d.Record)
+		switch d.Action {
+		case gc.Removed:
+			c.released.Add(1)
+			c.Log("released %s: no DEL came, and %s has been gone for %v", describe(d.Identity()), d.Details.NetNS, c.After)
+		case gc.Failed:
+			failed[mark] = d.Reason
+			if c.failed[mark] != d.Reason {
+				c.Log("%s stays, though %s has been gone for %v: %s", describe(d.Identity()), d.Details.NetNS, c.After, d.Reason)
+			}
+		}
+	}
+	c.failed = failed
+}
+
+// describe says in a message which endpoint it is.
+func describe(e inventory.Identity) string {
+	pod := ""
+	if e.Pod() != "" {
+		pod = "pod " + e.Pod() + ", "
+	}
+	return fmt.Sprintf("endpoint %s at %s (%scontainer %s, %s on %s)",
+		output.ID(e.ID), e.Root, pod, inventory.ShortContainer(e.Container), e.Interface, e.Network)
+}
+
+// stays returns why the network namespace of the record is not gone any more, or why
+// that is not known.
+func (c *Collector) stays(r inventory.Record) error {
+	gone, err := c.gone([]inventory.Record{r})
+	if err == nil && len(gone) == 0 {
+		err = errors.New("its network namespace is there again")
+	}
+	return err
+}
+
+// tell logs why lost endpoints may stay, once.
+func (c *Collector) tell(err error) {
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	if now != c.told && err != nil {
+		c.Log("endpoints of lost pods stay: %v", err)
+	}
+	c.told = now
+}
