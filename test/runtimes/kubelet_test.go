@@ -128,7 +128,7 @@ func runKubelet(t *testing.T) (stop func()) {
 	}
 	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait() // it may well say that it was told to end
+		_ = cmd.Wait() // its error only says that it was told to end
 	})
 	t.Cleanup(stop)
 	return stop
