@@ -124,7 +124,7 @@ func TestDelImpossibleRoot(t *testing.T) {
 			p := newNode(t)
 			testns.Must(t, os.WriteFile(customDir+"/file", nil, 0o600))
 			testns.Must(t, os.Symlink("loop", customDir+"/loop"))
-			testns.Must(t, os.Symlink("none", customDir+"/missing"))
+			testns.Must(t, os.Symlink("none", customDir+"/dangling"))
 			p.addPinned(t, conf(nil))
 			if a := p.Call(t, "ADD", conf(keys{"bpfRoot": root})); a.Status == 0 {
 				t.Errorf("ADD with the root %q: got %+v, want an error", root, a)
