@@ -2,8 +2,13 @@
 package docs
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/pages"
 )
 
@@ -49,4 +54,11 @@ func TestShownCodeIsRun(t *testing.T) {
 	if len(blocks) != 5 || whole != 3 {
 		t.Errorf("%s: got %d blocks with the name of a file, %d of them whole, want 5 and 3", page, len(blocks), whole)
 	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	testns.Must(t, err)
+	return string(text)
 }

@@ -222,7 +222,7 @@ func waitMutants() []mutant {
 
 func inputMutants() []mutant {
 	return []mutant{
-		inLibrary("the entries that a kernel refuses at once", "STATUS succeeds where no ADD can", by(unit("TestStatusIsAnADD")), never("MapSpec.probe", "most")),
+		inLibrary("the entries that a kernel refuses at once", "STATUS succeeds where no ADD can", by(unit("TestStatusIsAnADD")), never("MapSpec.probe", "limit")),
 		inLibrary("the memory of the node", "STATUS succeeds where no ADD can", by(unit("TestStatusIsAnADD")), never("MapDecl.probe", "reserved")),
 		inLibrary("the size of what STATUS creates", "STATUS takes gigabytes every few seconds",
 			by(unit("TestStatusTakesNoMemory")), instead("MapSpec.probe", "min", "s.ValueSize")),
@@ -297,7 +297,7 @@ func tokenMutants() []mutant {
 		inLeaf("podfs", "the depth of what a pod has filled", "DEL takes as long as the pod likes",
 			by(inPods("TestTokenFilled/directories_too_deep,_DEL")), renamed("Clear", "mostDeep", "1<<20")),
 		inLeaf("podfs", "how much of what a pod has filled goes", "DEL takes as long as the pod likes",
-			by(inPods("TestTokenFilled/too_many_pins,_DEL")), renamed("Clear", "mostRemoved", "1<<20")),
+			by(inPods("TestTokenFilled/too_many_pins,_DEL")), renamed("Clear", "maxRemoved", "1<<20")),
 	}
 }
 
