@@ -21,7 +21,7 @@ RELEASE_ARCH := amd64 arm64
 # than it needs.
 MODULES := . cmd/bpffsctl examples test test/runtimes
 
-.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-cluster test-reliability test-mutants soak lint bench scale bench-library demo image release check-reproducible clean
+.PHONY: help build tools runtimes test test-race fuzz test-kernels test-runtimes test-cluster test-reliability test-mutants soak lint bench scale bench-library demo image release check-release check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -65,22 +65,22 @@ test-kernels: tools ## run the tests on Debian's kernels 6.1 and 6.12, emulated 
 	test/kernels/install.sh
 	BPFFS_KERNELS=$(BIN)/kernels CGO_ENABLED=0 go test -C test/kernels $(TESTFLAGS) -timeout 70m -run '^TestKernels$$'
 
-test-runtimes: tools ## run the plugin under container runtimes, which it installs (root, Debian 12)
+# Without -trimpath helm shares with the tests what is compiled.
+runtimes: tools
 	test/runtimes/install.sh
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
 	CGO_ENABLED=0 go build -C test/multus -trimpath -buildvcs=false -o $(BIN)/runtimes/multus/ tool
-	CGO_ENABLED=0 go build -C test/runtimes -buildvcs=false -o $(BIN)/runtimes/own/ tool # without -trimpath, to share with the tests what is compiled
+	CGO_ENABLED=0 go build -C test/runtimes -buildvcs=false -o $(BIN)/runtimes/own/ tool
 	CGO_ENABLED=0 go build -C cmd/bpffsctl -trimpath -buildvcs=false -ldflags '-s -w -X main.lostAfter=3s' -o $(BIN)/runtimes/own/ .
+
+test-runtimes: runtimes ## run the plugin under container runtimes, which it installs (root, Debian 12)
 	CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS)
 
 # One program, which is five of Kubernetes by the names of the links to it.
 CLUSTER_PROGRAMS := kube-apiserver kube-controller-manager kube-scheduler kubelet kubectl
 
-test-cluster: tools ## apply deploy/ to a cluster of its own, which it builds, and run pods there (root, Debian 12)
-	test/runtimes/install.sh
+test-cluster: runtimes ## apply deploy/ to a cluster of its own, which it builds, and run pods there (root, Debian 12)
 	test/cluster/install.sh
-	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
-	CGO_ENABLED=0 go build -C test/runtimes -buildvcs=false -o $(BIN)/runtimes/own/ tool
 	@version=$$(go list -C test/cluster -m -f '{{.Version}}' k8s.io/kubernetes); set -x; \
 		CGO_ENABLED=0 go build -C test/cluster -trimpath -buildvcs=false -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$version" -o $(BIN)/cluster/kubernetes .
 	@for name in $(CLUSTER_PROGRAMS); do ln -sfn kubernetes $(BIN)/cluster/$$name; done
@@ -139,14 +139,20 @@ demo: build tools ## show a pod's life with the plugin, in namespaces of its own
 	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo
 	@$(BIN)/demo
 
-image: ## build the image for nodes: bin/image-$(ARCH).tar (root, Debian 12; IMAGE, ARCH)
+image: ## build the image for nodes: bin/image.tar (root, Debian 12; IMAGE, ARCH="amd64 arm64")
 	deploy/install.sh
-	@$(MAKE) --no-print-directory build BIN=$(BIN)/image/$(ARCH) GOARCH=$(ARCH)
-	deploy/image.sh $(BIN)/image/$(ARCH) $(ARCH) $(IMAGE) $(BIN)/image-$(ARCH).tar
+	@set -e; for arch in $(ARCH); do \
+		rm -rf $(BIN)/image/$$arch; \
+		$(MAKE) --no-print-directory build BIN=$(BIN)/image/$$arch GOARCH=$$arch; \
+		deploy/licenses.sh $$arch $(BIN)/image/$$arch/licenses; done
+	deploy/image.sh $(IMAGE) $(BIN)/image.tar $(foreach arch,$(ARCH),$(arch)=$(BIN)/image/$(arch))
 
 release: $(BIN)/tools/syft ## make archives, images, SBOMs and checksums: bin/release/ (root, Debian 12; VERSION)
 	deploy/install.sh
 	deploy/release.sh $(VERSION) $(BIN)/release $(BIN)/tools/syft $(RELEASE_ARCH)
+
+check-release: release ## make a release, and look at what is in it: programs, licences, links, image
+	BPFFS_RELEASE=$(BIN)/release CGO_ENABLED=0 go test -C test $(TESTFLAGS) ./release
 
 $(BIN)/tools/syft: tools/go.mod tools/go.sum
 	CGO_ENABLED=0 go build -C tools -trimpath -o $@ github.com/anchore/syft/cmd/syft

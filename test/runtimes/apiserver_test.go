@@ -101,7 +101,7 @@ func TestSnippetsAreValid(t *testing.T) {
 // examplePods returns the pods of docs/pods.md.
 func examplePods(t *testing.T) (pods []core.Pod) {
 	t.Helper()
-	for _, text := range snippets(t, "yaml") {
+	for _, text := range snippets(t, podsPage, "yaml") {
 		p := core.Pod{ObjectMeta: meta.ObjectMeta{Namespace: meta.NamespaceDefault}}
 		if !strings.Contains(text, "kind: Pod\n") {
 			continue

@@ -51,7 +51,7 @@ func writeImages(t *testing.T) {
 	testns.Must(t, os.Mkdir(clusterImages, 0o755))
 	for name, archive := range map[string]string{
 		"app": writeImage(t, appImage, map[string]string{
-			"pod": bins + "/runtimes/own/pod", "example": buildGo(t, snippets(t, "go")[0]),
+			"pod": bins + "/runtimes/own/pod", "example": buildGo(t, snippets(t, podsPage, "go")[0]),
 		}),
 		good:   writeInstaller(t, installerName+":"+good, bins+"/bpffs", bins+"/bpffsctl"),
 		broken: writeInstaller(t, installerName+":"+broken, brokenPlugin(t), bins+"/bpffsctl"),

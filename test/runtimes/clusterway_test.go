@@ -54,7 +54,7 @@ func ownSettings(t *testing.T, version string) string {
 	t.Helper()
 	dir := filepath.Join(top, "deploy", ownOverlay(t, fmt.Sprintf(`
 resources:
-  - DEPLOY/overlays/kubeadm
+  - deploy/overlays/kubeadm
 images:
   - name: ghcr.io/cni-bpffs/bpffs
     newName: %s

@@ -1,11 +1,9 @@
 package runtimes
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -16,7 +14,8 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-const installerImage = installerName + ":test"
+// installerImage is what the manifests name.
+const installerImage = "ghcr.io/cni-bpffs/bpffs:latest"
 
 // TestDaemonSet runs the image as the DaemonSet's pods run it, with what its
 // manifest says: pods made afterwards have pins, and it puts back what the main
@@ -89,14 +88,15 @@ func (c *containerd) importInstaller(t *testing.T, bpffsctl string) {
 	c.importImage(t, writeInstaller(t, installerImage, bins+"/bpffs", bpffsctl))
 }
 
-// writeInstaller writes the image of the DaemonSet, with these programs, and returns the
-// file.
+// writeInstaller writes the image of the DaemonSet for two architectures, both with these
+// programs, and returns the file: test/release looks at the programs of a release.
 func writeInstaller(t *testing.T, image, plugin, bpffsctl string) string {
 	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "image.tar")
-	testns.Must(t, errors.Join(os.Symlink(bpffsctl, dir+"/bpffsctl"), os.Symlink(plugin, dir+"/bpffs")))
-	mustRun(t, filepath.Join(top, "deploy/image.sh"), dir, runtime.GOARCH, image, file)
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "image.tar")
+	mustRun(t, "cp", plugin, dir+"/bpffs")
+	mustRun(t, "cp", bpffsctl, dir+"/bpffsctl")
+	testns.Must(t, os.Mkdir(dir+"/licenses", 0o755))
+	mustRun(t, filepath.Join(top, "deploy/image.sh"), image, file, "amd64="+dir, "arm64="+dir)
 	return file
 }
 
@@ -204,7 +204,7 @@ func (p *pod) containerLike(t *testing.T, d deployment) string {
 	c := spec.Containers[0]
 	config := &cri.ContainerConfig{
 		Metadata: &cri.ContainerMetadata{Name: c.Name},
-		Image:    &cri.ImageSpec{Image: installerImage},
+		Image:    &cri.ImageSpec{Image: c.Image},
 		Command:  c.Command, Args: c.Args,
 		Mounts:  mountsOf(t, d),
 		LogPath: "installer.log",

@@ -113,7 +113,7 @@ func TestPodVolumePolicyForOtherNames(t *testing.T) {
 // patchOfPodsPage returns what docs/pods.md has for other names of volumes.
 func patchOfPodsPage(t *testing.T) string {
 	t.Helper()
-	for _, text := range snippets(t, "yaml") {
+	for _, text := range snippets(t, podsPage, "yaml") {
 		if strings.HasPrefix(text, "patches:\n") {
 			return text
 		}
@@ -168,7 +168,7 @@ func typeCheck(t *testing.T, policy string) (status string) {
 const (
 	podVolume       = "components/pod-volume"
 	podVolumePolicy = "bpffs-pod-volume"
-	policyAsItIs    = "components: [DEPLOY/" + podVolume + "]\n"
+	policyAsItIs    = "components: [deploy/" + podVolume + "]\n"
 )
 
 // refusedPod returns one that the policy refuses.
