@@ -32,7 +32,7 @@ func TestChartTakesOver(t *testing.T) {
 	mustHelm(t, "uninstall", "bpffs")
 
 	by := ways(t)[0]
-	by.apply(t, broken)
+	by.tool(t, by.apply[broken]...)
 	before := objects()
 	if out, err := helm(t, append(install, "--namespace=kube-system", "--kubeconfig="+adminConfig)...); err == nil {
 		t.Errorf("without --take-ownership: got %s, want it refused", out)
