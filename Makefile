@@ -81,7 +81,8 @@ CLUSTER_PROGRAMS := kube-apiserver kube-controller-manager kube-scheduler kubele
 
 test-cluster: runtimes ## apply deploy/ to a cluster of its own, which it builds, and run pods there (root, Debian 12)
 	test/cluster/install.sh
-	CGO_ENABLED=0 go build -C test/cluster -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cluster/kubernetes .
+	@version=$$(go list -C test/cluster -m -f '{{.Version}}' k8s.io/kubernetes); set -x; \
+		CGO_ENABLED=0 go build -C test/cluster -trimpath -buildvcs=false -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$version" -o $(BIN)/cluster/kubernetes .
 	@for name in $(CLUSTER_PROGRAMS); do ln -sfn kubernetes $(BIN)/cluster/$$name; done
 	BPFFS_CLUSTER=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -timeout 30m -run "^($$(grep -l 'needCluster(t)' test/runtimes/*_test.go | \
 		xargs grep -ho '^func Test[A-Za-z]*' | cut -c6- | paste -sd '|'))$$"

@@ -30,7 +30,7 @@ func (b bar) met(value, wanted float64) bool {
 	return value <= wanted
 }
 
-// verdict says whether the value meets the limit, and the aim as well.
+// verdict says whether the value meets the limit, and the aim, too.
 func (b bar) verdict(value float64) string {
 	switch {
 	case b.met(value, b.aim):

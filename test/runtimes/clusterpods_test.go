@@ -38,7 +38,7 @@ func (c *cluster) runsPods(t *testing.T, _ way) {
 	two.readsItsOwn(t, 1000)
 	one.readsItsOwn(t, 0)
 	c.others = two.mapID
-	c.rt.wantSight(t, one.container, c.others, sight{limit: 1})
+	c.rt.wantAbilities(t, one.container, c.others, abilities{limit: 1})
 }
 
 // usesToken runs the second pod of docs/pods.md.
@@ -46,7 +46,7 @@ func (c *cluster) usesToken(t *testing.T, _ way) {
 	t.Helper()
 	needTokens(t)
 	p := c.start(t, examplePods(t)[1], 1)
-	c.rt.wantSight(t, p.container, c.others, sight{token: true, loads: true, attaches: true})
+	c.rt.wantAbilities(t, p.container, c.others, abilities{token: true, loads: true, attaches: true})
 }
 
 // start starts a pod on the first node.

@@ -98,7 +98,7 @@ func (c *containerd) stop(t *testing.T) {
 	if err := errors.Join(c.conn.Close(), c.cmd.Process.Signal(syscall.SIGTERM)); err != nil {
 		t.Error(err)
 	}
-	_ = c.cmd.Wait() // it may well say that it was told to end
+	_ = c.cmd.Wait() // its error only says that it was told to end
 }
 
 // network gives containerd a network and waits until it has taken it.

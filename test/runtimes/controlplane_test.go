@@ -92,7 +92,7 @@ func nodeAddress(t *testing.T) {
 // the test does, too, and shows the end of its log if the test has failed.
 func daemon(t *testing.T, name string, args ...string) (stop func()) {
 	t.Helper()
-	file := logOf(name)
+	file := daemonLog(name)
 	log, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	testns.Must(t, err)
 	defer log.Close()
@@ -114,5 +114,5 @@ func daemon(t *testing.T, name string, args ...string) (stop func()) {
 	return stop
 }
 
-// logOf returns the file with the log of one of the cluster's programs.
-func logOf(name string) string { return "/run/" + name + ".log" }
+// daemonLog returns the file with the log of one of the cluster's programs.
+func daemonLog(name string) string { return "/run/" + name + ".log" }

@@ -150,7 +150,7 @@ func (c *containerd) runningContainer(t *testing.T) (running *cri.Container) {
 // events returns the lines of kubelet's log that match the expression.
 func events(t *testing.T, expression string) (lines []string) {
 	t.Helper()
-	log, err := os.ReadFile(logOf("kubelet"))
+	log, err := os.ReadFile(daemonLog("kubelet"))
 	testns.Must(t, err)
 	is := regexp.MustCompile(expression)
 	for line := range strings.Lines(string(log)) {

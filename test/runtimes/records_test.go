@@ -28,15 +28,12 @@ func recorded(t *testing.T) []record.Call {
 // endpoints returns what our plugin has on record, by container.
 func endpoints(t *testing.T) map[string]bpffs.Endpoint {
 	t.Helper()
-	records, err := bpffs.OpenEndpoints(t.Context(), bpfRoot)
-	if errors.Is(err, bpffs.ErrNoRecords) || errors.Is(err, bpffs.ErrNotMounted) {
-		return nil
-	}
-	testns.Must(t, err)
-	defer records.Close()
-	all := make(map[string]bpffs.Endpoint)
-	for ep, err := range records.All() {
+	found, err := bpffs.LookUp(t.Context(), bpfRoot, bpffs.Query{})
+	if !errors.Is(err, bpffs.ErrNoRecords) && !errors.Is(err, bpffs.ErrNotMounted) {
 		testns.Must(t, err)
+	}
+	all := make(map[string]bpffs.Endpoint)
+	for _, ep := range found {
 		all[ep.Attachment.ContainerID] = ep
 	}
 	return all
