@@ -24,7 +24,7 @@ KERNELS ?= 5.10-amd64 6.1-amd64 6.12-amd64 newest-amd64 6.1-arm64 6.12-arm64 6.1
 # than it needs.
 MODULES := . cmd/bpffsctl examples test test/runtimes
 
-.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-kubelet test-reliability test-mutants soak lint bench scale bench-library demo image release check-reproducible clean
+.PHONY: help build tools runtimes test test-race fuzz test-kernels test-runtimes test-cluster test-reliability test-mutants soak lint bench scale bench-library demo image release check-release check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -70,20 +70,27 @@ test-kernels: tools ## run the tests on kernels and architectures, emulated; KER
 		$(MAKE) --no-print-directory tools BIN=$(BIN)/arch/$$arch GOARCH=$$arch; done
 	BPFFS_KERNELS="$(KERNELS)" CGO_ENABLED=0 go test -C test/kernels $(TESTFLAGS) -timeout 3h -run '^TestKernels$$'
 
-test-runtimes: tools ## run the plugin under container runtimes, which it installs (root, Debian 12)
+# Without -trimpath helm shares with the tests what is compiled.
+runtimes: tools
 	test/runtimes/install.sh
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
 	CGO_ENABLED=0 go build -C test/multus -trimpath -buildvcs=false -o $(BIN)/runtimes/multus/ tool
-	CGO_ENABLED=0 go build -C test/runtimes -buildvcs=false -o $(BIN)/runtimes/own/ tool # without -trimpath, to share with the tests what is compiled
+	CGO_ENABLED=0 go build -C test/runtimes -buildvcs=false -o $(BIN)/runtimes/own/ tool
 	CGO_ENABLED=0 go build -C cmd/bpffsctl -trimpath -buildvcs=false -ldflags '-s -w -X main.lostAfter=3s' -o $(BIN)/runtimes/own/ .
+
+test-runtimes: runtimes ## run the plugin under container runtimes, which it installs (root, Debian 12)
 	CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS)
 
-test-kubelet: tools ## run the plugin under kubelet, and validate deploy/ as an API server does (root, Debian 12)
-	test/runtimes/install.sh
-	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
-	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/kubelet .
-	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/apiserver ./apiserver
-	BPFFS_KUBELET=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -run '^(TestKubelet|TestManifestsAreValid$$|TestWhatIsNotValidIsRefused$$|TestPodVolumePolicy)'
+# One program, which is five of Kubernetes by the names of the links to it.
+CLUSTER_PROGRAMS := kube-apiserver kube-controller-manager kube-scheduler kubelet kubectl
+
+test-cluster: runtimes ## apply deploy/ to a cluster of its own, which it builds, and run pods there (root, Debian 12)
+	test/cluster/install.sh
+	@version=$$(go list -C test/cluster -m -f '{{.Version}}' k8s.io/kubernetes); set -x; \
+		CGO_ENABLED=0 go build -C test/cluster -trimpath -buildvcs=false -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$version" -o $(BIN)/cluster/kubernetes .
+	@for name in $(CLUSTER_PROGRAMS); do ln -sfn kubernetes $(BIN)/cluster/$$name; done
+	BPFFS_CLUSTER=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -timeout 30m -run "^($$(grep -l 'needCluster(t)' test/runtimes/*_test.go | \
+		xargs grep -ho '^func Test[A-Za-z]*' | cut -c6- | paste -sd '|'))$$"
 
 lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, check go.mod
 	@set -e; for module in $(MODULES); do \
@@ -137,14 +144,20 @@ demo: build tools ## show a pod's life with the plugin, in namespaces of its own
 	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo
 	@$(BIN)/demo
 
-image: ## build the image for nodes: bin/image-$(ARCH).tar (root, Debian 12; IMAGE, ARCH)
+image: ## build the image for nodes: bin/image.tar (root, Debian 12; IMAGE, ARCH="amd64 arm64")
 	deploy/install.sh
-	@$(MAKE) --no-print-directory build BIN=$(BIN)/image/$(ARCH) GOARCH=$(ARCH)
-	deploy/image.sh $(BIN)/image/$(ARCH) $(ARCH) $(IMAGE) $(BIN)/image-$(ARCH).tar
+	@set -e; for arch in $(ARCH); do \
+		rm -rf $(BIN)/image/$$arch; \
+		$(MAKE) --no-print-directory build BIN=$(BIN)/image/$$arch GOARCH=$$arch; \
+		deploy/licenses.sh $$arch $(BIN)/image/$$arch/licenses; done
+	deploy/image.sh $(IMAGE) $(BIN)/image.tar $(foreach arch,$(ARCH),$(arch)=$(BIN)/image/$(arch))
 
 release: $(BIN)/tools/syft ## make archives, images, SBOMs and checksums: bin/release/ (root, Debian 12; VERSION)
 	deploy/install.sh
 	deploy/release.sh $(VERSION) $(BIN)/release $(BIN)/tools/syft $(RELEASE_ARCH)
+
+check-release: release ## make a release, and look at what is in it: programs, licences, links, image
+	BPFFS_RELEASE=$(BIN)/release CGO_ENABLED=0 go test -C test $(TESTFLAGS) ./release
 
 $(BIN)/tools/syft: tools/go.mod tools/go.sum
 	CGO_ENABLED=0 go build -C tools -trimpath -o $@ github.com/anchore/syft/cmd/syft

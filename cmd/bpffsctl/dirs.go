@@ -16,8 +16,8 @@ const askFor = 2 * time.Second
 // addDirFlags adds the flags that say where the node's runtime is and looks.
 func addDirFlags(cmd *cobra.Command, q *cnidirs.Request) {
 	flags := cmd.Flags()
-	flags.StringVar(&q.BinDir, "bin-dir", "", "where the runtime finds plugins (default: where it says, else "+cnidirs.DefaultBin+")")
-	flags.StringVar(&q.ConfDir, "conf-dir", "", "where the runtime finds networks (default: where it says, else "+cnidirs.DefaultConf+")")
+	flags.StringVar(&q.BinDir, "bin-dir", "", "the runtime's directory of plugins (default: what the runtime says, else "+cnidirs.DefaultBin+")")
+	flags.StringVar(&q.ConfDir, "conf-dir", "", "the runtime's directory of networks (default: what the runtime says, else "+cnidirs.DefaultConf+")")
 	flags.StringVar(&q.CRISocket, "cri-socket", "", "the runtime's CRI socket (default: the usual places)")
 	_ = cmd.MarkFlagDirname("bin-dir")
 	_ = cmd.MarkFlagDirname("conf-dir")

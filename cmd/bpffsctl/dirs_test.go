@@ -40,7 +40,7 @@ func TestRuntimeElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	testns.Must(t, os.Mkdir(dir+"/bin", 0o755))
 	testns.StartApart(t, "runtime", "DIR="+dir)
-	const refused = "/bin: for containerd 2.4.2 another directory has this name than for this process: run it where the runtime runs: nsenter --target "
+	const refused = "/bin: containerd 2.4.2 sees another directory at this path than this process does: run it where the runtime runs: nsenter --target "
 	for _, tt := range []struct {
 		args string
 		want int
@@ -48,7 +48,7 @@ func TestRuntimeElsewhere(t *testing.T) {
 	}{
 		{"install --from /none", exitFailed, refused},
 		{"uninstall", exitFailed, refused},
-		{"doctor", exitFound, "/bin: for containerd 2.4.2 another directory has this name than for this process\n"},
+		{"doctor", exitFound, "/bin: containerd 2.4.2 sees another directory at this path than this process does\n"},
 		{"install --from /none --bin-dir " + dir + "/bin", exitFailed, "the runtime does not look there"},
 		{"uninstall --force --bin-dir " + dir + "/bin", exitDone, ""},
 	} {
@@ -76,10 +76,10 @@ func TestInstallWhereTheRuntimeLooks(t *testing.T) {
 	}{
 		{
 			"programs elsewhere", "--bin-dir " + top + "/other --conf-dir " + top + "/net.d --cri-socket " + said,
-			[]string{top + "/other: the runtime does not look there: containerd 2.4.2 reads " + top + "/bin", "say --bin-dir " + top + "/bin"},
+			[]string{top + "/other: the runtime does not look there: containerd 2.4.2 reads " + top + "/bin", "type --bin-dir " + top + "/bin"},
 			"created",
 		},
-		{"networks elsewhere", "--conf-dir " + top + "/other --cri-socket " + said, []string{"leave out --conf-dir, or say --conf-dir " + top + "/net.d"}, "created"},
+		{"networks elsewhere", "--conf-dir " + top + "/other --cri-socket " + said, []string{"leave out --conf-dir, or type --conf-dir " + top + "/net.d"}, "created"},
 		{"both elsewhere", "--watch --bin-dir " + top + "/other --conf-dir " + top + "/other --cri-socket " + said, []string{"leave out --bin-dir", "leave out --conf-dir"}, "created"},
 		{
 			"a runtime that does not answer", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket " + silent,
@@ -87,7 +87,7 @@ func TestInstallWhereTheRuntimeLooks(t *testing.T) {
 			"assumed",
 		},
 		{"a file for a socket", "--bin-dir " + top + " --conf-dir " + top + " --cri-socket /dev/null", []string{"warning: ", "/dev/null", "refused"}, "assumed"},
-		{"no runtime, and no directory", "--bin-dir " + top + "/other --conf-dir " + top + " --cri-socket " + silent, []string{"there is no directory " + top + "/other", "mkdir -p " + top + "/other"}, "created"},
+		{"no runtime, and no directory", "--bin-dir " + top + "/other --conf-dir " + top + " --cri-socket " + silent, []string{"the directory " + top + "/other for plugins does not exist", "mkdir -p " + top + "/other"}, "created"},
 		{"a runtime that does not say it", "--bin-dir " + top + " --cri-socket " + nothing, []string{"assumed /etc/cni/net.d for networks: containerd 2.4.2 does not say where it looks"}, "warning"},
 		{"where it says", "--cri-socket " + said, []string{"created " + top + "/bin", "created " + top + "/net.d"}, "assumed"},
 	} {
@@ -187,8 +187,8 @@ func TestInstallWhereThePluginsAre(t *testing.T) {
 		want         int
 		says         string
 	}{
-		{"a runtime that does not say it", nothing, map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "there is no /opt/cni/bin/bridge, the plugin of the network net"},
-		{"a runtime that does not answer", "/none", map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "install it, start the runtime, which says where it looks, or say that with --bin-dir"},
+		{"a runtime that does not say it", nothing, map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "/opt/cni/bin/bridge is missing, the plugin of the network net"},
+		{"a runtime that does not answer", "/none", map[string]string{conf + "10.conflist": bridge, bin + "portmap": ""}, "", exitFailed, "install it, or start the runtime so that it says where it looks, or give its directory with --bin-dir"},
 		{"the plugin after loopback", "/none", map[string]string{conf + "10.conflist": list(`{"type":"loopback"},{"type":"bridge"}`), bin + "loopback": ""}, "", exitFailed, "/opt/cni/bin/bridge"},
 		{"a network by name", nothing, map[string]string{conf + "05.conflist": `{"cniVersion":"1.0.0","name":"a","plugins":[{"type":"a"}]}`, conf + "10.conflist": bridge, bin + "a": ""}, " --network net", exitFailed, "/opt/cni/bin/bridge"},
 		{"it is there", "/none", map[string]string{conf + "10.conflist": bridge, bin + "bridge": ""}, "", exitDone, "changed"},

@@ -25,18 +25,18 @@ func newDoctor() *cobra.Command {
 		Short: "Look for what is wrong on this node, and say what to type",
 		Long: `Look for what is wrong on this node, and say what to type.
 
-One line per check, with what it looked at: ok, warning or failure. Below a
-warning or a failure is what to type. Nothing is changed, and nothing is waited for
-longer than a few seconds.
+Each check prints one line: ok, warning or failure, and what it looked at. The line
+below a warning or a failure says what to type. The command changes nothing, and ends
+after a few seconds.
 
-Exit codes: 0 there is no failure, 1 there is one, 2 called wrongly.`,
+Exit codes: 0 no failure, 1 a failure, 2 called wrongly.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
 	addRootFlag(cmd, &f.Root)
-	cmd.Flag("root").Usage = "where the bpffs is (default: where the networks say, else where the plugin would mount it)"
+	cmd.Flag("root").Usage = "where the bpffs is (default: what the networks say, else where the plugin mounts it)"
 	addDirFlags(cmd, &f.Request)
 	output.Flag(cmd, &f.format)
 	flags.BoolVar(&f.json, "json", false, "the same as --output json")

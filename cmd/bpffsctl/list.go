@@ -28,14 +28,18 @@ func newList() *cobra.Command {
 		Short:   "List the endpoints of this node: whose they are, their maps and their states",
 		Long: `List the endpoints of this node: whose they are, their maps and their states.
 
-One line each. Under MAPS are the types and how many entries they can have. The
-states are ok, pin-missing (a map that the plugin made is not there any more),
-pin-replaced (something else is there), volume-missing (what the pod saw in its
-volume is not mounted any more), netns-gone (the container's network namespace is
-not there any more), no-endpoint (a pod of the runtime has none; the runtime is
-asked if its network has the plugin) and unreadable.
+Each endpoint has one line. MAPS has the types of its maps and their numbers of
+entries. The states:
 
-Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.`,
+  ok
+  pin-missing     somebody removed a map that the plugin made
+  pin-replaced    the pin of a map is another one now
+  volume-missing  the pod's maps are no longer mounted in its volume
+  netns-gone      the container's network namespace is gone
+  no-endpoint     a pod of the runtime has no endpoint; only if its network has bpffs
+  unreadable      the record cannot be read
+
+Exit codes: 0 listed, whatever the states are, 2 something could not be listed.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -44,14 +48,14 @@ Exit codes: 0 listed, whatever the states are, 2 not everything could be listed.
 	f.where.add(cmd)
 	flags.StringVar(&f.where.socket, "cri-socket", "", "the runtime's CRI socket, to find pods without an endpoint (default: the usual places)")
 	output.Flag(cmd, &f.format)
-	flags.BoolVarP(&f.wide, "wide", "w", false, "whole container IDs, and the path of each map")
-	flags.BoolVar(&f.noHeaders, "no-headers", false, "print neither headers nor the summary")
+	flags.BoolVarP(&f.wide, "wide", "w", false, "print whole container IDs, and the path of each map")
+	flags.BoolVar(&f.noHeaders, "no-headers", false, "print no headers and no summary")
 	flags.StringVar(&f.sortBy, "sort-by", "id", "id, pod, container, network, age (oldest first) or memory (largest first)")
-	flags.StringVar(&f.filter.Pod, "pod", "", "only those of the pod NAMESPACE/NAME, or NAME in any namespace")
-	flags.StringVar(&f.filter.Container, "container", "", "only those of containers whose ID begins so")
-	flags.StringVar(&f.filter.Network, "network", "", "only those of the network")
-	flags.StringSliceVar(&f.filter.States, "state", nil, "only those in one of the states")
-	flags.BoolVar(&f.filter.Problems, "problems", false, "only those that are not ok")
+	flags.StringVar(&f.filter.Pod, "pod", "", "only endpoints of the pod NAMESPACE/NAME, or NAME in any namespace")
+	flags.StringVar(&f.filter.Container, "container", "", "only endpoints of containers whose ID begins like this")
+	flags.StringVar(&f.filter.Network, "network", "", "only endpoints of this network")
+	flags.StringSliceVar(&f.filter.States, "state", nil, "only endpoints in one of these states")
+	flags.BoolVar(&f.filter.Problems, "problems", false, "only endpoints that are not ok")
 	cmd.MarkFlagsMutuallyExclusive("problems", "state")
 	output.Complete(cmd, "sort-by", inventory.Orders())
 	output.Complete(cmd, "state", inventory.States())

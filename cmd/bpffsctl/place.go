@@ -23,7 +23,7 @@ type placeFlags struct {
 
 func (f *placeFlags) add(cmd *cobra.Command) {
 	addRootFlag(cmd, &f.Root)
-	cmd.Flags().StringVar(&f.ConfDir, "conf-dir", "", "where the runtime finds networks, which may name other roots (default: where it says, else "+cnidirs.DefaultConf+")")
+	cmd.Flags().StringVar(&f.ConfDir, "conf-dir", "", "the runtime's directory of networks, which may name other roots (default: what the runtime says, else "+cnidirs.DefaultConf+")")
 	_ = cmd.MarkFlagDirname("conf-dir")
 }
 

@@ -23,18 +23,18 @@ func newProbe() *cobra.Command {
 		Short: "Say whether install --watch has installed the plugin, for probes of Kubernetes",
 		Long: `Say whether install --watch has installed the plugin, for probes of Kubernetes.
 
-It reads the file that install --watch --status-file writes, and prints nothing, or
-why the plugin is not installed. With --live it says only whether install --watch
-still looks at the node, whatever it finds there.
+It reads the file that install --watch --status-file writes. It prints nothing if the
+plugin is installed, else the reason. With --live it only says whether install --watch
+still looks at the node.
 
-Exit codes: 0 installed (with --live: it looks), 1 not, 2 the file cannot be read.`,
+Exit codes: 0 yes, 1 no, 2 the file cannot be read.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.statusFile, "status-file", "", "the file that install --watch was told to write")
-	flags.BoolVar(&f.live, "live", false, "only whether install --watch still looks at the node")
+	flags.StringVar(&f.statusFile, "status-file", "", "the file that install --watch writes, as given there")
+	flags.BoolVar(&f.live, "live", false, "ask only whether install --watch still looks at the node")
 	_ = cmd.MarkFlagRequired("status-file")
 	return cmd
 }

@@ -13,8 +13,8 @@ func newRoot() *cobra.Command {
 		Short: "Install, look at and repair the CNI plugin bpffs on this node",
 		Long: `Install, look at and repair the CNI plugin bpffs on this node.
 
-Exit codes: 0 done, 1 done, but something is wrong or left over, 2 the command
-could not be carried out or was called wrongly. Each command says more.`,
+Exit codes: 0 done, 1 done, but something is wrong or left over, 2 not done, or
+called wrongly. The help of each command says more.`,
 		Version:       buildVersion,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -16,15 +16,15 @@ func newShow() *cobra.Command {
 	var format output.Format
 	cmd := &cobra.Command{
 		Use:   "show ID|POD|CONTAINER",
-		Short: "Show everything about an endpoint, or about those of a pod or container",
-		Long: `Show everything about an endpoint, or about those of a pod or container, with the
-bpftool commands to look into its maps, and what the pod sees of them in its volume.
+		Short: "Show everything about one endpoint, or about all of a pod or container",
+		Long: `Show everything about one endpoint, or about all endpoints of a pod or container:
+the bpftool commands for its maps, and what the pod sees of them in its volume.
 
-A number that is the ID of an endpoint is that. Else a pod is meant, NAMESPACE/NAME
-or NAME if only one namespace has it, or the container whose ID begins so.
+Give the ID of an endpoint, the pod as NAMESPACE/NAME or NAME, or the beginning of a
+container ID. A number that is an endpoint ID is read as such.
 
-Exit codes: 0 nothing is wrong with it, 1 something is, 2 there is no such
-endpoint, it is not clear which is meant, or it could not be looked at.`,
+Exit codes: 0 nothing is wrong, 1 something is wrong, 2 there is no such endpoint,
+several match, or it could not be looked at.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runShow(cmd, where, args[0], format)

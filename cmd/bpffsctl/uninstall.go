@@ -20,14 +20,13 @@ func newUninstall() *cobra.Command {
 	var dirs cnidirs.Request
 	cmd := &cobra.Command{
 		Use:   "uninstall",
-		Short: "Take the plugin's configuration and the plugin off this node",
-		Long: `Take the plugin's configuration and the plugin off this node.
+		Short: "Remove the plugin and its configuration from this node",
+		Long: `Remove the plugin and its configuration from this node.
 
-The networks' own lists are afterwards as their main plugins wrote them. The
-binary stays while endpoints are recorded in the bpffs, for their pods need it to
-be deleted; then the exit code is 1.
+The networks' own lists are afterwards as their main plugins wrote them. The binary
+stays as long as pods have endpoints: the runtime needs it to delete them.
 
-Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
+Exit codes: 0 done, 1 done, but the binary stays, 2 not done.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			un.Log, un.Forced = logTo(cmd.ErrOrStderr()), forced(cmd)
@@ -45,11 +44,11 @@ Exit codes: 0 done, 1 done but for the binary, 2 not done.`,
 	addDirFlags(cmd, &dirs)
 	flags.StringVar(&un.Network, "network", "", "name of the network (default: all that name the plugin)")
 	addRootFlag(cmd, &un.Roots.Root)
-	cmd.Flag("root").Usage = "where endpoints are recorded (default: what the configuration says, /sys/fs/bpf)"
-	flags.StringVar(&un.Roots.Fallback, "fallback", "", "where else they are recorded (default: what the configuration says, /run/cilium/bpffs)")
+	cmd.Flag("root").Usage = "the bpffs with the records (default: what the configuration says, /sys/fs/bpf)"
+	flags.StringVar(&un.Roots.Fallback, "fallback", "", "another bpffs with records (default: what the configuration says, /run/cilium/bpffs)")
 	_ = cmd.MarkFlagDirname("fallback")
-	flags.BoolVar(&un.KeepBinary, "keep-binary", false, "take the plugin out of the configurations only")
-	flags.BoolVar(&un.Force, "force", false, "remove the binary though pods may need it")
+	flags.BoolVar(&un.KeepBinary, "keep-binary", false, "keep the binary: only take the plugin out of the networks")
+	flags.BoolVar(&un.Force, "force", false, "remove the binary even if pods need it")
 	cmd.MarkFlagsMutuallyExclusive("keep-binary", "force")
 	return cmd
 }

@@ -25,7 +25,7 @@ type MapAttr struct {
 
 // ErrNotMap says that something else of BPF, or nothing of BPF at all, is where a
 // map was looked for.
-var ErrNotMap = errors.New("it is not a map")
+var ErrNotMap = errors.New("not a map")
 
 // MapInfo is what the kernel says of a map.
 type MapInfo struct {

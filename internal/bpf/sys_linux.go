@@ -102,7 +102,7 @@ func Pin(f *os.File, path string) error {
 }
 
 // PinAt pins the object under the name in the open directory of a bpffs, which can
-// be one that is attached nowhere. Before Linux 6.5, which brought BPF_F_PATH_FD, it
+// be one that is not attached to a path. Before Linux 6.5, which brought BPF_F_PATH_FD, it
 // needs /proc.
 func PinAt(f, dir *os.File, name string) error {
 	attr := objAtAttr{fd: uint32(f.Fd()), flags: unix.BPF_F_PATH_FD, dir: int32(dir.Fd())}

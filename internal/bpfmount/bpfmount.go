@@ -1,4 +1,4 @@
-// Package bpfmount makes BPF file systems that are mounted, but attached nowhere until
+// Package bpfmount makes BPF file systems that are mounted, but not attached to a path until
 // they are as they should be (fsopen(2), Linux 5.2).
 package bpfmount
 

@@ -18,7 +18,7 @@ var errNoProc = errors.New("/proc is not mounted")
 func Of(f *os.File) (map[string]string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", f.Fd()))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: asking /proc about it: %w", f.Name(), errNoProc)
+		return nil, fmt.Errorf("%s: reading its fdinfo: %w", f.Name(), errNoProc)
 	}
 	if err != nil {
 		return nil, err

@@ -94,7 +94,7 @@ func wait(ctx context.Context, f *os.File) error {
 			<-done
 			f.Close()
 		}()
-		return fmt.Errorf("waiting for the lock on the directory %s (its holder is in /proc/locks): %w: %w",
+		return fmt.Errorf("waiting for the lock on the directory %s (/proc/locks names the process that holds it): %w: %w",
 			f.Name(), ErrLocked, ctx.Err())
 	}
 }

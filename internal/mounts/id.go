@@ -13,7 +13,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// An ID names a mount, also one that is attached nowhere yet, and stays the same
+// An ID names a mount, also one that is not attached to a path yet, and stays the same
 // when it is attached or moved. No later mount gets it. From Linux 6.8 on it is the
 // kernel's unique ID, before that the source of the mount. It is no device number,
 // for the next file system can get that. After it comes the mount namespace, for from
@@ -64,7 +64,7 @@ func (id ID) Find(attached string) (*os.File, error) {
 	for range mostMoves {
 		at, err := id.locate(attached)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: it is not mounted any more: %w", attached, fs.ErrNotExist)
+			return nil, fmt.Errorf("%s: no longer mounted: %w", attached, fs.ErrNotExist)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("looking for the mount at %s: %w", attached, err)
@@ -73,11 +73,11 @@ func (id ID) Find(attached string) (*os.File, error) {
 			return f, err
 		}
 		if at.point == last {
-			return nil, fmt.Errorf("%w %s, or over a directory above it: umount that", ErrCovered, at.point)
+			return nil, fmt.Errorf("%w %s, or over a directory above it: umount it", ErrCovered, at.point)
 		}
 		last = at.point
 	}
-	return nil, fmt.Errorf("somebody keeps moving the mount at %s: stop the pod's processes", attached)
+	return nil, fmt.Errorf("the mount at %s keeps moving: stop the pod's processes", attached)
 }
 
 // A location is where a mount was a moment ago, and what it is called there.

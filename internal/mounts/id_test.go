@@ -131,7 +131,7 @@ func FuzzFind(f *testing.F) {
 		f.Add(id)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		root, err := ID(text).Find("/nowhere")
+		root, err := ID(text).Find("/missing")
 		if err == nil {
 			defer root.Close()
 		}

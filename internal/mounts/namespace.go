@@ -24,18 +24,18 @@ const initialPIDs = "pid:[4026531836]"
 func checkNamespace(number string) error {
 	own, err := os.Readlink(ownNamespace)
 	if err != nil {
-		return fmt.Errorf("it cannot be seen whether it is still mounted in the mount namespace %s: %w", number, err)
+		return fmt.Errorf("cannot tell whether it is still mounted in mount namespace %s: %w", number, err)
 	}
 	if namespaceNumber(own) == number {
 		return nil
 	}
 	if pid := processIn(number); pid != "" {
-		return fmt.Errorf("it was attached in the mount namespace of process %s, which is not this one: "+
-			"do it there, with nsenter --target %s --mount before the command", pid, pid)
+		return fmt.Errorf("it was mounted in the mount namespace of process %s, not in this one: "+
+			"type nsenter --target %s --mount before the command", pid, pid)
 	}
 	if pids, err := os.Readlink("/proc/self/ns/pid"); err != nil || pids != initialPIDs {
-		return fmt.Errorf("it was attached in another mount namespace, %s, and whether that is gone cannot be seen from this process namespace: "+
-			"do it on the host", number)
+		return fmt.Errorf("it was mounted in another mount namespace, %s, and this process namespace does not show whether that is gone: "+
+			"run the command on the host", number)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func (c *Config) readAnnotation(text string) (asked map[string]uint32, err error
 		return nil, nil //nolint:nilnil // it asks for none
 	}
 	if len(text) > maxAnnotation {
-		return nil, c.refuse(text, fmt.Errorf("it has %d bytes, %d are the limit", len(text), maxAnnotation))
+		return nil, c.refuse(text, fmt.Errorf("%d bytes are too long, the limit is %d", len(text), maxAnnotation))
 	}
 	asked = make(map[string]uint32)
 	for one := range strings.SplitSeq(text, ",") {
@@ -99,16 +99,16 @@ func (c *Config) readRequest(text string) (name string, entries uint32, err erro
 	n, err := strconv.ParseUint(number, 10, 64)
 	switch {
 	case errors.Is(err, strconv.ErrSyntax) || err == nil && n == 0:
-		return "", 0, errors.New("after = belongs a whole number of at least 1")
+		return "", 0, errors.New("the number after = must be a whole number of at least 1")
 	case err != nil || n > uint64(limit):
-		return "", 0, errors.New("that is more than allowed")
+		return "", 0, errors.New("more entries than allowed")
 	}
 	return name, uint32(n), withEntries(d, uint32(n)).Spec.Check()
 }
 
 // refuse returns the error of a part of the annotation, with what a pod can ask for.
 func (c *Config) refuse(part string, err error) error {
-	const most = 5
+	const named = 5
 	var allowed []string
 	for _, d := range c.Maps {
 		switch limit, optional := c.Limits[d.Name]; {
@@ -120,11 +120,11 @@ func (c *Config) refuse(part string, err error) error {
 	}
 	has := "this network has no optional maps"
 	if n := len(allowed); n > 0 {
-		has = "a pod can ask for " + strings.Join(allowed[:min(n, most)], ", ")
-		if n > most {
-			has += fmt.Sprintf(" and %d more", n-most)
+		has = "a pod can ask for " + strings.Join(allowed[:min(n, named)], ", ")
+		if n > named {
+			has += fmt.Sprintf(" and %d more", n-named)
 		}
-		has += `, as in "name" or "name=entries", with commas and no spaces between them`
+		has += `; write "name" or "name=entries", with commas and no spaces between them`
 	}
 	return fmt.Errorf("%w: %.80q: %w; %s", ErrAnnotation, part, err, has)
 }

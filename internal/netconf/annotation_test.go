@@ -76,11 +76,11 @@ func TestPodGetsTheMapsThatItAsksFor(t *testing.T) {
 
 func TestAnnotationIsRefused(t *testing.T) {
 	for _, row := range []struct{ text, says string }{
-		{"flows_=4097", `"flows_=4097": that is more than allowed; a pod can ask for flows_ (at most 4096), events_ (at most 16384), conns_ (at most 16), cpus_, as in`},
-		{"conns_=17", `"conns_=17": that is more than allowed`},
-		{"cpus_=1", `"cpus_=1": that is more than allowed`},
-		{"flows_=4294967297", "more than allowed"},
-		{"flows_=99999999999999999999999", "more than allowed"},
+		{"flows_=4097", `"flows_=4097": more entries than allowed; a pod can ask for flows_ (at most 4096), events_ (at most 16384), conns_ (at most 16), cpus_; write`},
+		{"conns_=17", `"conns_=17": more entries than allowed`},
+		{"cpus_=1", `"cpus_=1": more entries than allowed`},
+		{"flows_=4294967297", "more entries than allowed"},
+		{"flows_=99999999999999999999999", "more entries than allowed"},
 		{"flows_=0", "a whole number of at least 1"},
 		{"flows_=", "a whole number of at least 1"},
 		{"flows_=-1", "a whole number of at least 1"},
@@ -100,7 +100,7 @@ func TestAnnotationIsRefused(t *testing.T) {
 		{"\x1b[2J\n", `"\x1b[2J\n": the network`},
 		{"flows_,flows_", "the map is named twice"},
 		{"flows_=1,conns_,flows_=2", `"flows_=2": the map is named twice`},
-		{strings.Repeat("x", 4097), "it has 4097 bytes, 4096 are the limit"},
+		{strings.Repeat("x", 4097), "4097 bytes are too long, the limit is 4096"},
 		{strings.Repeat("x", 4096), "no such optional map"},
 	} {
 		c, err := parsed(withAnnotation(optional, row.text))
@@ -119,13 +119,13 @@ func TestAnnotationIsRefused(t *testing.T) {
 // wantRefused wants an error that a pod's events can show.
 func wantRefused(t *testing.T, of string, err error, says string) {
 	t.Helper()
-	const most = 1000
+	const limit = 1000
 	if !errors.Is(err, ErrAnnotation) || !strings.Contains(err.Error(), "annotation bpffs/maps") || !strings.Contains(err.Error(), says) {
 		t.Errorf("%.100q: got the error %v, want one of the annotation with %s", of, err, says)
 		return
 	}
-	if text := err.Error(); len(text) > most || strings.ContainsFunc(text, unicode.IsControl) {
-		t.Errorf("%.100q: got the error %q, want at most %d bytes and no control characters", of, text, most)
+	if text := err.Error(); len(text) > limit || strings.ContainsFunc(text, unicode.IsControl) {
+		t.Errorf("%.100q: got the error %q, want at most %d bytes and no control characters", of, text, limit)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestOptionalMapsAreChecked(t *testing.T) {
 		return able + `"maps": [{"name": "a", ` + keys + `"optional": ` + value + `}]`
 	}
 	for _, row := range []struct{ keys, want string }{
-		{decl(shape+", ", `true`), `maps[0].optional: true: it is true or false, wanted an object`},
+		{decl(shape+", ", `true`), `maps[0].optional: true: it is true or false but must be an object`},
 		{decl(shape+", ", `4096`), `maps[0].optional: 4096`},
 		{decl(shape+", ", `{"entries": 1}`), `maps[0].optional.entries: 1: there is no such key`},
 		{decl(shape+", ", `{"maxEntries": "1"}`), `maps[0].optional.maxEntries: "1"`},
@@ -160,11 +160,11 @@ func TestOptionalMapsAreChecked(t *testing.T) {
 		{decl(`"type": "hash", "keySize": 4, "valueSize": 8, `, `{"maxEntries": 5000}`), `maps[0].maxEntries: missing`},
 		{decl(``, `{}`), `maps[0].optional: {}: map a has no type`},
 		{decl(``, `{"maxEntries": 5}`), `map a has no type`},
-		{strings.TrimPrefix(optional, able), `capabilities: missing: maps are optional`},
-		{strings.Replace(optional, "true", "false", 1), `capabilities: {"io.kubernetes.cri.pod-annotations": false}: maps are optional`},
+		{strings.TrimPrefix(optional, able), `capabilities: missing: the network has optional maps`},
+		{strings.Replace(optional, "true", "false", 1), `capabilities: {"io.kubernetes.cri.pod-annotations": false}: the network has optional maps`},
 		{strings.Replace(optional, "io.kubernetes.cri.pod-annotations", "portMappings", 1), `add "capabilities": {"io.kubernetes.cri.pod-annotations": true} to the plugin`},
 		{strings.Replace(optional, "true", "1", 1), `capabilities: {"io.kubernetes.cri.pod-annotations": 1}`},
-		{`"runtimeConfig": [], ` + optional, `runtimeConfig: []: it is an array, wanted an object`},
+		{`"runtimeConfig": [], ` + optional, `runtimeConfig: []: it is an array but must be an object`},
 	} {
 		_, err := parsed(`{"cniVersion": "1.1.0", "name": "net", ` + row.keys + `}`)
 		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), row.want) {
@@ -175,9 +175,9 @@ func TestOptionalMapsAreChecked(t *testing.T) {
 
 func TestAnnotationsOfAnotherKind(t *testing.T) {
 	for _, row := range []struct{ annotations, want string }{
-		{`"flows_"`, `runtimeConfig.io.kubernetes.cri.pod-annotations: "flows_": it is a string, wanted an object`},
+		{`"flows_"`, `runtimeConfig.io.kubernetes.cri.pod-annotations: "flows_": it is a string but must be an object`},
 		{`["flows_"]`, `runtimeConfig.io.kubernetes.cri.pod-annotations: ["flows_"]`},
-		{`{"bpffs/maps": ["flows_"]}`, `runtimeConfig.io.kubernetes.cri.pod-annotations.bpffs/maps: ["flows_"]: it is an array, wanted a string`},
+		{`{"bpffs/maps": ["flows_"]}`, `runtimeConfig.io.kubernetes.cri.pod-annotations.bpffs/maps: ["flows_"]: it is an array but must be a string`},
 		{`{"bpffs/maps": {"flows_": 4096}}`, `bpffs/maps: {"flows_": 4096}`},
 		{`{"bpffs/maps": 4096}`, `bpffs/maps: 4096`},
 	} {

@@ -68,10 +68,10 @@ func (d *Delegate) lists() []nameList {
 
 func (d *Delegate) addNamespace(name string) error {
 	if strings.ContainsAny(name, "*?[") {
-		return errors.New("there are no patterns: name each namespace")
+		return errors.New("patterns are not supported: name each namespace")
 	}
 	if !isLabel(name) {
-		return errors.New("no namespace of Kubernetes can have this name: it has 1 to 63 lower-case letters, digits and hyphens, and neither begins nor ends with a hyphen")
+		return errors.New("not a valid name of a Kubernetes namespace: use 1 to 63 lower-case letters, digits and hyphens, with no hyphen at either end")
 	}
 	d.Namespaces = append(d.Namespaces, name)
 	return nil
@@ -80,9 +80,9 @@ func (d *Delegate) addNamespace(name string) error {
 // isLabel reports whether Kubernetes takes the text for the name of a namespace or a
 // volume (RFC 1123, label).
 func isLabel(text string) bool {
-	const most = 63
+	const limit = 63
 	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
-	return text != "" && len(text) <= most && !strings.ContainsFunc(text, other) && strings.Trim(text, "-") == text
+	return text != "" && len(text) <= limit && !strings.ContainsFunc(text, other) && strings.Trim(text, "-") == text
 }
 
 // eachName calls add with each name of the list, the value of key. A name is in it once.
@@ -94,7 +94,7 @@ func eachName(key string, list json.RawMessage, add func(name string) error) err
 			return err
 		}
 		if seen[name] {
-			return badValue(element, raw, errors.New("it is in the list twice"))
+			return badValue(element, raw, errors.New("it is listed twice"))
 		}
 		seen[name] = true
 		if err := add(name); err != nil {

@@ -34,7 +34,7 @@ type Config struct {
 	// Maps are the declared maps, the optional ones with their own number of entries.
 	Maps []bpffs.MapDecl
 	// Limits has, by its name, for each map that only pods get that ask for it, the
-	// most entries that they can ask for. See [Config.ForPod].
+	// largest number of entries that they can ask for. See [Config.ForPod].
 	Limits map[string]uint32
 	// PodVolume is the name of the volume in which pods see their own maps; empty if
 	// they cannot. KubeletDir is where kubelet keeps the volumes.
@@ -319,9 +319,9 @@ func inWords(err error, v any) error {
 		want = "an array"
 	}
 	if wrong.Field != "" {
-		return fmt.Errorf("%s is %s, which is wrong there", wrong.Field, article(wrong.Value))
+		return fmt.Errorf("%s is %s, which is not allowed there", wrong.Field, article(wrong.Value))
 	}
-	return fmt.Errorf("it is %s, wanted %s", article(wrong.Value), want)
+	return fmt.Errorf("it is %s but must be %s", article(wrong.Value), want)
 }
 
 func article(kind string) string {
@@ -338,9 +338,9 @@ func article(kind string) string {
 
 // badValue says what is wrong with the value of a key.
 func badValue(key string, value json.RawMessage, err error) error {
-	const most = 80
-	shown := string(value[:min(len(value), most)])
-	if len(value) > most {
+	const limit = 80
+	shown := string(value[:min(len(value), limit)])
+	if len(value) > limit {
 		shown += "…"
 	}
 	if value == nil {

@@ -11,8 +11,8 @@ import (
 // finds them in runtimeConfig.
 const capability = "io.kubernetes.cri.pod-annotations"
 
-// parseOptional reads the key optional of a map, and returns the most entries that a
-// pod can ask for. Without a number of its own it is that of the map.
+// parseOptional reads the key optional of a map, and returns the largest number of
+// entries that a pod can ask for. Without a number of its own it is that of the map.
 func parseOptional(key string, raw json.RawMessage, d bpffs.MapDecl) (limit uint32, err error) {
 	keys, err := decodeStrict(key, raw, map[string]any{"maxEntries": &limit})
 	if err != nil {
@@ -25,7 +25,7 @@ func parseOptional(key string, raw json.RawMessage, d bpffs.MapDecl) (limit uint
 		return d.Spec.MaxEntries, nil
 	}
 	if limit < d.Spec.MaxEntries {
-		err = fmt.Errorf("less than the map's own maxEntries, %d, which a pod gets that names no number", d.Spec.MaxEntries)
+		err = fmt.Errorf("less than the map's own maxEntries, %d: a pod that names no number gets that many", d.Spec.MaxEntries)
 	} else {
 		err = withEntries(d, limit).Spec.Check()
 	}
@@ -55,7 +55,7 @@ func (c *Config) checkCapability() error {
 		return err
 	}
 	return c.bad("capabilities", fmt.Errorf(
-		`maps are optional, but the runtime hands no annotations of pods on without the capability: add "capabilities": {%q: true} to the plugin`, capability))
+		`the network has optional maps, but without this capability the runtime passes on no annotations of pods: add "capabilities": {%q: true} to the plugin`, capability))
 }
 
 // Keep returns the configuration with those optional maps for which keep returns true.
@@ -74,7 +74,7 @@ func (c *Config) Keep(keep func(d *bpffs.MapDecl) bool) *Config {
 	return &with
 }
 
-// LargestMaps returns all maps, the optional ones with the most entries that a pod can
+// LargestMaps returns all maps, the optional ones with the largest number of entries that a pod can
 // ask for.
 func (c *Config) LargestMaps() []bpffs.MapDecl {
 	return c.Keep(func(d *bpffs.MapDecl) bool {

@@ -21,7 +21,7 @@ func (c *Config) parsePod() error {
 		return err
 	}
 	if c.PodVolume != "" && !isLabel(c.PodVolume) {
-		return c.bad("podVolume", errors.New("it cannot be the name of a volume: use up to 63 of a-z, 0-9 and - in the middle"))
+		return c.bad("podVolume", errors.New("not a valid name of a volume: use up to 63 of a-z, 0-9 and -, with no - at either end"))
 	}
 	if err := c.decode("kubeletDir", &c.KubeletDir); err != nil {
 		return err
@@ -30,10 +30,10 @@ func (c *Config) parsePod() error {
 		return c.bad("kubeletDir", err)
 	}
 	if c.Delegate != nil && c.PodVolume == "" {
-		return c.bad("podVolume", errors.New("pods have no volume to get tokens in: name one, or remove the key delegate"))
+		return c.bad("podVolume", errors.New("tokens need a volume: name one, or remove the key delegate"))
 	}
 	if i := slices.IndexFunc(c.Maps, func(d bpffs.MapDecl) bool { return d.Pod != "" }); i >= 0 && c.PodVolume == "" {
-		return c.bad("podVolume", fmt.Errorf("pods have no volume to see the map %s in: name one, or remove the key pod of the map", c.Maps[i].Name))
+		return c.bad("podVolume", fmt.Errorf("the map %s needs a volume to be seen in: name one, or remove the key pod of the map", c.Maps[i].Name))
 	}
 	return nil
 }
@@ -46,11 +46,11 @@ func checkKubeletDir(dir string) error {
 	case !filepath.IsAbs(dir):
 		return errors.New("it is not an absolute path")
 	case slices.Contains(strings.Split(dir, "/"), ".."):
-		return errors.New("it has .. in it: write the path that is meant")
+		return errors.New("it contains ..: write the path without it")
 	case strings.ContainsFunc(dir, unicode.IsControl):
-		return errors.New("it has a control character in it")
+		return errors.New("it contains a control character")
 	case len(dir) > maxKubeletDir:
-		return fmt.Errorf("it has %d bytes, %d are the limit", len(dir), maxKubeletDir)
+		return fmt.Errorf("%d bytes are too long, the limit is %d", len(dir), maxKubeletDir)
 	}
 	return nil
 }

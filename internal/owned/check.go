@@ -49,7 +49,7 @@ func (d *Dir) Check(name string) error {
 		return d.mounted(name)
 	}
 	if !st.Mode.IsDir() {
-		return fmt.Errorf("%w: %s is not a directory but %v: remove it", ErrUnsafe, full, st.Mode)
+		return fmt.Errorf("%w: %s is not a directory (%v): remove it", ErrUnsafe, full, st.Mode)
 	}
 	if int(st.Owner) != os.Geteuid() {
 		return fmt.Errorf("%w: %s belongs to user %d, not %d: find out who created it; remove it only if nobody uses it",
@@ -77,7 +77,7 @@ func (d *Dir) CheckWhole(name string) error {
 
 func (d *Dir) mounted(name string) error {
 	full := d.Path(name)
-	return fmt.Errorf("%s: %w instead of what belongs there: umount %s", full, ErrMounted, full)
+	return fmt.Errorf("%s: %w and hides the records or the maps: umount %s", full, ErrMounted, full)
 }
 
 // isHidden reports whether st, which is seen at name, is mounted over something

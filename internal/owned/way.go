@@ -17,16 +17,16 @@ const maxLinks = 40
 
 // ErrOfProcess says that a way leads through a link of a process's directory of
 // /proc, such as its root: it leads elsewhere for each process.
-var ErrOfProcess = errors.New("a link of /proc leads elsewhere for each process: write the path that is meant")
+var ErrOfProcess = errors.New("a link of /proc differs for each process: write the path that it stands for")
 
 // A Way is where an absolute path leads.
 type Way struct {
-	Path    string // without symbolic links
-	Missing bool   // the end of it is not there yet
-	Nowhere string // with Missing: a symbolic link to something that is not there
-	Unsafe  error  // [ErrUnsafe]: who else can change where it leads
-	At      string // the first directory or link that makes it unsafe
-	Dir     Stat   // of that
+	Path     string // without symbolic links
+	Missing  bool   // the end of it is not there yet
+	Dangling string // with Missing: a symbolic link whose target is missing
+	Unsafe   error  // [ErrUnsafe]: who else can change where it leads
+	At       string // the first directory or link that makes it unsafe
+	Dir      Stat   // of that
 }
 
 // Follow goes the way that the kernel goes, component by component. What is
@@ -83,7 +83,7 @@ func (f *follower) step() error {
 	if os.IsNotExist(err) {
 		f.way.Missing = true
 		if len(f.rest) > f.after {
-			f.way.Nowhere = f.link
+			f.way.Dangling = f.link
 		}
 		f.distrust(next, Stat{}, Stat{})
 		return nil
@@ -136,7 +136,7 @@ func (f *follower) made(name string, st Stat) Stat {
 	if err != nil {
 		if f.way.Unsafe == nil {
 			f.way.At, f.way.Dir = f.at, f.dir
-			f.way.Unsafe = fmt.Errorf("%w: %s has mode %v, and who made the mount point %s in it cannot be seen: %w",
+			f.way.Unsafe = fmt.Errorf("%w: %s has mode %v, and the owner of the mount point %s in it is unknown: %w",
 				ErrUnsafe, f.at, f.dir.Mode, name, err)
 		}
 		return st
@@ -148,7 +148,7 @@ func (f *follower) made(name string, st Stat) Stat {
 // next, which is in the directory where the follower is. What is seen there may be
 // mounted over it.
 func (f *follower) distrust(next string, st, seen Stat) {
-	const harm = "who can lead %s elsewhere, or detach what is mounted below it"
+	const harm = "who can redirect %s, or detach what is mounted below it"
 	note := func(at string, of Stat, format string, args ...any) {
 		f.way.At, f.way.Dir = at, of
 		f.way.Unsafe = fmt.Errorf("%w: "+format, append([]any{ErrUnsafe, at}, args...)...)

@@ -51,13 +51,13 @@ func TestWayToTheRoot(t *testing.T) {
 	const all = 0o777
 	dir := func(name string) thing { return thing{name: name, mode: 0o755} }
 	for _, row := range []struct {
-		name    string
-		made    []thing
-		way     string
-		want    string // where it leads
-		missing bool
-		nowhere string
-		unsafe  string // the part that is to blame
+		name     string
+		made     []thing
+		way      string
+		want     string // where it leads
+		missing  bool
+		dangling string
+		unsafe   string // the part that is to blame
 	}{
 		{name: "nothing special", made: []thing{dir("a"), dir("a/b")}, way: "a/b", want: "a/b"},
 		{name: "slashes and dots", made: []thing{dir("a"), dir("a/b")}, way: ".//a/./b/", want: "a/b"},
@@ -65,8 +65,8 @@ func TestWayToTheRoot(t *testing.T) {
 		{name: "a link", made: []thing{dir("a"), {name: "l", link: "a"}}, way: "l/x", want: "a/x", missing: true},
 		{name: "a link upwards", made: []thing{dir("a"), dir("a/b"), {name: "a/b/l", link: "../.."}}, way: "a/b/l/a", want: "a"},
 		{name: "links to links", made: []thing{dir("a"), {name: "k", link: "a"}, {name: "l", link: "k"}}, way: "l", want: "a"},
-		{name: "a link to nothing", made: []thing{{name: "l", link: "no"}}, way: "l", want: "no", missing: true, nowhere: "l"},
-		{name: "a link to nothing on the way", made: []thing{{name: "l", link: "no/way"}}, way: "l/x", want: "no/way/x", missing: true, nowhere: "l"},
+		{name: "a link to nothing", made: []thing{{name: "l", link: "no"}}, way: "l", want: "no", missing: true, dangling: "l"},
+		{name: "a link to nothing on the way", made: []thing{{name: "l", link: "no/way"}}, way: "l/x", want: "no/way/x", missing: true, dangling: "l"},
 
 		{name: "of another user", made: []thing{{name: "a", mode: 0o755, owner: stranger}}, way: "a/x", want: "a/x", missing: true, unsafe: "a"},
 		{name: "the last one is anybody's", made: []thing{{name: "a", mode: 0o755, owner: stranger}}, way: "a", want: "a"},
@@ -98,8 +98,8 @@ func TestWayToTheRoot(t *testing.T) {
 			trusting(t, top)
 			way, err := Follow(top + "/" + row.way)
 			testns.Must(t, err)
-			if way.Path != in(row.want) || way.Missing != row.missing || way.Nowhere != in(row.nowhere) {
-				t.Errorf("Follow(%s): got %+v, want the path %s, missing %v, nowhere %q", row.way, way, in(row.want), row.missing, in(row.nowhere))
+			if way.Path != in(row.want) || way.Missing != row.missing || way.Dangling != in(row.dangling) {
+				t.Errorf("Follow(%s): got %+v, want the path %s, missing %v, dangling %q", row.way, way, in(row.want), row.missing, in(row.dangling))
 			}
 			if leads, err := filepath.EvalSymlinks(top + "/" + row.way); err == nil && leads != way.Path {
 				t.Errorf("Follow(%s): got the path %s, want that of the kernel: %s", row.way, way.Path, leads)

@@ -12,8 +12,8 @@ import (
 // Limits on what is removed from a file system that a pod could fill. What is left is
 // gone when its last mount is.
 const (
-	mostRemoved = 10_000
-	mostDeep    = 16
+	maxRemoved = 10_000
+	mostDeep   = 16
 )
 
 // Clear removes the maps from the file system with the ID and detaches it, wherever
@@ -33,7 +33,7 @@ func Clear(id mounts.ID, attached string) error {
 	if err := makeWritable(root); err != nil {
 		return err
 	}
-	left := mostRemoved
+	left := maxRemoved
 	empty(root, mostDeep, &left)
 	if err := detach(root); err != nil {
 		return err

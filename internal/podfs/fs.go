@@ -16,7 +16,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/mounts"
 )
 
-// An FS is a BPF file system that is mounted, but attached nowhere until [FS.Attach].
+// An FS is a BPF file system that is mounted, but not attached to a path before [FS.Attach].
 // It is gone when it is closed before that.
 type FS struct {
 	context *os.File // for reconfiguring
@@ -114,7 +114,7 @@ func (f *FS) Attach(dir *os.File, name string) error {
 func checkEmpty(dir *os.File) error {
 	names, err := dir.Readdirnames(1)
 	if len(names) > 0 {
-		return fmt.Errorf("%s: %w: %q is in it, and a mount would hide that: remove it", dir.Name(), ErrOccupied, names[0])
+		return fmt.Errorf("%s: %w: it contains %q, which a mount would hide: remove it", dir.Name(), ErrOccupied, names[0])
 	}
 	if errors.Is(err, io.EOF) {
 		err = nil

@@ -31,7 +31,7 @@ func makeWritable(root *os.File) error {
 		return err
 	}
 	if uint32(st.Type) != unix.BPF_FS_MAGIC {
-		return fmt.Errorf("%s is recorded as a bpffs, but it is none", root.Name())
+		return fmt.Errorf("%s is recorded as a bpffs, but is not one", root.Name())
 	}
 	if err := seal(root, false); err != nil {
 		return err

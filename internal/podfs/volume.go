@@ -31,7 +31,7 @@ func OpenVolume(kubeletDir, podUID, volume string) (*os.File, error) {
 	}
 	kubelet, err := safeWay(kubeletDir)
 	if err != nil {
-		return nil, fmt.Errorf("following the directory of kubelet: %w", err)
+		return nil, fmt.Errorf("resolving the directory of kubelet: %w", err)
 	}
 	path := filepath.Join(kubelet, below)
 	if _, err := safeWay(path); err != nil {
@@ -39,7 +39,7 @@ func OpenVolume(kubeletDir, podUID, volume string) (*os.File, error) {
 	}
 	dir, err := mounts.OpenDir(path)
 	if errors.Is(err, syscall.ELOOP) {
-		return nil, fmt.Errorf("%w: a symbolic link leads there, and kubelet makes none", err)
+		return nil, fmt.Errorf("%w: there is a symbolic link on the way, and kubelet makes none", err)
 	}
 	return dir, err
 }

@@ -45,7 +45,7 @@ func (c *child) run() error {
 		return fmt.Errorf("%s: %w: %s", s.name, c.errno, s.hint)
 	}
 	if !c.done {
-		return errors.New("the child process that was to do it was killed: try again")
+		return errors.New("the child process was killed before it was done: try again")
 	}
 	return nil
 }

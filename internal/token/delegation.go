@@ -55,7 +55,7 @@ func (d *Delegation) AddAttachType(name string) error {
 		d.AttachTypes |= 1 << number
 		return nil
 	}
-	return fmt.Errorf("there is no attach type %q; there are %s", name, strings.Join(delegableAttachTypes(), ", "))
+	return fmt.Errorf("there is no attach type %q; use one of %s", name, strings.Join(delegableAttachTypes(), ", "))
 }
 
 // Check reports a type of programs that cannot be loaded, because none of its attach
@@ -100,7 +100,7 @@ func (d *Delegation) options() []option {
 func add(mask *uint64, what string, kinds []kind, name string) error {
 	number := find(kinds, name)
 	if number < 0 {
-		return fmt.Errorf("there are no %s of type %q; there are %s", what, name, strings.Join(delegable(kinds), ", "))
+		return fmt.Errorf("no %s have the type %q; use one of %s", what, name, strings.Join(delegable(kinds), ", "))
 	}
 	if reason := kinds[number].reason; reason != "" {
 		return refused(what+" of type "+name, reason)

@@ -229,15 +229,15 @@ func TestBeyondThePodIsRefused(t *testing.T) {
 		{(*Delegation).AddMap, "struct_ops", "bpffs does not delegate maps of type struct_ops: they replace functions of the kernel"},
 		{(*Delegation).AddMap, "perf_event_array", "counters of the node's CPUs"},
 		{(*Delegation).AddMap, "arena", "CAP_PERFMON"},
-		{(*Delegation).AddMap, "any", `there are no maps of type "any"; there are hash, array, `},
+		{(*Delegation).AddMap, "any", `no maps have the type "any"; use one of hash, array, `},
 		{(*Delegation).AddProgram, "kprobe", "bpffs does not delegate programs of type kprobe: they run for everything on the node"},
 		{(*Delegation).AddProgram, "lsm", "what every process on the node may do"},
 		{(*Delegation).AddProgram, "xdp", "they change the node's end of it"},
-		{(*Delegation).AddProgram, "", `there are no programs of type ""; there are socket_filter, `},
+		{(*Delegation).AddProgram, "", `no programs have the type ""; use one of socket_filter, `},
 		{(*Delegation).AddAttachType, "trace_fentry", "bpffs does not delegate attach type trace_fentry: they run"},
 		{(*Delegation).AddAttachType, "netkit_peer", "at the node's end of the pair"},
 		{(*Delegation).AddAttachType, "tcx_ingress", "for programs of type sched_cls: delegate these, too"},
-		{(*Delegation).AddAttachType, "tcx", `there is no attach type "tcx"; there are cgroup_inet_ingress, `},
+		{(*Delegation).AddAttachType, "tcx", `there is no attach type "tcx"; use one of cgroup_inet_ingress, `},
 	} {
 		var d Delegation
 		if err := row.add(&d, row.name); err == nil || !strings.Contains(err.Error(), row.want) || d != (Delegation{}) {

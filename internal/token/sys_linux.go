@@ -13,7 +13,7 @@ const cloneFlags = unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_FILES | uintptr
 // fsopenSteps open a context of bpf in the user namespace, as its root. They go
 // through the mount namespace small, unless it is nil.
 func fsopenSteps(userNS, small *os.File) []step {
-	const needRoot = "it needs root in the host's user namespace, and the plugin in none other"
+	const needRoot = "it needs root: run the plugin in the host's user namespace"
 	steps := []step{
 		{
 			name: "entering it (setns)", hint: needRoot,

@@ -58,13 +58,13 @@ func BenchmarkCreateEndpoints(b *testing.B) {
 // BenchmarkAllocate gives new attachments an ID and eight pins, with up to
 // 10,000 endpoints there already.
 func BenchmarkAllocate(b *testing.B) {
-	const most = 10_000
+	const limit = 10_000
 	e := benchEndpoints(b, 0)
 	next := 0
 	for b.Loop() {
-		if next == most {
+		if next == limit {
 			b.StopTimer()
-			releaseMany(b, e, most)
+			releaseMany(b, e, limit)
 			next = 0
 			b.StartTimer()
 		}

@@ -110,7 +110,7 @@ func TestWhatIsAcceptedIsNotOfADescriptor(t *testing.T) {
 // something or not.
 func TestWhatIsAcceptedIsNoLink(t *testing.T) {
 	for name, target := range map[string]func(e *Endpoints) string{
-		"to nothing":   func(*Endpoints) string { return "nowhere" },
+		"to nothing":   func(*Endpoints) string { return "missing" },
 		"to itself":    func(*Endpoints) string { return "policy_" },
 		"to a map":     func(e *Endpoints) string { p := mapsOf(e).MapPath("other"); pinAnyMap(t, p); return p },
 		"to directory": func(e *Endpoints) string { return e.Root() },

@@ -37,7 +37,7 @@ var (
 	ErrUnsafe = owned.ErrUnsafe
 	// ErrNotOurs: nothing in a directory for the records shows that it is ours. It
 	// comes together with ErrUnsafe.
-	ErrNotOurs = errors.New("no record is to be seen there")
+	ErrNotOurs = errors.New("no record is visible there")
 )
 
 // The directories below the root that hold the records. docs/design.md says what
@@ -310,7 +310,7 @@ func (e *Endpoints) lock(ctx context.Context, take func(context.Context, *os.Fil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return fmt.Errorf("%s: %w: the bpffs was mounted anew in the meantime", records, ErrLocked)
+	return fmt.Errorf("%s: %w: the bpffs was mounted again in the meantime", records, ErrLocked)
 }
 
 // checkLayout refuses records without the mark of this layout. With create it makes

@@ -21,7 +21,7 @@ var (
 	// ErrNoMap: a map is not pinned, and was not created to be.
 	ErrNoMap = errors.New("there is no map to pin")
 	// ErrMapShape: what is pinned is not a map of the declared shape.
-	ErrMapShape = errors.New("what is pinned there has another shape")
+	ErrMapShape = errors.New("the pin does not match the declared map")
 )
 
 // A MapDecl declares a local map.
@@ -296,7 +296,7 @@ func ReadMap(path string) (MapInfo, error) {
 	}
 	if err != nil {
 		if st, serr := os.Stat(path); serr == nil && !st.Mode().IsRegular() { // no object of BPF
-			return MapInfo{}, fmt.Errorf("%w: it is no map: %w", ErrMapShape, err)
+			return MapInfo{}, fmt.Errorf("%w: not a map: %w", ErrMapShape, err)
 		}
 		return MapInfo{}, fmt.Errorf("looking for the map: %w: %w%s", ErrMapRefused, err, whyRefused(err))
 	}
@@ -315,8 +315,8 @@ func ReadMap(path string) (MapInfo, error) {
 func whyRefused(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission) && (hasCapability(capBPF) || hasCapability(capSysAdmin)):
-		return " (this process has CAP_BPF: it lacks CAP_NET_ADMIN, which some types need, or a seccomp profile, a security module " +
-			"or before Linux 5.11 RLIMIT_MEMLOCK refuses it)"
+		return " (this process has CAP_BPF: check CAP_NET_ADMIN, which some types need, the seccomp profile, security modules, " +
+			"and before Linux 5.11 RLIMIT_MEMLOCK)"
 	case errors.Is(err, fs.ErrPermission):
 		return " (it needs CAP_BPF, for some types CAP_NET_ADMIN, or before Linux 5.11 a higher RLIMIT_MEMLOCK)"
 	case errors.Is(err, syscall.EINVAL):

@@ -64,11 +64,11 @@ func (s MapSpec) Check() error {
 		return nil
 	}
 	if s.Type == 0 {
-		return specErrorf("type", "it is missing, and without it no other parameter means anything")
+		return specErrorf("type", "it is missing: every other parameter depends on it")
 	}
 	r, ok := s.Type.rules()
 	if !ok {
-		return specErrorf("type", "maps of %v cannot be created here", s.Type)
+		return specErrorf("type", "bpffs cannot create maps of %v", s.Type)
 	}
 	return errlist.Join(
 		checkSize("keySize", s.KeySize, r.keys, r.name),
@@ -84,19 +84,19 @@ func checkSize(field string, size uint32, allowed []uint32, name string) error {
 	if len(allowed) > 0 {
 		want = strings.Trim(strings.ReplaceAll(fmt.Sprint(allowed), " ", " or "), "[]")
 	}
-	return specErrorf(field, "a map of type %s wants %s bytes, not %d", name, want, size)
+	return specErrorf(field, "a map of type %s needs %s bytes, not %d", name, want, size)
 }
 
 func (s MapSpec) checkEntries(r typeRules) error {
 	page := uint32(os.Getpagesize())
 	switch {
 	case r.entries == entriesSome && s.MaxEntries == 0:
-		return specErrorf("maxEntries", "a map of type %s wants at least 1", r.name)
+		return specErrorf("maxEntries", "a map of type %s needs at least 1", r.name)
 	case r.entries == entriesNone && s.MaxEntries != 0:
-		return specErrorf("maxEntries", "a map of type %s wants 0", r.name)
+		return specErrorf("maxEntries", "a map of type %s needs 0", r.name)
 	case r.entries == entriesBytes && (s.MaxEntries < page || s.MaxEntries&(s.MaxEntries-1) != 0):
 		return specErrorf("maxEntries",
-			"a map of type %s wants its size in bytes here: a power of two, at least a page (%d)", r.name, page)
+			"a map of type %s needs its size in bytes: a power of two, at least a page (%d)", r.name, page)
 	}
 	return nil
 }
@@ -106,10 +106,10 @@ func (s MapSpec) checkFlags(r typeRules) error {
 		return specErrorf("flags", "a map of type %s needs the flag %d", r.name, missing)
 	}
 	if more := s.Flags & flagsNeedMore; more != 0 {
-		return specErrorf("flags", "the flag %d needs a parameter that cannot be given here", more)
+		return specErrorf("flags", "the flag %d needs a parameter that bpffs does not support", more)
 	}
 	if lost := s.Flags & flagsOfDescriptor; lost != 0 {
-		return specErrorf("flags", "the flag %d belongs to a descriptor, and no map keeps it: leave it out", lost)
+		return specErrorf("flags", "the flag %d applies to a descriptor, not to the map: leave it out", lost)
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (s MapSpec) checkInner(r typeRules) error {
 	case s.Inner == nil:
 		return nil
 	case s.Inner.Inner != nil || s.Inner.Frozen || s.Inner.Type == 0:
-		return specErrorf("inner", "it wants a type, and cannot have maps in it or be frozen")
+		return specErrorf("inner", "it needs a type, and can neither hold maps nor be frozen")
 	}
 	if err := s.Inner.Check(); err != nil {
 		return &SpecError{"inner", err}
@@ -183,7 +183,7 @@ func (s MapSpec) probe() MapSpec {
 		inner := s.Inner.probe()
 		s.Inner = &inner
 	}
-	if r.lazy || r.most != 0 && s.MaxEntries > r.most {
+	if r.lazy || r.limit != 0 && s.MaxEntries > r.limit {
 		return s
 	}
 	switch r.entries {

@@ -32,7 +32,7 @@ func ParseMapType(name string) (MapType, error) {
 			names = append(names, r.name)
 		}
 	}
-	return 0, fmt.Errorf("there is no type %q that can be created here; there are %s", name, strings.Join(names, ", "))
+	return 0, fmt.Errorf("bpffs cannot create a map of type %q; use one of %s", name, strings.Join(names, ", "))
 }
 
 // rules returns what the kernel wants of maps of the type, if they can be created.
@@ -90,8 +90,8 @@ const (
 // Numbers of entries above which the kernel refuses a map by itself, whatever memory
 // there is.
 const (
-	mostBuckets = 1 << 27 // 16 bytes each, whose number of bytes has 32 bits
-	mostRounded = 1 << 31 // the number is rounded up to a power of two in 32 bits
+	maxBuckets = 1 << 27 // 16 bytes each, whose number of bytes has 32 bits
+	maxRounded = 1 << 31 // the number is rounded up to a power of two in 32 bits
 )
 
 // typeRules are what the kernel wants of the maps of one type. An empty list of
@@ -103,37 +103,37 @@ type typeRules struct {
 	flags, forced uint32 // wanted from the caller; set by the kernel itself
 	inner         bool
 	lazy          bool   // entries take memory when they are used, not before
-	most          uint32 // entries; 0 if only memory limits them
+	limit         uint32 // entries; 0 if only memory limits them
 	each          uint32 // bytes that an entry of the list takes at least
 	stores        int
 }
 
 // mapTypes has the rules of the types by their numbers.
 var mapTypes = [...]typeRules{
-	1:  {name: "hash", most: mostBuckets, each: 16, stores: storesElements},
+	1:  {name: "hash", limit: maxBuckets, each: 16, stores: storesElements},
 	2:  {name: "array", keys: size4, stores: storesValues},
 	3:  {name: "prog_array", keys: size4, values: size4, each: 8},
 	4:  {name: "perf_event_array", keys: size4, values: size4, entries: entriesCPUs, each: 8},
-	5:  {name: "percpu_hash", most: mostBuckets, each: 16, stores: storesElements},
+	5:  {name: "percpu_hash", limit: maxBuckets, each: 16, stores: storesElements},
 	6:  {name: "percpu_array", keys: size4, each: 8, stores: storesValues},
-	7:  {name: "stack_trace", keys: size4, most: mostRounded, each: 8, stores: storesValues},
+	7:  {name: "stack_trace", keys: size4, limit: maxRounded, each: 8, stores: storesValues},
 	8:  {name: "cgroup_array", keys: size4, values: size4, each: 8},
-	9:  {name: "lru_hash", most: mostBuckets, each: 16, stores: storesElements},
-	10: {name: "lru_percpu_hash", most: mostBuckets, each: 16, stores: storesElements},
+	9:  {name: "lru_hash", limit: maxBuckets, each: 16, stores: storesElements},
+	10: {name: "lru_percpu_hash", limit: maxBuckets, each: 16, stores: storesElements},
 	11: {name: "lpm_trie", flags: flagNoPrealloc, lazy: true},
 	12: {name: "array_of_maps", keys: size4, values: size4, inner: true, each: 8},
-	13: {name: "hash_of_maps", values: size4, inner: true, most: mostBuckets, each: 16, stores: storesElements},
+	13: {name: "hash_of_maps", values: size4, inner: true, limit: maxBuckets, each: 16, stores: storesElements},
 	14: {name: "devmap", keys: size4, values: size4or8, forced: flagRdonlyProg, each: 8},
 	15: {name: "sockmap", keys: size4, values: size4or8, each: 8},
 	16: {name: "cpumap", keys: size4, values: size4or8, lazy: true},
 	17: {name: "xskmap", keys: size4, values: size4, each: 8},
-	18: {name: "sockhash", values: size4or8, most: mostBuckets, each: 16},
+	18: {name: "sockhash", values: size4or8, limit: maxBuckets, each: 16},
 	19: {name: "cgroup_storage", keys: size8or16, entries: entriesNone},
 	20: {name: "reuseport_sockarray", keys: size4, values: size4or8, each: 8},
 	21: {name: "percpu_cgroup_storage", keys: size8or16, entries: entriesNone},
 	22: {name: "queue", keys: size0, stores: storesPacked},
 	23: {name: "stack", keys: size0, stores: storesPacked},
-	25: {name: "devmap_hash", keys: size4, values: size4or8, forced: flagRdonlyProg, most: mostRounded, each: 8},
+	25: {name: "devmap_hash", keys: size4, values: size4or8, forced: flagRdonlyProg, limit: maxRounded, each: 8},
 	27: {name: "ringbuf", keys: size0, values: size0, entries: entriesBytes, each: 1},
 	30: {name: "bloom_filter", keys: size0},
 	31: {name: "user_ringbuf", keys: size0, values: size0, entries: entriesBytes, each: 1},

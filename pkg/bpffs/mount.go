@@ -80,8 +80,8 @@ func followSafely(root string) (owned.Way, error) {
 
 // distrust reports why nothing should be mounted where the way to the root leads.
 func distrust(root string, way owned.Way) error {
-	if way.Nowhere != "" {
-		return fmt.Errorf("%s: %s is a symbolic link to something that is not there: make it, or remove the link", root, way.Nowhere)
+	if way.Dangling != "" {
+		return fmt.Errorf("%s: %s is a symbolic link whose target is missing: create the target, or remove the link", root, way.Dangling)
 	}
 	return way.Unsafe
 }
@@ -97,7 +97,7 @@ func makeDir(path string) (owned.Way, error) {
 	}
 	way, err := followSafely(path)
 	if err == nil && way.Path != path {
-		err = fmt.Errorf("%w: %s leads to %s now, which somebody changed in the meantime", ErrUnsafe, path, way.Path)
+		err = fmt.Errorf("%w: %s now leads to %s: somebody changed it in the meantime", ErrUnsafe, path, way.Path)
 	}
 	return way, err
 }
@@ -115,7 +115,7 @@ func checkEmpty(path string) error {
 	entries, err := os.ReadDir(path)
 	if err == nil && len(entries) > 0 {
 		err = fmt.Errorf("mounting a bpffs at %s: the directory is not empty, and the mount would hide what is in it: "+
-			"give one that is empty or missing", path)
+			"use an empty or missing directory", path)
 	}
 	return err
 }
@@ -160,7 +160,7 @@ func mountNew(dir *os.File) error {
 	}
 	ok, err := isMounted(dir.Name())
 	if err == nil && !ok {
-		err = fmt.Errorf("%s is unmounted again just after a bpffs was mounted there", dir.Name())
+		err = fmt.Errorf("%s was unmounted just after a bpffs was mounted there", dir.Name())
 	}
 	return err
 }

@@ -18,11 +18,11 @@ const (
 func checkName(name string) error {
 	switch {
 	case name == "":
-		return errors.New("a name in it is empty")
+		return errors.New("it contains an empty name")
 	case strings.ContainsAny(name, "./\x00"):
-		return fmt.Errorf("%.300q has a dot, a slash or a zero byte, which bpffs does not allow in a name", name)
+		return fmt.Errorf("%.300q has a dot, a slash or a zero byte: bpffs allows none of these in a name", name)
 	case len(name) > maxName:
-		return fmt.Errorf("a name of %d bytes is too long, %d are the limit", len(name), maxName)
+		return fmt.Errorf("a name of %d bytes is too long, the limit is %d", len(name), maxName)
 	}
 	return nil
 }

@@ -80,13 +80,13 @@ func checkRootPath(root string) error {
 	case !filepath.IsAbs(root):
 		return fmt.Errorf("bpffs root %.300q is not an absolute path", root)
 	case slices.Contains(strings.Split(root, "/"), ".."):
-		return fmt.Errorf("bpffs root %.300q has .. in it: write the path that is meant", root)
+		return fmt.Errorf("bpffs root %.300q contains ..: write the path without it", root)
 	case isOfProcess(root):
-		return fmt.Errorf("bpffs root %.300q leads elsewhere for each process: write the path that is meant", root)
+		return fmt.Errorf("bpffs root %.300q differs for each process: write the path that it stands for", root)
 	case strings.ContainsRune(root, 0):
-		return fmt.Errorf("bpffs root %.300q has a zero byte, as no path has", root)
+		return fmt.Errorf("bpffs root %.300q has a zero byte", root)
 	case len(root) > maxRoot:
-		return fmt.Errorf("bpffs root %.100q… of %d bytes is too long, %d are the limit", root, len(root), maxRoot)
+		return fmt.Errorf("bpffs root %.100q… of %d bytes is too long, the limit is %d", root, len(root), maxRoot)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func isPlain(s string) bool {
 }
 
 // notPlain says what is wrong with a text that is not plain.
-const notPlain = "has a control character in it, or is not UTF-8"
+const notPlain = "contains a control character, or is not UTF-8"
 
 // isOfProcess reports whether the path begins in the directory of a process.
 func isOfProcess(root string) bool {
@@ -117,10 +117,10 @@ func checkPrefix(prefix string) error {
 		return fmt.Errorf("map prefix %q %s", prefix, notPlain)
 	}
 	if len(prefix) > maxPrefix {
-		return fmt.Errorf("map prefix of %d bytes is too long, %d are the limit", len(prefix), maxPrefix)
+		return fmt.Errorf("map prefix of %d bytes is too long, the limit is %d", len(prefix), maxPrefix)
 	}
 	if top, _, _ := strings.Cut(prefix, "/"); top == recordsDir {
-		return fmt.Errorf("map prefix %q: %q below the root is kept for the records of endpoints", prefix, recordsDir)
+		return fmt.Errorf("map prefix %q: %q below the root is reserved for the records of endpoints", prefix, recordsDir)
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func CheckMapName(name string) error {
 		return fmt.Errorf("%q %s", name, notPlain)
 	}
 	if limit := maxName - len(idDigits); len(name) > limit {
-		return fmt.Errorf("%d bytes are too long, %d are the limit", len(name), limit)
+		return fmt.Errorf("%d bytes are too long, the limit is %d", len(name), limit)
 	}
 	return nil
 }

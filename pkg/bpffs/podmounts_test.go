@@ -58,7 +58,7 @@ func TestPodMountRecords(t *testing.T) {
 		{"no number", "mount-x" + bpf, "uid/eth0", "invalid syntax"},
 		{"too large a number", "mount-99999999999999999999" + bpf, "uid/eth0", "out of range"},
 		{"no source", "source-" + bpf, "uid/eth0", "is not the ID of a mount"},
-		{"no bpffs", fmt.Sprintf("mount-%d%s", id, tmpfs), "uid/eth0", "recorded as a bpffs, but it is none"},
+		{"no bpffs", fmt.Sprintf("mount-%d%s", id, tmpfs), "uid/eth0", "recorded as a bpffs, but is not one"},
 		{"no volume", "mount-9007199254740993" + bpf, "uid", "is not the volume of a pod"},
 		{"a volume above", "mount-9007199254740993" + bpf, "../endpoints", "is not the volume of a pod"},
 		{"too deep a volume", "mount-9007199254740993" + bpf, "uid/eth0/more", "is not the volume of a pod"},

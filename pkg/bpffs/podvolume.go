@@ -21,7 +21,7 @@ var (
 	ErrPodVolume = errors.New("the pod's volume")
 	// ErrPodView: the volume does not show what it should. It comes together with
 	// ErrPodVolume.
-	ErrPodView = errors.New("the pod does not see what it should")
+	ErrPodView = errors.New("the pod's volume does not show what it should")
 )
 
 // A PodAccess says what a pod may do with a map of its own.
@@ -83,8 +83,8 @@ func OpenPodVolume(s PodSpec) (*PodVolume, error) {
 // isUID reports whether the text can be the UID of a pod: a UUID, or of a static pod
 // a hash.
 func isUID(text string) bool {
-	const most = 253
-	return text != "" && len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool {
+	const limit = 253
+	return text != "" && len(text) <= limit && !strings.ContainsFunc(text, func(r rune) bool {
 		return r != '-' && (r < '0' || '9' < r) && (r < 'A' || 'Z' < r) && (r < 'a' || 'z' < r)
 	})
 }
@@ -149,7 +149,7 @@ func (v *PodVolume) views(decls []MapDecl) (all []view) {
 }
 
 // PrepareToken makes the bpffs of the pod from the open context of a file system
-// (fsopen(2)) that belongs to the pod's user namespace, attached nowhere, and closes
+// (fsopen(2)) that belongs to the pod's user namespace, not attached to a path, and closes
 // the context after an error.
 func (v *PodVolume) PrepareToken(context *os.File) error {
 	f, err := podfs.NewFrom(context)
@@ -161,7 +161,7 @@ func (v *PodVolume) PrepareToken(context *os.File) error {
 }
 
 // Prepare makes the file systems of the pod with the maps that were created for it,
-// attached nowhere. That takes most of the time: call it before the records are
+// not attached to a path. That takes the larger part of the time: call it before the records are
 // opened. Where not all maps were created it prepares nothing.
 func (v *PodVolume) Prepare(decls []MapDecl, made *Maps) error {
 	for _, w := range v.views(decls) {

@@ -14,10 +14,10 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// The record cannot be moved to its place, for that leads nowhere.
+// The record cannot be moved to its place, for that is a link to nothing.
 func TestAllocateThatFailsLeavesNothing(t *testing.T) {
 	e := newEndpoints(t)
-	link(t, "nowhere", inRecords(e, endpointsDir))
+	link(t, "missing", inRecords(e, endpointsDir))
 	a, b := Attachment{"net", "a", "eth0"}, Attachment{"net", "b", "eth0"}
 	if id, _, err := e.Allocate(a, "", "policy_"); !errors.Is(err, syscall.ENOENT) {
 		t.Fatalf("Allocate(%v) = %d, %v; want %v", a, id, err, syscall.ENOENT)

@@ -25,7 +25,7 @@ var (
 	// ErrStacked: several file systems are mounted on top of each other there.
 	ErrStacked = errors.New("mounts are stacked there")
 	// ErrBadRoot: the path of a root, or one that its links lead to, can be none.
-	ErrBadRoot = errors.New("it cannot be a bpffs root")
+	ErrBadRoot = errors.New("not usable as a bpffs root")
 	// ErrMounted: something is mounted on a directory below the root, and hides what
 	// belongs there.
 	ErrMounted = owned.ErrMounted
@@ -194,7 +194,7 @@ func follow(root string) (owned.Way, error) {
 		return way, fmt.Errorf("following %s: %w", root, err)
 	}
 	if len(way.Path) > maxRoot {
-		return way, fmt.Errorf("%s leads to a path of %d bytes, %d are the limit: %w", root, len(way.Path), maxRoot, syscall.ENAMETOOLONG)
+		return way, fmt.Errorf("%s leads to a path of %d bytes, the limit is %d: %w", root, len(way.Path), maxRoot, syscall.ENAMETOOLONG)
 	}
 	if err := checkRootPath(way.Path); err != nil {
 		return way, fmt.Errorf("%s: %w: it leads there: %w", root, ErrBadRoot, err)

@@ -78,10 +78,10 @@ func canBeNames(parent string, names []string) error {
 	}
 	for _, name := range names {
 		if len(name) > maxName {
-			return fmt.Errorf("%.100q… of %d bytes is too long for a name, %d are the limit", name, len(name), maxName)
+			return fmt.Errorf("%.100q… of %d bytes is too long for a name, the limit is %d", name, len(name), maxName)
 		}
 		if onBPF && strings.Contains(name, ".") {
-			return fmt.Errorf("%s is on a bpffs, where %q cannot be a name, for it has a dot in it", parent, name)
+			return fmt.Errorf("%s is on a bpffs, which allows no dot in a name such as %q", parent, name)
 		}
 	}
 	return nil

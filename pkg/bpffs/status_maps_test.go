@@ -62,8 +62,8 @@ func TestStatusIsAnADDThatStopsOfMaps(t *testing.T) {
 				specs = append(specs, s)
 			}
 		}
-		if r.most > 0 { // these take no memory when they are refused
-			for _, n := range []uint32{r.most + 1, r.most + r.most/2, math.MaxUint32} {
+		if r.limit > 0 { // these take no memory when they are refused
+			for _, n := range []uint32{r.limit + 1, r.limit + r.limit/2, math.MaxUint32} {
 				s.MaxEntries = n
 				specs = append(specs, s)
 			}
@@ -77,7 +77,7 @@ func TestStatusIsAnADDThatStopsOfMaps(t *testing.T) {
 		}
 	}
 	outer := plain(unix.BPF_MAP_TYPE_ARRAY_OF_MAPS)
-	for _, n := range []uint32{1, mostBuckets + 1, math.MaxUint32} {
+	for _, n := range []uint32{1, maxBuckets + 1, math.MaxUint32} {
 		inner := plain(unix.BPF_MAP_TYPE_HASH)
 		inner.MaxEntries = n
 		outer.Inner = &inner
@@ -126,8 +126,8 @@ func TestStatusIsAnADDThatStopsWithoutMemory(t *testing.T) {
 		fixed := s.reserved()
 		s.MaxEntries = 1
 		each := s.reserved() - fixed
-		if s.MaxEntries = math.MaxUint32; r.most != 0 {
-			s.MaxEntries = r.most
+		if s.MaxEntries = math.MaxUint32; r.limit != 0 {
+			s.MaxEntries = r.limit
 		}
 		if r.entries == entriesBytes || each == 0 || total/each >= uint64(s.MaxEntries) {
 			continue // on a node with this much memory it can be had
@@ -148,13 +148,13 @@ func TestStatusIsAnADDThatStopsWithoutMemory(t *testing.T) {
 // map is.
 func TestStatusTakesNoMemory(t *testing.T) {
 	testns.Need(t)
-	const most = longestProbed + 1<<20
+	const limit = longestProbed + 1<<20
 	for _, kind := range creatable() {
 		if kind == unix.BPF_MAP_TYPE_LPM_TRIE {
 			continue // it takes memory with each entry; before Linux 6.4 the kernel tells that of all
 		}
 		r, _ := kind.rules()
-		for _, n := range []uint32{1 << 16, 1 << 20, mostBuckets, 1 << 30, 1 << 31, math.MaxUint32} {
+		for _, n := range []uint32{1 << 16, 1 << 20, maxBuckets, 1 << 30, 1 << 31, math.MaxUint32} {
 			for _, size := range []uint32{8, 1 << 12, 1 << 30, math.MaxInt32} {
 				s := plain(kind)
 				if s.MaxEntries = n; r.entries == entriesNone {
@@ -169,8 +169,8 @@ func TestStatusTakesNoMemory(t *testing.T) {
 				}
 				info, err := bpf.Info(f)
 				testns.Must(t, err)
-				if info.Memory > most {
-					t.Errorf("CheckMaps of %v takes %d bytes, want at most %d", s, info.Memory, most)
+				if info.Memory > limit {
+					t.Errorf("CheckMaps of %v takes %d bytes, want at most %d", s, info.Memory, limit)
 				}
 				testns.Must(t, f.Close())
 			}

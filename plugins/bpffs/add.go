@@ -28,7 +28,7 @@ func (p *plugin) Add(c call) error {
 		return err
 	}
 	if len(c.Limits) > 0 && !c.HasAnnotations() {
-		p.warn("the runtime sent no annotations of the pod, so that it cannot ask for optional maps")
+		p.warn("the runtime sent no annotations of the pod: it cannot ask for optional maps")
 	}
 	if c.Config, err = c.ForPod(); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (p *plugin) parseAdd(c call) (prev *types100.Result, err error) {
 	}
 	p.warnOfUnknown(c.UnknownKeys())
 	if !utf8.ValidString(c.IfName) {
-		return nil, fmt.Errorf("%w: CNI_IFNAME: %q is not UTF-8, so that no runtime could name it for GC", errEnvironment, c.IfName)
+		return nil, fmt.Errorf("%w: CNI_IFNAME: %q is not UTF-8: a runtime could not name it for GC", errEnvironment, c.IfName)
 	}
 	if err := c.attachment().Check(); err != nil {
 		return nil, fmt.Errorf("%w: CNI_CONTAINERID, CNI_IFNAME: %w", errEnvironment, err)
@@ -98,7 +98,7 @@ func (p *plugin) mount(ctx context.Context, roots bpffs.Roots) (root string, err
 	if m.New {
 		if host, err := bpffs.InHostMountNamespace(); err == nil && !host {
 			p.warn("mounted a bpffs at %s in a mount namespace other than that of process 1; "+
-				"all pins die with the namespace", m.Path)
+				"all pins are lost when the namespace ends", m.Path)
 		}
 	}
 	return m.Path, nil

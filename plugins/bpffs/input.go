@@ -44,7 +44,7 @@ func readAll(f *os.File) ([]byte, error) {
 			return nil, fmt.Errorf("%w: waiting for the configuration on standard input: %w", errInput, err)
 		}
 		if !ready {
-			return nil, fmt.Errorf("%w: the configuration on standard input has no end after %v", errInput, stdinTimeout)
+			return nil, fmt.Errorf("%w: the configuration on standard input did not end within %v", errInput, stdinTimeout)
 		}
 		data = slices.Grow(data, stdinUsual)
 		n, err := f.Read(data[len(data):cap(data)])

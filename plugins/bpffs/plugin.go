@@ -67,10 +67,10 @@ func (p *plugin) warn(format string, args ...any) {
 func (p *plugin) warnOfUnknown(keys []string) {
 	const few = 3
 	for _, key := range keys[:min(len(keys), few)] {
-		p.warn("the network configuration has the key %.300q, which is not known and does nothing", key)
+		p.warn("the network configuration has the unknown key %.300q, which has no effect", key)
 	}
 	if more := len(keys) - few; more > 0 {
-		p.warn("the network configuration has %d more keys that are not known and do nothing", more)
+		p.warn("the network configuration has %d more unknown keys, which have no effect", more)
 	}
 }
 
@@ -155,7 +155,7 @@ func (p *plugin) tolerate(c call, root string, err error) error {
 	case errors.Is(err, bpffs.ErrBadRoot):
 		p.warn("%v; looking in the other places only", err)
 	case elsewhere:
-		p.warn("%v; bpfRoot is elsewhere, so that it is left alone", err)
+		p.warn("%v; it is left alone, for bpfRoot names another place", err)
 	default:
 		return err
 	}

@@ -153,12 +153,12 @@ func checkAddresses(r *types100.Result) error {
 func checkNulls(r *types100.Result) error {
 	for i, v := range r.Interfaces {
 		if v == nil {
-			return fmt.Errorf("interfaces[%d] is null, wanted an object", i)
+			return fmt.Errorf("interfaces[%d] is null but must be an object", i)
 		}
 	}
 	for i, v := range r.IPs {
 		if v == nil {
-			return fmt.Errorf("ips[%d] is null, wanted an object", i)
+			return fmt.Errorf("ips[%d] is null but must be an object", i)
 		}
 	}
 	return nil

@@ -52,7 +52,7 @@ func attach(out io.Writer, name string) (*node.Pod, error) {
 
 // countPings shows what pings do to the counters.
 func countPings(out io.Writer, pod1, pod2 *node.Pod) error {
-	say(out, "Each pod pings the gateway %s once, so that ARP is done. The counters, read from each pod's own map:", node.Gateway)
+	say(out, "Each pod pings the gateway %s once, for ARP. The counters, read from each pod's own map:", node.Gateway)
 	if err := ping(pod1, 1); err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func indent(text string) string {
 
 // detach shows that nothing outlives a pod's DEL.
 func detach(out io.Writer, all ...*node.Pod) error {
-	say(out, "DEL removes all of it. The demo looks it up by kernel ID, for a missing path proves little:")
+	say(out, "DEL removes everything. The demo looks each object up by its kernel ID, because a missing path proves little:")
 	for _, p := range all {
 		objects, err := p.Objects()
 		if err != nil {

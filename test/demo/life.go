@@ -19,10 +19,10 @@ func life(out io.Writer) error {
 		return err
 	}
 	s := &shell{out: out, env: node.Environ()}
-	s.say("A node without a bpffs, and the configuration from conf/, untouched:")
+	s.say("The node has no bpffs. The configuration is conf/, unchanged:")
 	s.run("grep /sys/fs/bpf /proc/mounts || echo nothing is mounted at /sys/fs/bpf", "^nothing is mounted")
 	s.run("cat $NETCONFPATH/10-bpffs.conflist", `"type": "bpffs"`)
-	s.say("libcni 1.3 adds what is in the directory of the network's name to the end of the chain:")
+	s.say("libcni 1.3 appends the plugins in the directory with the network's name to the chain:")
 	s.run("cat $NETCONFPATH/"+network+"/downstream.conf", `^\{"type": "downstream"\}$`)
 
 	pod := s.pod("pod1").ContainerID
@@ -34,7 +34,7 @@ func life(out io.Writer) error {
 	collect(s, pod, id)
 	remove(s, pod)
 	if s.err == nil {
-		fmt.Fprintf(s.out, "\n%d commands, and each did what is said above it. "+
+		fmt.Fprintf(s.out, "\n%d commands ran, and each did what the text above it says. "+
 			"The node ends with this process; the real one was not touched.\n", s.runs)
 	}
 	return s.err
@@ -43,7 +43,7 @@ func life(out io.Writer) error {
 // add shows ADD, and returns the endpoint ID.
 func add(s *shell) (id string) {
 	s.say("ADD mounts bpffs, gives the pod an endpoint ID and appends the paths of its maps to the result,",
-		"where the plugin \"downstream\", last in the chain, reads them (its lines come first):")
+		"where the last plugin of the chain, \"downstream\", reads them (its lines come first):")
 	s.run("cnitool add "+network+" /run/netns/pod1",
 		`downstream: map policy_ of endpoint \d+: /sys/fs/bpf/tc/globals/policy_(\d{5})\n`,
 		`downstream: map stats_ of endpoint \d+: /sys/fs/bpf/tc/globals/stats_\d{5}\n`,
@@ -59,8 +59,8 @@ func add(s *shell) (id string) {
 
 // fill does what an agent would: it creates the map that is only named.
 func fill(s *shell, id string) {
-	s.say("stats_ is declared with a type, so that its map is there. Whoever programs the pod's datapath",
-		"pins a map at the path of policy_, which is only named (the demo does it here, in Go):")
+	s.say("stats_ has a type, so the plugin made its map. policy_ has only a name: a datapath plugin",
+		"pins its own map at that path. Here the demo does it, in Go:")
 	s.run("bpffsctl list", `(?m)^`+id+`  `+network+` .* percpu_array:2,reserved:1 .* ok$`)
 	s.do(func() error { return node.Pin("/sys/fs/bpf/tc/globals/policy_" + id) })
 	s.run("ls /sys/fs/bpf/tc/globals", `^policy_`+id+`\nstats_`+id+`$`)
@@ -74,16 +74,16 @@ func records(s *shell, pod, id string) {
 		"(?m)^/sys/fs/bpf/cni/endpoints/"+id+"/owner -> "+network+"/"+pod+"/eth0$",
 		"(?m)^/sys/fs/bpf/cni/endpoints/"+id+"/pins0 -> tc/globals//policy_/stats_$",
 		"(?m)^/sys/fs/bpf/cni/attachments/"+network+"/"+pod+"/eth0 -> "+id+"$")
-	s.say("So who has the endpoint ID " + id + "?")
+	s.say("Who has the endpoint ID " + id + "?")
 	s.run("readlink /sys/fs/bpf/cni/endpoints/"+id+"/owner", "^"+network+"/"+pod+"/eth0$")
-	s.say("And which endpoint ID has this container?")
+	s.say("Which endpoint ID does this container have?")
 	s.run("readlink /sys/fs/bpf/cni/attachments/"+network+"/"+pod+"/eth0", "^"+id+"$")
 }
 
 // collect shows GC with a pod whose DEL never came.
 func collect(s *shell, pod, id string) {
 	dead := s.pod("pod2")
-	s.say("A second pod gets its own ID. Then it dies, and the runtime loses its DEL; the ID stays taken:")
+	s.say("A second pod gets its own ID. Then it ends, and the runtime loses its DEL: the ID stays in use:")
 	s.run("cnitool add "+network+" /run/netns/pod2 2>&1 >/dev/null | grep stats_", `of endpoint (\d+)`)
 	s.do(func() error {
 		cached := fmt.Sprintf("/var/lib/cni/results/%s-%s-eth0", network, dead.ContainerID)
@@ -92,11 +92,11 @@ func collect(s *shell, pod, id string) {
 	s.run("ls /sys/fs/bpf/cni/endpoints | wc -l", "^2$")
 
 	const gc = `echo '{"cniVersion": "1.1.0", "name": "` + network + `", "type": "bpffs"%s}' | CNI_COMMAND=GC bpffs`
-	s.say("That is what GC is for. cnitool sends no list of valid attachments, so the demo speaks to the plugin.",
-		"Without a list the plugin knows nothing about who is alive, removes nothing and says so:")
+	s.say("GC removes such endpoints. cnitool sends no list of valid attachments, so the demo calls the plugin itself.",
+		"Without a list the plugin removes nothing, and says so:")
 	s.run(fmt.Sprintf(gc, ""), "^bpffs: warning: .* nothing is removed")
 	s.run("ls /sys/fs/bpf/cni/endpoints | wc -l", "^2$")
-	s.say("With a list in which only the first pod is, the second one goes:")
+	s.say("With a list that names only the first pod, GC removes the endpoint of the second one:")
 	valid := `, "cni.dev/valid-attachments": [{"containerID": "` + pod + `", "ifname": "eth0"}]`
 	s.run(fmt.Sprintf(gc, valid))
 	s.run("ls /sys/fs/bpf/cni/endpoints", "^"+id+"$")
@@ -105,7 +105,7 @@ func collect(s *shell, pod, id string) {
 
 // remove shows DEL.
 func remove(s *shell, pod string) {
-	s.say("DEL removes the first pod's maps, then its records; a second DEL has nothing to do, and succeeds:")
+	s.say("DEL removes the first pod's maps, then its records. A second DEL has nothing to do, and succeeds:")
 	s.run("cnitool del " + network + " /run/netns/pod1")
 	s.run("cnitool del " + network + " /run/netns/pod1")
 	s.say("Nothing is left of the pods, neither maps nor records:")

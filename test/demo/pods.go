@@ -35,15 +35,15 @@ func pods(out io.Writer) error {
 	}
 	if namespace == delegated {
 		s.say("observer's container binds the volume at /run/bpffs. It has CAP_BPF and CAP_NET_ADMIN in its own user namespace,",
-			"no capability on the node, and its namespace is delegated to, so it finds a token:")
+			"and none on the node. The network lists its namespace in delegate, so it finds a token:")
 	} else {
 		s.say("observer's container binds the volume at /run/bpffs. It has no capability on the node, and finds its own map:")
 	}
 	s.do(func() error { return observer.use(cart) })
-	s.say("cart's container has the same capabilities, and nothing is delegated to its namespace. It finds its own map, and nothing of observer:")
+	s.say("cart's container has the same capabilities, but its namespace is not in delegate. It finds its own map, and nothing of observer:")
 	s.do(func() error { return cart.use(observer) })
 	s.do(func() error { return detach(out, observer.Pod, cart.Pod) })
-	s.say("The volumes are empty, as kubelet made them. What a pod pinned in its directory token is gone, too:")
+	s.say("The volumes are empty, as kubelet made them. What a pod pinned in its directory token is also gone:")
 	s.run("grep -c /var/lib/kubelet /proc/mounts || true", "^0$")
 	s.run("find /var/lib/kubelet/pods -path '*/bpffs/*'")
 	return s.err

@@ -174,11 +174,11 @@ func TestUninstallInTheWrongPlace(t *testing.T) {
 	}
 }
 
-// A link that leads nowhere yet is waited for like a file that is being written.
+// A link to nothing yet is waited for like a file that is being written.
 func TestLinkToNothingYet(t *testing.T) {
 	n := newNode(t, nil)
 	testns.Must(t, os.Symlink(n.dir+"/later", n.conf+"/10.conflist"))
-	n.fail(2, []string{"10.conflist", "nothing is there, or where it leads"}, "install", "--mode", "drop-in", "--timeout", "100ms")
+	n.fail(2, []string{"10.conflist", "it does not exist, or its target does not"}, "install", "--mode", "drop-in", "--timeout", "100ms")
 	n.write("later", list("net", "bridge"))
 	n.succeed("install", "--mode", "drop-in")
 	n.calls("net", "bridge bpffs")

@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 		{
 			name:     "map of another shape",
 			declared: typedMaps(16),
-			says:     func(added, _ []string) string { return added[1] + ": what is pinned there has another shape" },
+			says:     func(added, _ []string) string { return added[1] + ": the pin does not match the declared map" },
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

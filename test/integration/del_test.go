@@ -118,13 +118,13 @@ func TestDelImpossibleRoot(t *testing.T) {
 		"below a link to itself":  customDir + "/loop/root",
 		"name of 300 bytes":       customDir + "/" + strings.Repeat("x", 300),
 		"zero byte":               customDir + "/a\x00b",
-		"below a link to nowhere": customDir + "/nowhere/root",
+		"below a link to nothing": customDir + "/dangling/root",
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newNode(t)
 			testns.Must(t, os.WriteFile(customDir+"/file", nil, 0o600))
 			testns.Must(t, os.Symlink("loop", customDir+"/loop"))
-			testns.Must(t, os.Symlink("none", customDir+"/nowhere"))
+			testns.Must(t, os.Symlink("none", customDir+"/dangling"))
 			p.addPinned(t, conf(nil))
 			if a := p.Call(t, "ADD", conf(keys{"bpfRoot": root})); a.Status == 0 {
 				t.Errorf("ADD with the root %q: got %+v, want an error", root, a)

@@ -46,8 +46,8 @@ type damage struct {
 
 func damages() []damage {
 	return []damage{
-		{"unmounted", func(t *testing.T, s sandbox) { t.Helper(); testns.Must(t, unix.Unmount(s.at("maps"), 0)) }, "not mounted any more"},
-		{"the other unmounted", func(t *testing.T, s sandbox) { t.Helper(); testns.Must(t, unix.Unmount(s.at("maps-rw"), 0)) }, "not mounted any more"},
+		{"unmounted", func(t *testing.T, s sandbox) { t.Helper(); testns.Must(t, unix.Unmount(s.at("maps"), 0)) }, "no longer mounted"},
+		{"the other unmounted", func(t *testing.T, s sandbox) { t.Helper(); testns.Must(t, unix.Unmount(s.at("maps-rw"), 0)) }, "no longer mounted"},
 		{"a pin removed", func(t *testing.T, s sandbox) {
 			t.Helper()
 			writable(t, s.at("maps-rw"))
@@ -107,12 +107,12 @@ func TestCannotSee(t *testing.T) {
 		for _, verb := range []string{"CHECK", "ADD"} {
 			t.Run(verb+" "+errno.Error(), func(t *testing.T) {
 				s := newSandbox(t)
-				blind := s.withResult(s.add(t))
+				with := s.withResult(s.add(t))
 				before := s.mountIDs(t)
 				limited, err := s.plugin.Within(plugintest.Limits{Fail: map[uint32]unix.Errno{unix.SYS_GETDENTS64: errno}})
 				testns.Must(t, err)
-				blind.plugin = limited
-				blind.fail(t, codePodVolume, verb, errno.Error())
+				with.plugin = limited
+				with.fail(t, codePodVolume, verb, errno.Error())
 				if diff := cmp.Diff(before, s.mountIDs(t)); diff != "" {
 					t.Errorf("mounts after %s (-before +after):\n%s", verb, diff)
 				}

@@ -147,7 +147,7 @@ func TestDelOfNothing(t *testing.T) {
 func TestDelWithoutTheKeys(t *testing.T) {
 	for name, conf := range map[string]keys{
 		"no podVolume": {"podVolume": nil}, "another volume": {"podVolume": "other"}, "no maps": {"maps": nil},
-		"another kubeletDir": {"kubeletDir": "/nowhere"}, "a wrong kubeletDir": {"kubeletDir": "relative"},
+		"another kubeletDir": {"kubeletDir": "/missing"}, "a wrong kubeletDir": {"kubeletDir": "relative"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSandbox(t)

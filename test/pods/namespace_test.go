@@ -19,7 +19,7 @@ func TestOtherMountNamespace(t *testing.T) {
 				if verb == "CHECK" {
 					code = codePodVolume // it is not known whether anything differs
 				}
-				there.fail(t, code, verb, "it was attached in the mount namespace of process ", "nsenter --target ")
+				there.fail(t, code, verb, "it was mounted in the mount namespace of process ", "nsenter --target ")
 				here.wantShown(t)
 				here.del(t)
 				here.wantNothing(t)

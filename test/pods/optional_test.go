@@ -135,12 +135,12 @@ func TestOptionalUnasked(t *testing.T) {
 // and nothing is made.
 func TestOptionalRefused(t *testing.T) {
 	for _, tt := range []struct{ name, text, says string }{
-		{"more than the limit", "flows_=4097", "more than allowed"},
+		{"more than the limit", "flows_=4097", "more entries than allowed"},
 		{"none", "flows_=0", "at least 1"},
 		{"no such map", "policy_=1", "no such optional map"},
 		{"twice", "flows_,flows_=1", "twice"},
 		{"a type of its own", "flows_=hash", "a whole number"},
-		{"endless", strings.Repeat("flows_=1,", 100_000), "4096 are the limit"},
+		{"endless", strings.Repeat("flows_=1,", 100_000), "the limit is 4096"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSandbox(t).offering().asking(tt.text)

@@ -69,7 +69,7 @@ func TestRefused(t *testing.T) {
 		says    string
 	}{
 		{"the volume is a link", sandbox.volume, linkTo(target), "symbolic link"},
-		{"the volume is a link to nothing", sandbox.volume, linkTo("/nowhere"), "symbolic link"},
+		{"the volume is a link to nothing", sandbox.volume, linkTo("/missing"), "symbolic link"},
 		{"the volume is a file", sandbox.volume, file, "not a directory"},
 		{"a link above the volume", func(s sandbox) string { return filepath.Dir(s.volume()) }, func(t *testing.T, path string) {
 			t.Helper()
@@ -77,7 +77,7 @@ func TestRefused(t *testing.T) {
 			linkTo(target)(t, path)
 		}, "symbolic link"},
 		{"eth0 is a link", func(s sandbox) string { return s.at("") }, linkTo(target), "not a directory"},
-		{"eth0 is a link to nothing", func(s sandbox) string { return s.at("") }, linkTo("/nowhere"), "not a directory"},
+		{"eth0 is a link to nothing", func(s sandbox) string { return s.at("") }, linkTo("/missing"), "not a directory"},
 		{"eth0 is a file", func(s sandbox) string { return s.at("") }, file, "not a directory"},
 		{"eth0 is a mount", func(s sandbox) string { return s.at("") }, mounted("tmpfs"), "umount"},
 		{"eth0 is a directory of elsewhere", func(s sandbox) string { return s.at("") }, bound, "umount"},

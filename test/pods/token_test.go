@@ -223,7 +223,7 @@ func TestTokenCheck(t *testing.T) {
 		do   func(t *testing.T, s sandbox)
 		says string
 	}{
-		{"unmounted", func(t *testing.T, s sandbox) { t.Helper(); testns.Must(t, unix.Unmount(s.at("token"), 0)) }, "not mounted any more"},
+		{"unmounted", func(t *testing.T, s sandbox) { t.Helper(); testns.Must(t, unix.Unmount(s.at("token"), 0)) }, "no longer mounted"},
 		{"moved", func(t *testing.T, s sandbox) {
 			t.Helper()
 			testns.Must(t, os.Mkdir(s.at("theirs"), 0o700))

@@ -41,15 +41,15 @@ func TestOnlyAbsentMeansAbsent(t *testing.T) {
 			for _, errno := range notAbsent() {
 				for _, verb := range []string{"CHECK", "GC", "DEL"} {
 					failing := plugintest.Limits{Fail: map[uint32]unix.Errno{nr: errno}}
-					add.blind(t, verb, failing, fmt.Sprintf("with %v from every %s", errno, trace.Name(uint64(nr))))
+					add.within(t, verb, failing, fmt.Sprintf("with %v from every %s", errno, trace.Name(uint64(nr))))
 				}
 			}
 		})
 	}
 }
 
-// blind makes the call within limits that keep it from seeing, after an ADD.
-func (c call) blind(t *testing.T, verb string, l plugintest.Limits, how string) {
+// within makes the call within limits with which it cannot look, after an ADD.
+func (c call) within(t *testing.T, verb string, l plugintest.Limits, how string) {
 	t.Helper()
 	result := c.succeed(t).Stdout
 	before := readTree(t, c.root)
@@ -95,14 +95,14 @@ func TestOnlyAbsentMeansAbsentBelowAMount(t *testing.T) {
 	}
 }
 
-// TestOnlyAbsentMeansAbsentOfRoots: what cannot be a root, or leads nowhere, keeps
+// TestOnlyAbsentMeansAbsentOfRoots: what cannot be a root, or is a link to nothing, keeps
 // no pod from being deleted.
 func TestOnlyAbsentMeansAbsentOfRoots(t *testing.T) {
 	for name, prepare := range map[string]func(dir string) error{
 		"missing":           func(string) error { return nil },
 		"a file on the way": func(dir string) error { return unix.Mknod(filepath.Join(dir, "way"), unix.S_IFREG|0o600, 0) },
 		"a loop of links":   func(dir string) error { return unix.Symlink("way", filepath.Join(dir, "way")) },
-		"a link to nothing": func(dir string) error { return unix.Symlink("/nowhere/at/all", filepath.Join(dir, "way")) },
+		"a link to nothing": func(dir string) error { return unix.Symlink("/missing/at/all", filepath.Join(dir, "way")) },
 		"a link to a file":  func(dir string) error { return unix.Symlink("/etc/passwd", filepath.Join(dir, "way")) },
 		"a link to a long one": func(dir string) error {
 			long := dir + strings.Repeat("/"+strings.Repeat("d", 250), 13)
@@ -186,7 +186,7 @@ func TestOnlyAbsentMeansAbsentOfLostRecords(t *testing.T) {
 			return errors.Join(os.Mkdir(records, 0o700), os.Chown(records, nobody, nobody))
 		}), false},
 		{"a link", replace(func(records string) error { return os.Symlink("cni-away", records) }), false},
-		{"a link to nothing", replace(func(records string) error { return os.Symlink("/nowhere", records) }), false},
+		{"a link to nothing", replace(func(records string) error { return os.Symlink("/missing", records) }), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root, other := newRoot(t), newRoot(t)

@@ -56,7 +56,7 @@ func peak(t *testing.T, verb, conf string) (bytes int) {
 // TestCostFollowsTheInput: a call takes at most ten times the size of its input in
 // memory, above what an empty one takes, where that is 1 MiB and more.
 func TestCostFollowsTheInput(t *testing.T) {
-	const most = 10
+	const limit = 10
 	valid := func(size int) plugintest.Keys {
 		return plugintest.Keys{"cni.dev/valid-attachments": repeat(size/100, func(i int) string {
 			return fmt.Sprintf(`{"containerID":"%064x","ifname":"eth0"}`, i)
@@ -118,8 +118,8 @@ func TestCostFollowsTheInput(t *testing.T) {
 			conf := plugintest.Conf(root, tt.keys(tt.size))
 			above := peak(t, tt.verb, conf) - empty
 			t.Logf("%.1f MiB for an input of %.1f MiB: %.1f times", float64(above)/mebibyte, float64(len(conf))/mebibyte, float64(above)/float64(len(conf)))
-			if above > most*len(conf) {
-				t.Errorf("peak above an empty call: got %d bytes for an input of %d, want at most %d times that", above, len(conf), most)
+			if above > limit*len(conf) {
+				t.Errorf("peak above an empty call: got %d bytes for an input of %d, want at most %d times that", above, len(conf), limit)
 			}
 		})
 	}
@@ -135,14 +135,14 @@ func typedMap(i int) string {
 // sixteen times, in every verb that meets them. Processor time counts, so that
 // others on the machine do not.
 func TestCostFollowsTheMaps(t *testing.T) {
-	const few, many, most = 10_000, 40_000, 10
+	const few, many, limit = 10_000, 40_000, 10
 	for name, element := range map[string]func(int) string{"names": namedMap, "with a type": typedMap} {
 		t.Run(name, func(t *testing.T) {
 			short, long := life(t, few, element), life(t, many, element)
 			for verb, took := range short {
 				t.Logf("%s: %v for %d maps, %v for %d", verb, took, few, long[verb], many)
-				if got := long[verb].Seconds() / took.Seconds(); got > most {
-					t.Errorf("time of %s for %d maps over that for %d: got %.1f, want at most %d", verb, many, few, got, most)
+				if got := long[verb].Seconds() / took.Seconds(); got > limit {
+					t.Errorf("time of %s for %d maps over that for %d: got %.1f, want at most %d", verb, many, few, got, limit)
 				}
 			}
 		})
@@ -152,7 +152,7 @@ func TestCostFollowsTheMaps(t *testing.T) {
 // TestCostFollowsThePaths: DEL looks at each directory that prevResult names once.
 // Four times as many take four times as long.
 func TestCostFollowsThePaths(t *testing.T) {
-	const few, many, most = 10_000, 40_000, 10
+	const few, many, limit = 10_000, 40_000, 10
 	for name, element := range map[string]func(i int) string{
 		"in as many directories":    func(i int) string { return fmt.Sprintf(`{"name":"/a%d/m_00042"}`, i) },
 		"in as many below the root": func(i int) string { return fmt.Sprintf(`{"name":"/sys/fs/bpf/a%d/m_00042"}`, i) },
@@ -171,8 +171,8 @@ func TestCostFollowsThePaths(t *testing.T) {
 			}
 			short, long := took(few), took(many)
 			t.Logf("%v for %d paths, %v for %d", short, few, long, many)
-			if got := long.Seconds() / short.Seconds(); got > most {
-				t.Errorf("time of DEL for %d paths over that for %d: got %.1f, want at most %d", many, few, got, most)
+			if got := long.Seconds() / short.Seconds(); got > limit {
+				t.Errorf("time of DEL for %d paths over that for %d: got %.1f, want at most %d", many, few, got, limit)
 			}
 		})
 	}

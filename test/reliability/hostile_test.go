@@ -132,7 +132,7 @@ func TestNeighbourWasFirst(t *testing.T) {
 		}},
 		{"records that are a link", func(root, victim string) []trick { return []trick{{"link", root + "/cni", victim}} }},
 		{"records that are a link to the root", func(root, _ string) []trick { return []trick{{"link", root + "/cni", "."}} }},
-		{"records that are a link to nothing", func(root, _ string) []trick { return []trick{{"link", root + "/cni", "/nowhere"}} }},
+		{"records that are a link to nothing", func(root, _ string) []trick { return []trick{{"link", root + "/cni", "/missing"}} }},
 		{"map directory", func(root, _ string) []trick { return []trick{{"mkdir", root + "/tc/globals"}} }},
 		{"map directory that is a link", func(root, victim string) []trick { return []trick{{"link", root + "/tc", victim}} }},
 		{"map directory that is a link upwards", func(root, _ string) []trick { return []trick{{"link", root + "/tc", ".."}} }},
@@ -229,7 +229,7 @@ func TestLinksInOurPlace(t *testing.T) {
 		testns.Must(t, err)
 		testns.Must(t, os.Symlink(victim, paths[0]))
 		testns.Must(t, os.MkdirAll(paths[1]+"/dir", 0o700))
-		for i, target := range []string{victim, "../../../..", "/", victim + "/file", "/nowhere", root + "/cni"} {
+		for i, target := range []string{victim, "../../../..", "/", victim + "/file", "/missing", root + "/cni"} {
 			testns.Must(t, os.Symlink(target, fmt.Sprint(paths[1], "/dir/link", i)))
 		}
 		add.as(verb).succeed(t)

@@ -57,7 +57,7 @@ func (im image) restore(t *testing.T, root string) {
 		path := filepath.Join(root, name)
 		switch s := im[name]; {
 		case s.pinned != nil:
-			m, err := s.pinned.Clone() // which is pinned nowhere yet
+			m, err := s.pinned.Clone() // which is not pinned yet
 			testns.Must(t, err)
 			testns.Must(t, m.Pin(path))
 			testns.Must(t, m.Close())

@@ -19,11 +19,11 @@ import (
 // bounded wants what a call prints to be short, and in lines of printable text.
 func bounded(t *testing.T, what string, a answer) {
 	t.Helper()
-	const most = 5 << 10
+	const limit = 5 << 10
 	e, _ := a.Error() // none after a success
 	for name, text := range map[string]string{"message": e.Msg, "details": e.Details, "warnings": strings.ReplaceAll(a.Stderr, "\n", "")} {
-		if len(text) > most {
-			t.Errorf("%s: got %s of %d bytes (%.200q…), want at most %d", what, name, len(text), text, most)
+		if len(text) > limit {
+			t.Errorf("%s: got %s of %d bytes (%.200q…), want at most %d", what, name, len(text), text, limit)
 		}
 		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("%s: got the %s %.500q, want no control characters", what, name, text)
@@ -68,7 +68,7 @@ func deepen(t *testing.T, path string, depth int) (bottom int) {
 	testns.Must(t, err)
 	for range depth {
 		testns.Must(t, unix.Mkdirat(at, "d", 0o700))
-		testns.Must(t, unix.Symlinkat("nowhere", at, "l"))
+		testns.Must(t, unix.Symlinkat("missing", at, "l"))
 		next, err := unix.Openat(at, "d", unix.O_DIRECTORY, 0)
 		testns.Must(t, err)
 		unix.Close(at)

@@ -24,7 +24,7 @@ func TestMountsChange(t *testing.T) {
 		{"hidden by a tmpfs", hiddenUnderUs("tmpfs")},
 		{"hidden by another bpffs", hiddenUnderUs("bpf")},
 		{"a link to a bpffs", linkedToBPFFS},
-		{"a link to nothing", linkedTo("/nowhere/at/all")},
+		{"a link to nothing", linkedTo("/missing/at/all")},
 		{"a link to a file", linkedTo("/etc/passwd")},
 		{"a link to itself", linkedTo("bpf")},
 	} {

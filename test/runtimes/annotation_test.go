@@ -37,7 +37,7 @@ func TestAnnotation(t *testing.T) {
 			}
 			p := rt.newPod(t, "asked-for-too-many")
 			p.annotate("flows_=4097")
-			const says = `annotation bpffs/maps: "flows_=4097": that is more than allowed; a pod can ask for flows_ (at most 4096)`
+			const says = `annotation bpffs/maps: "flows_=4097": more entries than allowed; a pod can ask for flows_ (at most 4096)`
 			if err := p.run(t.Context()); err == nil || !strings.Contains(err.Error(), says) {
 				t.Errorf("a pod that asks for too many entries: got the error %v, want one with %s", err, says)
 			}

@@ -2,13 +2,14 @@
 # Installs the runtimes and tools of these tests: Debian's by package, the others
 # by Go into bin/runtimes/<name>-<version>, and crun of Debian 13. Does nothing for what is there. Needs
 # root, Go, Debian 12 and its mirror, and a Go module proxy the first time. Where
-# systemd runs, Debian starts a containerd, which the tests do not use.
+# systemd runs, Debian starts a containerd and a registry, which the tests do not use.
 set -euo pipefail
 
 packages=(
 	containerd runc containernetworking-plugins podman conmon iptables # runtimes
 	bpftool clang gcc jq libbpf-dev libc6-dev iproute2                  # users of the maps
 	libseccomp-dev pkg-config                                          # to build runc
+	docker-registry openssl                                            # for the image
 )
 containerd=v2.4.2
 runc=v1.5.2

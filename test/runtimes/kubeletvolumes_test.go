@@ -79,7 +79,7 @@ func (m *volumeManifest) wantGone(t *testing.T) {
 
 // TestKubeletVolumes: pods that kubelet makes see their maps, and nothing of them stays.
 func TestKubeletVolumes(t *testing.T) {
-	needKubelet(t)
+	needCluster(t)
 	if !onNode(t) {
 		return
 	}
@@ -101,7 +101,7 @@ func TestKubeletVolumes(t *testing.T) {
 		before        func()
 	}{
 		{"see", "a pod with the volume: init and other containers see what they are meant to", func() {}},
-		{"restart", "a pod with the volume: kubelet restarted under the pod", func() { stop(); stop = runKubelet(t) }},
+		{"restart", "a pod with the volume: kubelet restarted under the pod", func() { stop(); stop = runKubelet(t, nodeName, nodeIP) }},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			works(t, kubelet, step.feature+"; "+everyKind)
@@ -123,9 +123,9 @@ func TestKubeletVolumes(t *testing.T) {
 	t.Run("uninstalled", func(t *testing.T) { uninstalled(t, pods) })
 }
 
-// sight is what the containers of the pod see.
-func (m *volumeManifest) sight(limit uint64) sight {
-	return sight{limit: limit, token: m.kind.token, loads: m.kind.token, attaches: m.kind.token}
+// abilities is what the containers of the pod see.
+func (m *volumeManifest) abilities(limit uint64) abilities {
+	return abilities{limit: limit, token: m.kind.token, loads: m.kind.token, attaches: m.kind.token}
 }
 
 // wantInit wants the init container to have seen the same, before there was a limit.
@@ -140,7 +140,7 @@ func (m *volumeManifest) wantInit(t *testing.T) {
 	_, said, _ := strings.Cut(string(log), " stdout F ")
 	got := make(map[string]string)
 	testns.Must(t, json.Unmarshal([]byte(said), &got))
-	if diff := cmp.Diff(m.sight(0).want(got), got); diff != "" {
+	if diff := cmp.Diff(m.abilities(0).want(got), got); diff != "" {
 		t.Errorf("how attempts end in the init container of %s (-want +got):\n%s", m.kind.name, diff)
 	}
 }
@@ -154,7 +154,7 @@ func lookAtAll(t *testing.T, pods []*volumeManifest) {
 		t.Log(m.kind.name)
 		m.wantInit(t)
 		others := pods[(i+1)%len(pods)].mapID
-		m.rt.wantSight(t, m.container.GetId(), others, m.sight(limitOf(i)))
+		m.rt.wantAbilities(t, m.container.GetId(), others, m.abilities(limitOf(i)))
 	}
 }
 

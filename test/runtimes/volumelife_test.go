@@ -51,7 +51,7 @@ func (l volumeLife) user() *cri.LinuxContainerSecurityContext {
 // look wants a running container of the pod to see all that it is meant to.
 func (l volumeLife) look(t *testing.T, container string, limit uint64) {
 	t.Helper()
-	l.rt.wantSight(t, container, l.others, sight{limit: limit, token: l.kind.token, loads: l.kind.token, attaches: l.kind.token})
+	l.rt.wantAbilities(t, container, l.others, abilities{limit: limit, token: l.kind.token, loads: l.kind.token, attaches: l.kind.token})
 }
 
 // TestVolumesLife24: pods see their maps for as long as they live, and no longer.

@@ -10,9 +10,9 @@ import (
 
 // A process is what runs in a container, and what it sees there.
 type process struct {
-	name     string
-	security *cri.LinuxContainerSecurityContext
-	sight    sight
+	name      string
+	security  *cri.LinuxContainerSecurityContext
+	abilities abilities
 }
 
 // processes are those of containers in a pod: the ones that have no privilege on the
@@ -23,18 +23,18 @@ func processes(kind volumePod, handler string) []process {
 	root.Capabilities = &cri.Capability{} // what the runtime gives to every container
 	admin.Capabilities = &cri.Capability{AddCapabilities: []string{"SYS_ADMIN"}}
 	all := []process{
-		{"root", root, sight{}},
-		{"nobody", as(nobody), sight{}},
-		{"nobody-with-capabilities", as(nobody, "BPF", "NET_ADMIN"), sight{}},
+		{"root", root, abilities{}},
+		{"nobody", as(nobody), abilities{}},
+		{"nobody-with-capabilities", as(nobody, "BPF", "NET_ADMIN"), abilities{}},
 	}
 	if kind.userNS && !kind.token {
-		all = append(all, process{"admin", admin, sight{admin: true, unlocked: handler == "crun"}}, process{"bpf", as(0, "BPF", "NET_ADMIN"), sight{}})
+		all = append(all, process{"admin", admin, abilities{admin: true, unlocked: handler == "crun"}}, process{"bpf", as(0, "BPF", "NET_ADMIN"), abilities{}})
 	}
 	if kind.token {
 		all = append(all,
-			process{"bpf", as(0, "BPF"), sight{loads: true}},
-			process{"bpf-and-net-admin", as(0, "BPF", "NET_ADMIN"), sight{loads: true, attaches: true}},
-			process{"net-admin", as(0, "NET_ADMIN"), sight{}},
+			process{"bpf", as(0, "BPF"), abilities{loads: true}},
+			process{"bpf-and-net-admin", as(0, "BPF", "NET_ADMIN"), abilities{loads: true, attaches: true}},
+			process{"net-admin", as(0, "NET_ADMIN"), abilities{}},
 		)
 	}
 	return all
@@ -146,9 +146,9 @@ func (c *containerd) playVolumes(t *testing.T, handler string, kinds []volumePod
 			p := kind.run(t, c, handler)
 			id := limitedTo(t, pinned(t, p.id), 7)
 			for _, is := range processes(kind, handler) {
-				is.sight.limit, is.sight.token = 7, kind.token
+				is.abilities.limit, is.abilities.token = 7, kind.token
 				t.Log(is.name)
-				c.wantSight(t, p.mounter(t, is.name, is.security), others, is.sight)
+				c.wantAbilities(t, p.mounter(t, is.name, is.security), others, is.abilities)
 			}
 			p.end(t)
 			wantGone(t, id)

@@ -50,13 +50,13 @@ func (d Dirs) unread(dir string, from Source, said []string, flag string) []Unre
 	case from == Given:
 		return []UnreadError{{
 			dir, from, fmt.Sprintf("the runtime does not look there: %v reads %s", d.Runtime, strings.Join(said, ", ")),
-			"leave out " + flag + ", or say " + output.Command(flag, said[0]),
+			"leave out " + flag + ", or type " + output.Command(flag, said[0]),
 		}}
 	}
 	return []UnreadError{{
-		dir, from, fmt.Sprintf("for %v another directory has this name than for this process", d.Runtime),
+		dir, from, fmt.Sprintf("%v sees another directory at this path than this process does", d.Runtime),
 		"run it where the runtime runs: " + output.Command("nsenter", "--target", strconv.Itoa(d.Runtime.PID), "--mount", "bpffsctl") +
-			" …; or mount the runtime's directory here and say with " + flag + " where",
+			" …; or mount the runtime's directory here and give its path with " + flag,
 	}}
 }
 

@@ -20,7 +20,7 @@ const (
 // A Source says how a directory is known.
 type Source string
 
-// The sources, the one that counts most first.
+// The sources: an earlier one overrides a later one.
 const (
 	Given   Source = "as given"            // by a flag
 	Said    Source = "as the runtime says" // over its socket

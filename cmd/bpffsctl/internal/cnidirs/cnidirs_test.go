@@ -157,7 +157,7 @@ func TestUnread(t *testing.T) {
 			}
 			for i, flag := range []string{"--bin-dir", "--conf-dir"} {
 				if tt.unread && (!strings.Contains(got[i].Error(), tt.given+": the runtime does not look there: containerd 2.4.2 reads "+tt.saysOthers) ||
-					!strings.Contains(got[i].Error(), "leave out "+flag+", or say "+flag+" "+tt.said[0])) {
+					!strings.Contains(got[i].Error(), "leave out "+flag+", or type "+flag+" "+tt.said[0])) {
 					t.Errorf("got %v, want what the runtime reads and what to type", got[i])
 				}
 			}
@@ -230,8 +230,8 @@ func TestMake(t *testing.T) {
 			"", "created /etc/cni/net.d",
 		},
 		{"assumed, and no runtime answers", func(string) Request { return Request{} }, func(string) Runtime { return Runtime{} }, nil, "mkdir -p /opt/cni/bin", ""},
-		{"given, and no runtime answers", func(top string) Request { return Request{BinDir: top + "/x", ConfDir: top} }, func(string) Runtime { return Runtime{} }, nil, "/x, or say with --bin-dir", ""},
-		{"networks given, and no runtime answers", func(top string) Request { return Request{BinDir: top, ConfDir: top + "/x"} }, func(string) Runtime { return Runtime{} }, nil, "", "/x, or say with --conf-dir"},
+		{"given, and no runtime answers", func(top string) Request { return Request{BinDir: top + "/x", ConfDir: top} }, func(string) Runtime { return Runtime{} }, nil, "/x, or give the runtime's directory with --bin-dir", ""},
+		{"networks given, and no runtime answers", func(top string) Request { return Request{BinDir: top, ConfDir: top + "/x"} }, func(string) Runtime { return Runtime{} }, nil, "", "/x, or give the runtime's directory with --conf-dir"},
 		{"as a runtime says that is not seen", func(string) Request { return Request{} }, func(top string) Runtime {
 			return containerd(0, cri.Dirs{Bin: []string{top + "/a"}, Conf: []string{top}})
 		}, nil, "mkdir -p", ""},

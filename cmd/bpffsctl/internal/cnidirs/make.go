@@ -14,7 +14,7 @@ import (
 func (d Dirs) Make(log func(format string, args ...any)) error {
 	if bin := d.Target(); missing(bin) {
 		if !d.mayMake(bin, d.BinFrom, d.Runtime.Status.Dirs.Bin) {
-			return fmt.Errorf("there is no directory %s for plugins, and no runtime says that it looks there: %s, or say with --bin-dir where the runtime looks",
+			return fmt.Errorf("the directory %s for plugins does not exist, and no runtime says that it looks there: %s, or give the runtime's directory with --bin-dir",
 				bin, output.Command("mkdir", "-p", bin))
 		}
 		if err := makeDir(bin, log); err != nil {
@@ -25,7 +25,7 @@ func (d Dirs) Make(log func(format string, args ...any)) error {
 		return nil
 	}
 	if !d.mayMake(d.Conf, d.ConfFrom, d.Runtime.Status.Dirs.Conf) {
-		log("there is no directory %s for networks yet, and no runtime says that it looks there: %s, or say with --conf-dir where the runtime looks",
+		log("the directory %s for networks does not exist yet, and no runtime says that it looks there: %s, or give the runtime's directory with --conf-dir",
 			d.Conf, output.Command("mkdir", "-p", d.Conf))
 		return nil
 	}

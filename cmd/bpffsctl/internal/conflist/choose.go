@@ -8,7 +8,7 @@ import (
 
 // ErrSingle says that the network is configured by a single plugin's file, to
 // which no other plugin can be added.
-var ErrSingle = errors.New("a single plugin's configuration, to which no plugin can be added")
+var ErrSingle = errors.New("the configuration of a single plugin: no plugin can be added to it")
 
 // Choose returns the network of that name, also an auxiliary chain of Multus. Without a
 // name it is the first that has a plugin which makes an interface: what [Dir.First]

@@ -183,7 +183,7 @@ func readBytes(path string) ([]byte, error) {
 	data, err := input.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = fmt.Errorf("%s: %w: nothing is there, or where it leads", path, ErrInvalid)
+		err = fmt.Errorf("%s: %w: it does not exist, or its target does not", path, ErrInvalid)
 	case errors.Is(err, input.ErrNotRegular):
 		err = fmt.Errorf("%w: %w", err, ErrInvalid)
 	}

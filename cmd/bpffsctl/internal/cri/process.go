@@ -22,7 +22,7 @@ func (r Runtime) SameNamespace() (bool, error) {
 // is an error, which is not [fs.ErrNotExist].
 func (r Runtime) Stat(path string) (fs.FileInfo, error) {
 	if r.PID == 0 {
-		return nil, fmt.Errorf("what the runtime finds at %s: its process is not known", path)
+		return nil, fmt.Errorf("what the runtime finds at %s: its process is unknown", path)
 	}
 	root, err := os.Open(fmt.Sprintf("/proc/%d/root", r.PID))
 	if err != nil {

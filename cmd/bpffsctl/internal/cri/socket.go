@@ -49,7 +49,7 @@ func explain(err error, after time.Duration) error {
 	case status.Code(err) == codes.Unimplemented:
 		return fmt.Errorf("%w: %w: name the socket of the runtime that kubelet uses with --cri-socket", ErrNoCRI, err)
 	case status.Code(err) == codes.DeadlineExceeded:
-		return fmt.Errorf("no answer within %v: see whether the runtime works, or name another socket with --cri-socket: %w",
+		return fmt.Errorf("no answer within %v: check the runtime, or name another socket with --cri-socket: %w",
 			after.Round(time.Second/10), err)
 	}
 	return err

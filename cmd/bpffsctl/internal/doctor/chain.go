@@ -20,7 +20,7 @@ func decideChain(n networks, install command) []Finding {
 		}
 		if len(called) > 1 {
 			found = append(found, warn(called[1].Path, "bpffs is called a second time in the network "+one.List.Name+
-				", after "+called[0].Path+": the last one decides which maps a pod has", n.forNetwork(one, install))...)
+				", after "+called[0].Path+": the last call decides which maps a pod has", n.forNetwork(one, install))...)
 		}
 	}
 	if len(n.calls()) == 0 {

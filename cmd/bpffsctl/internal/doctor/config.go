@@ -32,7 +32,7 @@ func decidePluginConfig(c conflist.Call, refused error) []Finding {
 		return fail(c.Path, "every pod fails: "+refused.Error(), edit)
 	}
 	if unknown := c.Config().UnknownKeys(); len(unknown) > 0 {
-		return warn(c.Path, "the plugin does not know "+list(unknown)+", and ignores it", edit)
+		return warn(c.Path, "the plugin ignores the unknown "+list(unknown), edit)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ func decideDirectories(s site) []Finding {
 	case s.unsafeErr != nil:
 		return fail(s.Path, s.unsafeErr.Error(), output.Command("ls", "-la", s.Path))
 	case len(s.unsafe) == 0:
-		return pass(s.maps, "nobody else can write to it, to the records or to what is above them")
+		return pass(s.maps, "only root can write to it, to the records and to the directories above")
 	}
 	var found []Finding
 	for _, d := range s.unsafe {

@@ -33,13 +33,13 @@ func TestFaultsOfTheDirectories(t *testing.T) {
 	for _, f := range []fault{
 		{
 			name: "plugins elsewhere", check: "runtime-directories", status: Failure, says: "the runtime does not look there: containerd 2.4.2 reads /usr/lib/cni",
-			fix:    "bpffsctl install --conf-dir NETS --cri-socket SOCKET; leave out --bin-dir, or say --bin-dir /usr/lib/cni",
+			fix:    "bpffsctl install --conf-dir NETS --cri-socket SOCKET; leave out --bin-dir, or type --bin-dir /usr/lib/cni",
 			make:   func(r *rig) { r.looks(r.ConfDir, "/usr/lib/cni") },
 			repair: func(r *rig) { r.looks(r.ConfDir, "/usr/lib/cni", r.BinDir) },
 		},
 		{
 			name: "networks elsewhere", check: "runtime-directories", status: Failure, says: "the runtime does not look there: containerd 2.4.2 reads /etc/x",
-			fix:    "leave out --conf-dir, or say --conf-dir /etc/x",
+			fix:    "leave out --conf-dir, or type --conf-dir /etc/x",
 			make:   func(r *rig) { r.looks("/etc/x", r.BinDir) },
 			repair: func(r *rig) { r.looks(r.ConfDir+"/../"+filepath.Base(r.ConfDir), r.BinDir) },
 		},
@@ -120,7 +120,7 @@ func TestDirectoriesAreKnown(t *testing.T) {
 		{"a loaded network", "runtime-networks", "containerd 2.4.2 has loaded the network net, cniVersion 1.0.0, with bridge, bpffs", func(r *rig) {
 			r.loaded("net", "1.0.0", "bridge", "bpffs")
 		}},
-		{"a loaded Multus", "runtime-networks", "what Multus calls is elsewhere", func(r *rig) { r.loaded("multus-cni-network", "0.3.1", "multus-shim") }},
+		{"a loaded Multus", "runtime-networks", "Multus reads its networks elsewhere", func(r *rig) { r.loaded("multus-cni-network", "0.3.1", "multus-shim") }},
 		{"a drop-in file that is loaded", "drop-ins", "containerd 2.4.2 reads it", func(r *rig) {
 			r.write(r.t, list, listOf("1.0.0", "net"))
 			r.write(r.t, "net/bpffs.conf", ours)

@@ -14,8 +14,8 @@ func decideDropIns(n networks, r cnidirs.Runtime, install command) []Finding {
 	var found []Finding
 	for _, other := range n.Others {
 		for _, c := range other.Mentions() {
-			found = append(found, fail(c.Path, "there is no network "+c.Network+", so that nobody reads this file",
-				"move it into the directory that is called like the network, or: "+install("--mode", "conflist", "--plugin-conf", c.Path)+" && "+output.Command("rm", c.Path))...)
+			found = append(found, fail(c.Path, "there is no network "+c.Network+", so no runtime reads this file",
+				"move it into the directory with the network's name, or: "+install("--mode", "conflist", "--plugin-conf", c.Path)+" && "+output.Command("rm", c.Path))...)
 		}
 	}
 	for _, one := range n.Networks {
@@ -34,14 +34,14 @@ func decideDropIns(n networks, r cnidirs.Runtime, install command) []Finding {
 			found = append(found, pass(c.Path, "Multus reads it, as a part of its chain "+c.Network)...)
 		}
 	}
-	return or(found, n.dir, "no drop-in file of ours, which not every runtime would read")
+	return or(found, n.dir, "bpffs has no drop-in file")
 }
 
 func decideDropIn(c conflist.Call, r cnidirs.Runtime, inline string) []Finding {
 	loaded, asked := r.Status.Network(c.Network)
 	switch does := r.DropIns(); {
 	case c.Forbidden:
-		return fail(c.Path, "the list of the network "+c.Network+" says loadOnlyInlinedPlugins, so that nobody reads this file", inline)
+		return fail(c.Path, "the list of the network "+c.Network+" says loadOnlyInlinedPlugins, so no runtime reads this file", inline)
 	case does == cri.DropInsWithoutDEL:
 		return fail(c.Path, r.String()+" calls it for ADD, but never for DEL: the maps of every pod stay", inline)
 	case loaded.Has(conflist.PluginType), !asked && does == cri.DropInsRead:
@@ -51,5 +51,5 @@ func decideDropIn(c conflist.Call, r cnidirs.Runtime, inline string) []Finding {
 	case asked:
 		return fail(c.Path, r.String()+" has not read it yet: pods run without bpffs", lookAgain(filepath.Dir(filepath.Dir(c.Path))))
 	}
-	return warn(c.Path, "it is not known whether the runtime reads drop-in files: "+r.String(), "if pods run without bpffs: "+inline)
+	return warn(c.Path, "cannot tell whether the runtime reads drop-in files: "+r.String(), "if pods run without bpffs: "+inline)
 }

@@ -114,7 +114,7 @@ func TestFaultsOfTheRecords(t *testing.T) {
 			},
 		},
 		{
-			name: "a pin at a path of ours", check: "foreign-pins", status: Warning, says: "1 pin that no record owns, with a name of ours: MAPS/stats_00001",
+			name: "a pin at a path of ours", check: "foreign-pins", status: Warning, says: "1 pin with a name of ours that no record owns: MAPS/stats_00001",
 			fix:  "rm -r MAPS/stats_00001",
 			make: func(r *rig) { r.pin(r.t, "stats_00001") },
 		},

@@ -25,7 +25,7 @@ type Finding struct {
 	Looked string `json:"looked"` // what it looked at
 	Status Status `json:"status"`
 	Detail string `json:"detail"`
-	Fix    string `json:"fix,omitempty"` // what to type, unless all is well
+	Fix    string `json:"fix,omitempty"` // what to type, unless the status is ok
 
 	Because string `json:"because,omitempty"` // the check that says why this one was skipped
 
@@ -57,7 +57,7 @@ func fail(looked, detail, fix string) []Finding {
 	return []Finding{{Looked: looked, Status: Failure, Detail: without(looked, detail), Fix: fix}}
 }
 
-// or returns what was found, or if that is nothing that all is well.
+// or returns what was found, or that the check passed if there is nothing.
 func or(found []Finding, looked, detail string) []Finding {
 	if len(found) > 0 {
 		return found
@@ -80,7 +80,7 @@ func without(looked, detail string) string {
 
 func notLooked(looked, because string) []Finding {
 	return []Finding{{
-		Looked: looked, Status: Skipped, Detail: "not looked at, because of what " + because + " says",
+		Looked: looked, Status: Skipped, Detail: "not checked, because of the result of " + because,
 		Fix: "fix that first, then: bpffsctl doctor", Because: because,
 	}}
 }

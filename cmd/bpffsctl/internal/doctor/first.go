@@ -39,9 +39,9 @@ func decideBroken(f conflist.File, one conflist.Network, isFirst bool, r cri.Ver
 	case one.Err == nil && r.DropIns() == cri.DropInsIgnored:
 		what = r.String() + " does not read it; other runtimes could not use the network " + one.List.Name
 	case one.Err == nil:
-		say, what = fail, "no pod of the network "+one.List.Name+" can start, for a runtime that reads this drop-in file cannot use it"
+		say, what = fail, "no pod of the network "+one.List.Name+" can start: a runtime that reads this drop-in file cannot use it"
 	case isFirst && r.PassesBroken():
-		what = r.String() + " passes it by, and takes the next network"
+		what = r.String() + " skips it, and takes the next network"
 	case isFirst:
 		say, what = fail, "runtimes take the first file of the directory, and cannot use this one"
 	}
@@ -77,11 +77,11 @@ func decideFirst(n networks, first conflist.Network, install command) []Finding 
 		return fail(first.Path, uses+", because it is the first of the directory, and none of its plugins makes an interface",
 			"have the main plugin's file come first: "+output.Command("mv", first.Path, first.Path+".bad"))
 	case len(all) > 0 && delegates:
-		return pass(all[0].Path, "called by the runtime's network "+first.List.Name+", if that is told to; it has bpffs")
+		return pass(all[0].Path, "called by the runtime's network "+first.List.Name+", if its configuration says so; it has bpffs")
 	case len(all) > 0:
 		return fail(first.Path, uses+", because it is the first of the directory; bpffs is only in "+all[0].Path, n.addTo(first, delegates, install))
 	}
-	return fail(first.Path, uses+", and it does not have bpffs: pods run without", n.addTo(first, delegates, install))
+	return fail(first.Path, uses+", which does not have bpffs: pods run without it", n.addTo(first, delegates, install))
 }
 
 // addTo returns what adds our plugin to the network, or to one that Multus calls for it.

@@ -34,10 +34,10 @@ func decideKernelVersion(release string, statmount bool) []Finding {
 	looked := "Linux " + release
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
-		return warn(looked, "cannot tell the version from this", "compare it with 5.10, the oldest that works: uname -r")
+		return warn(looked, "cannot tell the version from this", "compare it with 5.10, the oldest kernel that works: uname -r")
 	}
 	if slices.Compare([]int{major, minor}, []int{oldestMajor, oldestMinor}) < 0 {
-		return warn(looked, "older than 5.10, on which nobody tried the plugin", "install and boot a newer kernel")
+		return warn(looked, "older than 5.10, the oldest kernel that the plugin was tried on", "install and boot a newer kernel")
 	}
 	if !statmount {
 		return pass(looked, "has no statmount(2), which came with 6.8: pod start-up slows down as the number of mounts grows")

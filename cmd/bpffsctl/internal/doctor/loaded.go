@@ -26,9 +26,9 @@ func decideOneLoaded(loaded cri.Network, n networks, r cnidirs.Runtime) []Findin
 	i := slices.IndexFunc(n.Networks, func(one conflist.Network) bool { return one.List.Name == loaded.Name })
 	switch {
 	case i < 0 && slices.ContainsFunc(loaded.Plugins, conflist.IsMultus):
-		return pass(r.Socket, is+"; what Multus calls is elsewhere")
+		return pass(r.Socket, is+"; Multus reads its networks elsewhere")
 	case i < 0:
-		return warn(r.Socket, is+", and no file in "+n.dir+" says so", lookAgain(n.dir)+"; or say with --conf-dir where it looks")
+		return warn(r.Socket, is+", and no file in "+n.dir+" says so", lookAgain(n.dir)+"; or give the runtime's directory with --conf-dir")
 	}
 	one := n.Networks[i]
 	_, inList := one.List.Ours()
@@ -36,7 +36,7 @@ func decideOneLoaded(loaded cri.Network, n networks, r cnidirs.Runtime) []Findin
 	case has && len(one.Calls()) == 0:
 		return fail(one.Path, is+", and has not read that bpffs was taken out", lookAgain(n.dir))
 	case !has && inList: // a drop-in file is another check's
-		return fail(one.Path, is+", and has not read that it has bpffs: pods run without", lookAgain(n.dir))
+		return fail(one.Path, is+", and has not read that it has bpffs: pods run without it", lookAgain(n.dir))
 	}
 	return pass(one.Path, is)
 }

@@ -76,12 +76,12 @@ func decideLock(s site) []Finding {
 	case s.rootErr != nil:
 		return notLooked(s.Path, "root")
 	case s.locker.pid != 0:
-		return fail(s.Path, fmt.Sprintf("%v keeps the directory locked, so that no bpffs can be mounted on it", s.locker), endHolder(s.locker))
+		return fail(s.Path, fmt.Sprintf("%v keeps the directory locked: no bpffs can be mounted on it", s.locker), endHolder(s.locker))
 	case errors.Is(s.seenErr, bpffs.ErrLocked):
 		return fail(s.seen.Records, fmt.Sprintf("%v keeps the records locked: every ADD and DEL waits, and fails after %v", s.holder, bpffs.LockTimeout),
 			endHolder(s.holder))
 	}
-	return pass(s.where(), "nobody keeps it locked")
+	return pass(s.where(), "no process keeps it locked")
 }
 
 func endHolder(h holder) string {

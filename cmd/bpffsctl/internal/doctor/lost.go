@@ -17,7 +17,7 @@ func decideNetNS(s site) []Finding {
 		names = append(names, fmt.Sprintf("%05d of %s", e.ID, nameOf(e)))
 	}
 	if len(gone) == 0 {
-		return pass(s.where(), "all network namespaces that the records name are there")
+		return pass(s.where(), "every recorded network namespace exists")
 	}
 	return about(gone, warn(s.seen.Records, output.Count(len(names), "endpoint", "endpoints")+" whose network namespace is gone: "+list(names)+
 		"; no DEL came, and the maps stay", s.collect()))

@@ -26,8 +26,8 @@ func decideMountNamespace(same bool, err error) []Finding {
 	case err != nil:
 		return warn(looked, "cannot tell whether this is the host's mount namespace: "+err.Error(), enter)
 	case !same:
-		return warn(looked, "this is not the mount namespace of process 1: all that follows is about mounts of its own, "+
-			"and a bpffs mounted here dies with it", enter)
+		return warn(looked, "this is not the mount namespace of process 1: all checks below see other mounts than the host, "+
+			"and a bpffs mounted here is lost when this namespace ends", enter)
 	}
 	return pass(looked, "the mount namespace of process 1")
 }
@@ -39,13 +39,13 @@ func decideRoot(s site) []Finding {
 		return fail(s.Path, s.rootErr.Error(), look("findmnt", s.Path)+"unmount the upper one, "+ifUnused([]string{"umount"}, s.Path))
 	case errors.Is(s.rootErr, places.ErrHidden):
 		return fail(s.Path, s.rootErr.Error(), look("findmnt", "--all")+
-			"unmount what is over it or over a directory above it, only if nobody uses that")
+			"unmount what is over it or over a directory above it, but only if nobody uses that")
 	case errors.Is(s.rootErr, bpffs.ErrOtherFileSystem):
 		return fail(s.Path, s.rootErr.Error(), look("findmnt", s.Path)+"configure another bpfRoot; or "+ifUnused([]string{"umount"}, s.Path))
 	case errors.Is(s.rootErr, syscall.ENOTDIR):
 		return fail(s.Path, s.rootErr.Error(), look("ls", "-l", s.Path)+"configure another bpfRoot; or "+ifUnused([]string{"rm"}, s.Path))
 	case s.rootErr != nil:
-		return fail(s.Path, s.rootErr.Error(), "as this says; what is there: "+output.Command("ls", "-A", s.Path))
+		return fail(s.Path, s.rootErr.Error(), "do what this says; to see what is there: "+output.Command("ls", "-A", s.Path))
 	case s.mountErr != nil:
 		return fail(s.Path, s.mountErr.Error(), mountProc)
 	case s.mounted && slices.Contains(strings.Split(s.mount.Options+","+s.mount.VFSOptions, ","), "ro"):

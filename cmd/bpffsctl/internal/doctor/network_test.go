@@ -170,7 +170,7 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 			make: func(r *rig) { r.write(r.t, "net/50-x.conf", `{"type":`) },
 		},
 		{
-			name: "a drop-in file that leads nowhere, in a later network", check: "networks", status: Failure, says: "no pod of the network later can start", fix: "mv NETS/later/bpffs.conf NETS/later/bpffs.conf.bad",
+			name: "a drop-in file to nothing, in a later network", check: "networks", status: Failure, says: "no pod of the network later can start", fix: "mv NETS/later/bpffs.conf NETS/later/bpffs.conf.bad",
 			make: func(r *rig) {
 				r.write(r.t, "20.conflist", listOf("1.0.0", "later"))
 				mkdir(r.t, filepath.Join(r.ConfDir, "later"))
@@ -196,7 +196,7 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 			},
 		},
 		{
-			name: "a single plugin's file, as OpenShift has", check: "networks", status: Failure, says: "it does not have bpffs", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --network vendor-cni-chain --mode drop-in",
+			name: "a single plugin's file, as OpenShift has", check: "networks", status: Failure, says: "does not have bpffs: pods run without it", fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --network vendor-cni-chain --mode drop-in",
 			make: func(r *rig) {
 				remove(r.t, filepath.Join(r.ConfDir, list))
 				r.write(r.t, "10-ovn.conf", `{"cniVersion": "0.3.1", "name": "ovn", "type": "ovn-k8s-cni-overlay"}`)
@@ -226,7 +226,7 @@ func TestFaultsOfTheNetworks(t *testing.T) {
 			repair: func(r *rig) { r.write(r.t, list, listOf("1.0.0", "net", ours)) },
 		},
 		{
-			name: "an unknown key in a drop-in file", check: "plugin-configuration", status: Warning, says: "the plugin does not know bpfroot", fix: "${EDITOR:-vi} NETS/net/bpffs.conf",
+			name: "an unknown key in a drop-in file", check: "plugin-configuration", status: Warning, says: "the plugin ignores the unknown bpfroot", fix: "${EDITOR:-vi} NETS/net/bpffs.conf",
 			make:   func(r *rig) { r.write(r.t, "net/bpffs.conf", `{"type": "bpffs", "bpfroot": "/run/bpf"}`) },
 			repair: func(r *rig) { remove(r.t, filepath.Join(r.ConfDir, "net/bpffs.conf")) },
 		},

@@ -12,7 +12,7 @@ import (
 func decidePins(s site) []Finding {
 	const one, many = "recorded pin", "recorded pins"
 	found := s.decideLost(inventory.PinMissing, s.maps, "missing", one, many, "; somebody removed what was there")
-	found = append(found, s.decideLost(inventory.PinReplaced, s.maps, "replaced", one, many, "; what is there is not the map that the plugin made")...)
+	found = append(found, s.decideLost(inventory.PinReplaced, s.maps, "replaced", one, many, "; another pin took its place")...)
 	return or(found, s.maps, "all maps that the plugin made are there")
 }
 
@@ -54,7 +54,7 @@ func decideForeign(s site) []Finding {
 	}
 	others := len(s.seen.Foreign) - len(occupying)
 	if len(occupying) > 0 {
-		return warn(s.maps, output.Count(len(occupying), "pin", "pins")+" that no record owns, with a name of ours: "+list(occupying)+
+		return warn(s.maps, output.Count(len(occupying), "pin", "pins")+" with a name of ours that no record owns: "+list(occupying)+
 			"; no pod can get an ID that a pin occupies",
 			look("bpftool", "map", "show", "pinned", occupying[0])+ifUnused([]string{"rm", "-r"}, some(occupying)...)+
 				again(len(occupying)))
@@ -62,7 +62,7 @@ func decideForeign(s site) []Finding {
 	if others > 0 {
 		return pass(s.maps, output.Count(others, "pin", "pins")+" of others, whose names are not ours: "+list(s.seen.Foreign))
 	}
-	return pass(s.maps, "no pin that no record owns")
+	return pass(s.maps, "every pin with a name of ours has a record")
 }
 
 // occupies reports whether the path is one that an ADD could choose. Where no

@@ -63,11 +63,11 @@ func decidePlugin(b binary, version, reinstall string) []Finding {
 	case !b.mode.IsRegular():
 		return fail(b.path, fmt.Sprintf("not a regular file (%v)", b.mode), output.Command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case !runnable(b.mode):
-		return fail(b.path, fmt.Sprintf("it has mode %v, with which runtimes cannot execute it or should not", b.mode), output.Command("chmod", "755", b.path))
+		return fail(b.path, fmt.Sprintf("mode %v: runtimes cannot, or should not, execute it", b.mode), output.Command("chmod", "755", b.path))
 	case b.runErr != nil:
 		return fail(b.path, fmt.Sprintf("calling it: %.300v", b.runErr), output.Command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case b.version == "":
-		return fail(b.path, fmt.Sprintf("it is not the plugin bpffs, it says %.200q", b.output), output.Command("mv", b.path, b.path+".bad")+" && "+reinstall)
+		return fail(b.path, fmt.Sprintf("not the plugin bpffs: it says %.200q", b.output), output.Command("mv", b.path, b.path+".bad")+" && "+reinstall)
 	case b.owner != 0:
 		return warn(b.path, fmt.Sprintf("it belongs to user %d, who can change what runtimes run as root", b.owner), output.Command("chown", "root:", b.path))
 	case b.version != version:

@@ -14,9 +14,9 @@ func checkPods(ctx context.Context, n *node) []Finding {
 	network := inventory.PodNetwork(n.networks().Dir, r.Version)
 	switch {
 	case len(network.Calls()) == 0:
-		return pass(n.dirs().Conf, "no pod needs an endpoint, as far as is known: the network that the runtime uses does not have bpffs")
+		return pass(n.dirs().Conf, "no pod needs an endpoint: the network that the runtime uses does not have bpffs")
 	case r.Socket == "":
-		return pass("the usual places", "no CRI socket: it is not known which pods run")
+		return pass("the usual places", "no CRI socket: cannot tell which pods run")
 	case r.Err != nil:
 		return notLooked(r.Socket, "runtime")
 	}
@@ -31,7 +31,7 @@ func checkPods(ctx context.Context, n *node) []Finding {
 
 func decidePods(socket string, lacking []inventory.Endpoint, err error) []Finding {
 	if err != nil {
-		return warn(socket, "it is not known which pods have no endpoint: "+err.Error(), "bpffsctl list")
+		return warn(socket, "cannot tell which pods have no endpoint: "+err.Error(), "bpffsctl list")
 	}
 	if len(lacking) == 0 {
 		return pass(socket, "every pod on the network has an endpoint")

@@ -38,7 +38,7 @@ func TestPodsWithoutEndpoint(t *testing.T) {
 			Failure, "1 pod has no endpoint", "kubectl -n my-ns delete pod web-0",
 		},
 		{"stacked mounts", []testcri.Pod{has, lacks}, func(r *rig, _ *testcri.Runtime) { testns.Mount(r.t, "bpf", r.Root, "") }, Skipped, "root", ""},
-		{"no answer", []testcri.Pod{lacks}, func(_ *rig, runtime *testcri.Runtime) { runtime.Silence() }, Warning, "not known", ""},
+		{"no answer", []testcri.Pod{lacks}, func(_ *rig, runtime *testcri.Runtime) { runtime.Silence() }, Warning, "cannot tell which pods have no endpoint: ", ""},
 		{"another network is used", []testcri.Pod{lacks}, func(r *rig, _ *testcri.Runtime) {
 			r.write(r.t, "00-first.conflist", listOf("1.0.0", "first"))
 		}, OK, "does not have bpffs", ""},

@@ -85,17 +85,17 @@ func decideKubelet(p promise, pods []cri.Sandbox) []Finding {
 	if has(cri.Sandbox{}) && (len(pods) == 0 || slices.ContainsFunc(pods, has)) {
 		return nil
 	}
-	return warn(dir, "no running pod has a directory there: pods that declare the volume "+p.conf.PodVolume+" find nothing in it, and nobody is told",
-		"see where kubelet keeps them, before /pods: findmnt --list --output TARGET | grep kubernetes.io; then write that as kubeletDir: ${EDITOR:-vi} "+output.Quote(p.path))
+	return warn(dir, "no running pod has a directory there: pods that declare the volume "+p.conf.PodVolume+" find it empty, and no error says so",
+		"find kubelet's directory, the part before /pods: findmnt --list --output TARGET | grep kubernetes.io; then write it as kubeletDir: ${EDITOR:-vi} "+output.Quote(p.path))
 }
 
 func decideSecurity(selinux, unprivilegedOff string) (found []Finding) {
 	if selinux == "1" {
-		found = warn(enforcing, "SELinux enforces; volumes of pods were not tried with it, and it may refuse them", "see what it refuses: ausearch -m AVC -ts recent")
+		found = warn(enforcing, "SELinux is enforcing: volumes of pods were not tried with it, and it may refuse them", "see what it refuses: ausearch -m AVC -ts recent")
 	}
 	if unprivilegedOff == "0" {
-		found = append(found, warn(unprivileged, "pods without any capability may load programs, which can write to maps that the pod may only read",
-			"sysctl -w kernel.unprivileged_bpf_disabled=2, and put that into a file in /etc/sysctl.d")...)
+		found = append(found, warn(unprivileged, "pods without any capability can load programs, and these can write to maps that the pod can only read",
+			"sysctl -w kernel.unprivileged_bpf_disabled=2, and keep it in a file in /etc/sysctl.d")...)
 	}
 	return found
 }

@@ -71,7 +71,7 @@ func TestKubeletDir(t *testing.T) {
 			t.Helper()
 			testns.Must(t, os.Rename(v.KubeletDir+"/pods", v.KubeletDir+"/plugins"))
 		}, Warning},
-		{"a link that leads nowhere", []testcri.Pod{{ID: "c1", UID: "0a1b-2c"}}, func(t *testing.T, v testadd.Volume) {
+		{"a link to nothing", []testcri.Pod{{ID: "c1", UID: "0a1b-2c"}}, func(t *testing.T, v testadd.Volume) {
 			t.Helper()
 			testns.Must(t, os.Rename(v.KubeletDir+"/pods", v.KubeletDir+"/plugins"))
 			testns.Must(t, os.Symlink("missing", v.KubeletDir+"/pods"))
@@ -89,7 +89,7 @@ func TestKubeletDir(t *testing.T) {
 				row.change(t, v)
 			}
 			r.Patience = 2 * time.Second
-			expect(t, r.run(t), "pod-volumes", row.want, "find nothing in it", "${EDITOR:-vi} "+r.ConfDir+"/10-net.conflist")
+			expect(t, r.run(t), "pod-volumes", row.want, "find it empty", "${EDITOR:-vi} "+r.ConfDir+"/10-net.conflist")
 		})
 	}
 }
@@ -121,7 +121,7 @@ func TestPodSecurity(t *testing.T) {
 		{"SELinux enforces", enforce("1"), Warning, "not tried"},
 		{"SELinux is permissive", enforce("0"), OK, ""},
 		{"no SELinux", func(*testing.T) {}, OK, ""},
-		{"programs for everybody", sysctl("0"), Warning, "may load programs"},
+		{"programs for everybody", sysctl("0"), Warning, "can load programs"},
 		{"never again", sysctl("1"), OK, ""},
 		{"not now", sysctl("2"), OK, ""},
 	} {
@@ -204,9 +204,9 @@ func TestViewsUnmounted(t *testing.T) {
 		remove []string
 		says   string
 	}{
-		{"one", []string{"maps"}, "1 directory in volumes of pods not mounted any more: VOLUME/eth0/maps;"},
+		{"one", []string{"maps"}, "1 directory in volumes of pods no longer mounted: VOLUME/eth0/maps;"},
 		{"another", []string{"maps-rw"}, "VOLUME/eth0/maps-rw;"},
-		{"both", []string{"maps", "maps-rw"}, "2 directories in volumes of pods not mounted any more: VOLUME/eth0/maps, VOLUME/eth0/maps-rw"},
+		{"both", []string{"maps", "maps-rw"}, "2 directories in volumes of pods no longer mounted: VOLUME/eth0/maps, VOLUME/eth0/maps-rw"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t)

@@ -43,8 +43,8 @@ func decideRecords(s site) []Finding {
 	}
 	if lost := s.seen.Unindexed; len(lost) > 0 {
 		first := output.Command("mkdir", "-p", path.Dir(lost[0].Path)) + " && " + output.Command("ln", "-sfn", lost[0].Target, lost[0].Path)
-		found = append(found, fail(s.seen.Records, "DEL and GC do not find "+output.Count(len(lost), "record", "records")+", for the index lacks "+lost[0].Path,
+		found = append(found, fail(s.seen.Records, "DEL and GC do not find "+output.Count(len(lost), "record", "records")+": the index lacks "+lost[0].Path,
 			s.underLock("sh", "-c", first)+again(len(lost)))...)
 	}
-	return or(found, s.where(), output.Count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all of which can be read")
+	return or(found, s.where(), output.Count(len(s.seen.Endpoints), "endpoint", "endpoints")+", all readable")
 }

@@ -32,11 +32,11 @@ func decideRuntime(r cnidirs.Runtime) []Finding {
 	const logs = "journalctl -n 20 -u containerd, or of your runtime's unit"
 	switch {
 	case r.Socket == "" && errors.Is(r.Err, cri.ErrNoRuntime):
-		return warn("the usual places", "no CRI socket: nothing is known of the runtime", "if there is one: bpffsctl doctor --cri-socket PATH")
+		return warn("the usual places", "no CRI socket: the runtime cannot be asked", "if there is one: bpffsctl doctor --cri-socket PATH")
 	case r.Err != nil:
-		return fail(cmp.Or(r.Socket, "the usual places"), r.Err.Error(), "what says it: "+logs+"; sockets that there are: ls /run/*/*.sock")
+		return fail(cmp.Or(r.Socket, "the usual places"), r.Err.Error(), "see its log: "+logs+"; see which sockets exist: ls /run/*/*.sock")
 	case !r.Status.Ready:
-		return fail(r.Socket, r.String()+": the network is not ready: "+r.Status.Message, "what this says; and: "+logs)
+		return fail(r.Socket, r.String()+": the network is not ready: "+r.Status.Message, "do what this says; see its log: "+logs)
 	}
 	return pass(r.Socket, r.String()+": the network is ready")
 }
@@ -64,16 +64,16 @@ func decideRuntimeNamespace(p process, s site, sees bool) []Finding {
 		"or mount before it starts: " + output.Command("mount", "-t", "bpf", "none", s.Path) + "; then restart it"
 	switch {
 	case p.pid == 0:
-		return pass("the runtime", "its process is not known")
+		return pass("the runtime", "its process is unknown")
 	case !p.ownNS:
 		return pass(looked, "the runtime is in this mount namespace")
 	case s.rootErr != nil:
 		return notLooked(s.Path, "root")
 	case !s.mounted:
-		return warn(looked, "the runtime has a mount namespace of its own, in which the first ADD mounts the bpffs; it dies with the runtime, and nobody else sees it", fix)
+		return warn(looked, "the runtime has a mount namespace of its own, in which the first ADD mounts the bpffs; nobody else sees it, and it is lost when the runtime ends", fix)
 	case !sees:
 		return fail(looked, "the runtime has a mount namespace of its own and does not see the bpffs at "+s.Path+
-			": pods have their maps in another one, which dies with the runtime", fix)
+			": pods have their maps in another one, which is lost when the runtime ends", fix)
 	}
 	return pass(looked, "the runtime has a mount namespace of its own, and sees this bpffs")
 }

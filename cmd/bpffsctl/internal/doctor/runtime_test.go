@@ -107,7 +107,7 @@ func TestFaultsOfTheRuntime(t *testing.T) {
 			},
 		},
 		{
-			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "it is not known whether the runtime reads drop-in files: another 1.33.0",
+			name: "not known to read drop-in files", check: "drop-ins", status: Warning, says: "cannot tell whether the runtime reads drop-in files: another 1.33.0",
 			fix: "bpffsctl install --bin-dir BIN --conf-dir NETS --mode conflist",
 			make: func(r *rig) {
 				r.cri.Name, r.cri.Release = "another", "1.33.0"

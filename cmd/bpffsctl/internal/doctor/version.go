@@ -23,7 +23,7 @@ func decideCNIVersion(n networks, r cnidirs.Runtime, supports []string, install 
 			found = append(found, fail(one.Path, fmt.Sprintf("bpffs does not support cniVersion %q: every ADD fails; it supports %s",
 				its, strings.Join(supports, ", ")), set)...)
 		case lib.Known && conflist.Newer(its, lib.Newest):
-			found = append(found, fail(one.Path, fmt.Sprintf("cniVersion %s is too new for %v, which knows %s: it calls the network ready, and every pod fails",
+			found = append(found, fail(one.Path, fmt.Sprintf("cniVersion %s is too new for %v, which supports %s: it says that the network is ready, but every pod fails",
 				its, r, lib.Newest), set)...)
 		case !lib.Known && conflist.Newer(its, "1.0.0"):
 			found = append(found, pass(one.Path, fmt.Sprintf("cniVersion %s needs a runtime with libcni 1.2 or newer; %v", its, r))...)

@@ -19,17 +19,17 @@ func checkViews(ctx context.Context, n *node) []Finding {
 		if len(s.seen.Unreadable) > 0 {
 			return notLooked(s.Path, "records")
 		}
-		found = append(found, s.decideLost(inventory.VolumeMissing, s.seen.Records, "not mounted any more", "directory in volumes of pods",
-			"directories in volumes of pods", "; somebody unmounted what was there")...)
+		found = append(found, s.decideLost(inventory.VolumeMissing, s.seen.Records, "no longer mounted", "directory in volumes of pods",
+			"directories in volumes of pods", "; somebody unmounted it")...)
 	}
 	left, err := inventory.Unrecorded(func() ([]inventory.Record, error) { return n.records(ctx) })
 	switch {
 	case err != nil:
-		found = append(found, warn(looked, "it is not known what is mounted there: "+err.Error(), "do what this says, then: bpffsctl doctor")...)
+		found = append(found, warn(looked, "cannot tell what is mounted there: "+err.Error(), "do what this says, then: bpffsctl doctor")...)
 	case len(left) > 0 && n.Root == "": // else another bpffs may have the records
 		found = append(found, warn(looked, output.Count(len(left), "mount", "mounts")+" of the plugin that no record names: "+list(left)+
-			"; no DEL unmounts that, and kubelet cannot remove the volume of a deleted pod",
+			"; no DEL unmounts them, and kubelet cannot remove the volumes of deleted pods",
 			look("findmnt", left[0])+ifUnused([]string{"umount"}, some(left)...)+again(len(left)))...)
 	}
-	return or(found, looked, "all that is recorded is mounted")
+	return or(found, looked, "every recorded mount is there")
 }

@@ -35,7 +35,7 @@ func again(all int) string {
 
 // look returns the beginning of a fix that does not come before a look.
 func look(words ...string) string {
-	return "see what it is: " + output.Command(words...) + "; then "
+	return "look first: " + output.Command(words...) + "; then "
 }
 
 // ifUnused returns the end of a fix: a command that removes the paths, and what goes

@@ -26,7 +26,7 @@ func TestHarmComesLast(t *testing.T) {
 		},
 		{
 			"records of another user", "directories", func(r *rig) { testns.Chown(r.t, r.Root+"/cni", stranger) },
-			[]string{"ls -lanR ROOT/cni", "chown root: ROOT/cni", "what is recorded of 3 endpoints, whose pins stay", "rm -r ROOT/cni"},
+			[]string{"ls -lanR ROOT/cni", "chown root: ROOT/cni", "3 records, whose pins stay", "rm -r ROOT/cni"},
 		},
 		{
 			"a second bpffs, that is used", "root", func(r *rig) {

@@ -16,7 +16,7 @@ import (
 // directory, pipe, socket or device.
 var ErrNotRegular = errors.New("not a regular file")
 
-// MaxSize is the most that [Read] takes, in bytes.
+// MaxSize is how much [Read] takes at most, in bytes.
 const MaxSize = 64 << 20
 
 // Open opens the regular file that path leads to for reading. It never waits, as

@@ -13,7 +13,7 @@ import (
 )
 
 // errChanged: the main plugin has written its file in the meantime.
-var errChanged = errors.New("it was changed by somebody else in the meantime")
+var errChanged = errors.New("something else changed it in the meantime")
 
 // attempts is how often a file is edited that changes under the edit.
 const attempts = 10
@@ -71,7 +71,7 @@ func (d *dir) replace(name string, before, now []byte) error {
 		return err
 	}
 	if !fi.Mode().IsRegular() {
-		return fmt.Errorf("%s is a symbolic link, so that somebody else manages what it leads to; use --mode drop-in, or put a file in its place", path)
+		return fmt.Errorf("%s is a symbolic link, so something else manages its target; use --mode drop-in, or replace the link by a file", path)
 	}
 	p := pending{name, digest(before), digest(now)}
 	if err := os.Mkdir(d.join(scratch), 0o700); err != nil {

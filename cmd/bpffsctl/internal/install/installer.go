@@ -61,7 +61,7 @@ func (in Installer) Install(ctx context.Context) error {
 	}
 	defer n.Close()
 	if n.bin == nil {
-		return fmt.Errorf("there is no directory %s; say with --bin-dir where runtimes find the plugins", in.BinDir)
+		return fmt.Errorf("the directory %s does not exist; give the runtime's directory of plugins with --bin-dir", in.BinDir)
 	}
 	p, why := in.plan(ctx, n.conf)
 	if why == nil {
@@ -89,8 +89,8 @@ func (in Installer) elsewhere(bin *dir, n network) error {
 	path := bin.join(main.Type)
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no %s, the plugin of the network %s: it is not installed, or the runtime looks for plugins in another directory than %s; "+
-			"install it, start the runtime, which says where it looks, or say that with --bin-dir", path, n.List.Name, bin.path)
+		return fmt.Errorf("%s is missing, the plugin of the network %s: it is not installed, or the runtime does not look for plugins in %s; "+
+			"install it, or start the runtime so that it says where it looks, or give its directory with --bin-dir", path, n.List.Name, bin.path)
 	}
 	return err
 }

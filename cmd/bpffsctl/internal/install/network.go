@@ -32,7 +32,7 @@ func findNetwork(dir, name string, passesBroken bool) (network, error) {
 		return network{}, err
 	}
 	if err := utils.ValidateNetworkName(n.List.Name); err != nil {
-		return network{}, fmt.Errorf("%s: no runtime takes the network's name %q: %s", cmp.Or(n.Path, dir), n.List.Name, err.Msg)
+		return network{}, fmt.Errorf("%s: no runtime accepts the network's name %q: %s", cmp.Or(n.Path, dir), n.List.Name, err.Msg)
 	}
 	return network{n}, nil
 }
@@ -73,7 +73,7 @@ func (n network) plugin() (conf []byte, err error) {
 			case conf == nil:
 				conf, from = p.Raw, f.Path
 			case !conflist.SameMeaning(conf, p.Raw):
-				return nil, fmt.Errorf("bpffs has one configuration in %s and another one in %s; move one away, or say which one counts with --plugin-conf", from, f.Path)
+				return nil, fmt.Errorf("bpffs has one configuration in %s and another one in %s; move one away, or give the right one with --plugin-conf", from, f.Path)
 			}
 		}
 	}

@@ -106,10 +106,10 @@ func changeable(path string) error {
 	case err != nil:
 		return err
 	case fi.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a symbolic link, so that somebody else manages what it leads to; "+
-			"put a directory in its place, or have the network's own list name bpffs: --mode conflist", above)
+		return fmt.Errorf("%s is a symbolic link, so something else manages its target; "+
+			"replace the link by a directory, or use the network's own list: --mode conflist", above)
 	case !fi.IsDir():
-		return fmt.Errorf("%s is not a directory, so that it cannot hold drop-in files; move it away", above)
+		return fmt.Errorf("%s is not a directory, so it cannot hold drop-in files; move it away", above)
 	}
 	if fi, err := os.Lstat(path); err == nil && fi.IsDir() {
 		return fmt.Errorf("%s is a directory; move it away", path)
@@ -129,7 +129,7 @@ func (in Installer) unreadable(n network) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w; fix what cannot be read or move it away; %s is replaced with --plugin-conf", errors.Join(errs...), dropInName)
+	return fmt.Errorf("%w; fix the file or move it away; to replace %s use --plugin-conf", errors.Join(errs...), dropInName)
 }
 
 // unserved says why the plugin cannot serve the network: no ADD of a version that it
@@ -142,7 +142,7 @@ func (in Installer) unserved(ctx context.Context, n network, runtime cri.Version
 	defer cancel()
 	supports, err := plugin.Versions(ctx, in.From)
 	if err != nil {
-		return fmt.Errorf("asking the plugin for the versions of CNI that it supports: %w; is it executable? ls -l %s", err, output.Quote(in.From))
+		return fmt.Errorf("asking the plugin which CNI versions it supports: %w; check that it can be executed: ls -l %s", err, output.Quote(in.From))
 	}
 	list := n.List
 	if in.CNIVersion != "" {
@@ -181,14 +181,14 @@ func (in Installer) way(n network, runtime cri.Version) (dropIn bool, err error)
 	case in.Mode == Conflist, auto && (n.isInlined() || list.OnlyInlined), auto && len(n.ours()) == 0 && reads != cri.DropInsRead:
 		return false, nil
 	case list.OnlyInlined:
-		return false, fmt.Errorf("%s says loadOnlyInlinedPlugins, so that no runtime reads drop-in files for it; use --mode conflist", n.Path)
+		return false, fmt.Errorf("%s says loadOnlyInlinedPlugins: no runtime reads drop-in files for it; use --mode conflist", n.Path)
 	case reads == cri.DropInsIgnored:
 		return false, fmt.Errorf("%v ignores drop-in files, and the network %s would run without bpffs; use --mode conflist", runtime, n.List.Name)
 	case reads == cri.DropInsWithoutDEL:
 		return false, fmt.Errorf("%v calls the plugin of a drop-in file for ADD but not for DEL, and the maps of deleted pods of the network %s would stay; use --mode conflist", runtime, n.List.Name)
 	}
 	if losing := n.losing(); len(losing) > 0 && !in.LosePaths {
-		return false, fmt.Errorf("%s: %s would lose the paths of the maps, for drop-in files come after the list; leave it with --mode conflist, or if no plugin needs them: --lose-paths",
+		return false, fmt.Errorf("%s: %s would lose the paths of the maps, because drop-in files come after the list; keep them with --mode conflist, or if no plugin needs them, use --lose-paths",
 			n.Path, strings.Join(losing, ", "))
 	}
 	return true, nil

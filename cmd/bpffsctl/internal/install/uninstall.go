@@ -46,8 +46,8 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 	}
 	defer n.Close()
 	if n.conf == nil && !un.Force {
-		return fmt.Errorf("%w in %s: networks may name it elsewhere, for there is no directory %s; "+
-			"say with --conf-dir where they are, or if no network names it: %s", ErrKept, un.BinDir, un.ConfDir, un.Forced)
+		return fmt.Errorf("%w in %s: the directory %s does not exist, and networks elsewhere may name the plugin; "+
+			"give their directory with --conf-dir, or if no network names it: %s", ErrKept, un.BinDir, un.ConfDir, un.Forced)
 	}
 	where := places.Find(places.Where{Roots: un.Roots, ConfDir: un.ConfDir}) // before the configurations forget them
 	if _, err := look(ctx, where); err != nil && !un.KeepBinary && !un.Force {
@@ -66,7 +66,7 @@ func (un Uninstaller) Uninstall(ctx context.Context) error {
 		named, err = append(named, others...), errors.Join(err, oerr)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; therefore the plugin's binary stays in %s, unless with --force", err, un.BinDir)
+		return fmt.Errorf("%w; so the plugin's binary stays in %s, except with --force", err, un.BinDir)
 	}
 	found, err := look(ctx, where)
 	if err != nil {
@@ -144,7 +144,7 @@ func (un Uninstaller) keeps(found recorded, named []string) error {
 		return fmt.Errorf("it is still named in %s; take it out there, or if nobody uses it: %s", strings.Join(named, ", "), un.Forced)
 	}
 	if !found.mounted {
-		return fmt.Errorf("no bpffs can be seen, neither at %s nor elsewhere, so that it is not known whether pods need it; "+
+		return fmt.Errorf("there is no bpffs, neither at %s nor elsewhere, so bpffsctl cannot tell whether pods need the binary; "+
 			"in a container mount the node's; if there are no such pods: %s", bpffs.DefaultRoot, un.Forced)
 	}
 	if found.endpoints == 0 {
@@ -158,17 +158,17 @@ func (un Uninstaller) keeps(found recorded, named []string) error {
 // sayMounted logs what the plugin mounted in volumes of pods and will not unmount.
 func (un Uninstaller) sayMounted(left []string, err error) {
 	if err != nil {
-		un.Log("it is not known what stays mounted in volumes of pods: %v", err)
+		un.Log("cannot tell what stays mounted in volumes of pods: %v", err)
 	}
 	if len(left) > 0 {
-		un.Log("%s mounted in volumes of pods: the plugin will not unmount that, and kubelet cannot remove such a volume when its pod is deleted: %s",
+		un.Log("%s mounted in volumes of pods: the plugin will not unmount it, and kubelet cannot remove the volume when the pod is deleted: %s",
 			output.Count(len(left), "file system stays", "file systems stay"), output.Command(append([]string{"umount"}, left...)...))
 	}
 }
 
 // notKnown is err as the reason not to remove the binary.
 func notKnown(err error) error {
-	return fmt.Errorf("it is not known whether pods need the plugin, and its binary stays, unless with --force: %w", err)
+	return fmt.Errorf("cannot tell whether pods need the plugin, so its binary stays, except with --force: %w", err)
 }
 
 func (un Uninstaller) removeBinary(d *dir) error {

@@ -56,7 +56,7 @@ func (e *Endpoint) printViews(w io.Writer) error {
 	if err := views.Print(w, "  "); err != nil || !token {
 		return err
 	}
-	_, err := fmt.Fprintln(w, "\n  A pod with a token sees no map to read only: its programs could write to it.")
+	_, err := fmt.Fprintln(w, "\n  A pod with a token does not see its read-only maps: its programs could write to them.")
 	return err
 }
 

@@ -14,7 +14,7 @@ import (
 // maxHits is how many pins are counted of what a command takes away.
 const maxHits = 10_000
 
-var errMany = errors.New("more than are counted")
+var errMany = errors.New("too many to count")
 
 // Hits says what goes with the paths and all below them: how many pins, and of how many
 // endpoints, which their names tell; without any the records, of which the pins stay. The
@@ -28,7 +28,7 @@ func Hits(paths ...string) string {
 	}
 	switch recorded := max(h.records, h.entries); {
 	case h.pins == 0 && recorded > 0:
-		return "what is recorded of " + output.Count(recorded, "endpoint, whose pins stay for ever", "endpoints, whose pins stay for ever")
+		return output.Count(recorded, "record, whose pins stay", "records, whose pins stay")
 	case h.pins == 0:
 		return "no pin"
 	case len(h.endpoints) == 0:

@@ -21,9 +21,9 @@ func TestHits(t *testing.T) {
 		testns.Must(t, os.WriteFile(filepath.Join(root, file), nil, 0o600))
 	}
 	for path, want := range map[string]string{
-		"cni":             "what is recorded of 2 endpoints, whose pins stay for ever",
-		"cni/endpoints":   "what is recorded of 2 endpoints, whose pins stay for ever",
-		"cni/attachments": "what is recorded of 1 endpoint, whose pins stay for ever",
+		"cni":             "2 records, whose pins stay",
+		"cni/endpoints":   "2 records, whose pins stay",
+		"cni/attachments": "1 record, whose pins stay",
 		"cni/scratch":     "no pin",
 		"none":            "no pin",
 		"tc":              "2 pins of 1 endpoint",

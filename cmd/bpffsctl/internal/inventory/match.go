@@ -16,7 +16,7 @@ import (
 // Why a word does not say which endpoints are meant.
 var (
 	ErrUnknown   = errors.New("no such endpoint on this node")
-	ErrAmbiguous = errors.New("it can mean several")
+	ErrAmbiguous = errors.New("several match")
 )
 
 // Match returns those of all that word means: the one with that ID, else those of
@@ -71,9 +71,9 @@ func only(groups map[string][]Endpoint, all []Endpoint, word string) ([]Endpoint
 		}
 	}
 	if len(groups) > 0 {
-		return nil, fmt.Errorf("%q: %w: say which: %s", word, ErrAmbiguous, first(slices.Collect(maps.Keys(groups))))
+		return nil, fmt.Errorf("%q: %w: name one of %s", word, ErrAmbiguous, first(slices.Collect(maps.Keys(groups))))
 	}
-	err := fmt.Errorf("%.100q: %w: say an ID, NAMESPACE/NAME of a pod, or the beginning of a container ID, as in bpffsctl list --wide",
+	err := fmt.Errorf("%.100q: %w: give an ID, NAMESPACE/NAME of a pod, or the beginning of a container ID, as in bpffsctl list --wide",
 		word, ErrUnknown)
 	var similar []string
 	for i := range all {
@@ -82,7 +82,7 @@ func only(groups map[string][]Endpoint, all []Endpoint, word string) ([]Endpoint
 		}
 	}
 	if len(similar) > 0 {
-		err = fmt.Errorf("%w; pods whose name begins so: %s", err, first(similar))
+		err = fmt.Errorf("%w; pods whose names begin like this: %s", err, first(similar))
 	}
 	return nil, err
 }
@@ -91,9 +91,9 @@ func only(groups map[string][]Endpoint, all []Endpoint, word string) ([]Endpoint
 func first(names []string) string {
 	slices.Sort(names)
 	names = slices.Compact(names)
-	const most = 10
-	if more := len(names) - most; more > 0 {
-		names = append(names[:most], fmt.Sprintf("%d more", more))
+	const named = 10
+	if more := len(names) - named; more > 0 {
+		names = append(names[:named], fmt.Sprintf("%d more", more))
 	}
 	return strings.Join(names, ", ")
 }

@@ -34,9 +34,9 @@ func TestMatch(t *testing.T) {
 		{"whole ID that another begins with", "7777", []uint16{9}, nil, ""},
 		{"unknown", "nobody", nil, ErrUnknown, "bpffsctl list"},
 		{"empty", "", nil, ErrUnknown, ""},
-		{"beginning of a pod's name", "we", nil, ErrUnknown, "begins so: default/web-0, kube-system/web-0"},
-		{"beginning of a pod with its namespace", "kube-system/w", nil, ErrUnknown, "begins so: kube-system/web-0"},
-		{"beginning of a namespace", "kube", nil, ErrUnknown, "begins so: kube-system/web-0"},
+		{"beginning of a pod's name", "we", nil, ErrUnknown, "begin like this: default/web-0, kube-system/web-0"},
+		{"beginning of a pod with its namespace", "kube-system/w", nil, ErrUnknown, "begin like this: kube-system/web-0"},
+		{"beginning of a namespace", "kube", nil, ErrUnknown, "begin like this: kube-system/web-0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			found, err := Match(all, tt.word)

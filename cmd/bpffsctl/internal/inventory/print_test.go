@@ -123,8 +123,8 @@ func TestFilterAndSort(t *testing.T) {
 	if _, err := ByName("color"); err == nil {
 		t.Error("there is an order by color")
 	}
-	if f := (Filter{States: []string{"well"}}); f.Check() == nil {
-		t.Error("there is a state well")
+	if f := (Filter{States: []string{"fine"}}); f.Check() == nil {
+		t.Error("there is a state fine")
 	}
 }
 

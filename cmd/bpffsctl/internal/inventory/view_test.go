@@ -131,7 +131,7 @@ func TestPrintViews(t *testing.T) {
   eth0/maps-rw  -         no       /v/eth0/maps-rw
   eth0/token    token     yes      /v/eth0/token
 
-  A pod with a token sees no map to read only: its programs could write to it.
+  A pod with a token does not see its read-only maps: its programs could write to them.
 `
 	if diff := cmp.Diff(want, got); diff != "" || !strings.Contains(b.String(), "0a1b") {
 		t.Errorf("PrintDetail: got %q (-want +got):\n%s", b.String(), diff)

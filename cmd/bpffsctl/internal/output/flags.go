@@ -4,7 +4,7 @@ import "github.com/spf13/cobra"
 
 // Flag gives cmd the flag --output, -o, which sets f.
 func Flag(cmd *cobra.Command, f *Format) {
-	cmd.Flags().VarP(f, "output", "o", "how to print")
+	cmd.Flags().VarP(f, "output", "o", "format of the output")
 	Complete(cmd, "output", Formats())
 }
 

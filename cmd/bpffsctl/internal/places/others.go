@@ -112,6 +112,6 @@ func noTable(err error) error {
 }
 
 func errHidden(path string) error {
-	return fmt.Errorf("%s: %w, with the endpoints that it may have; see what is mounted on the way to it (%s), and unmount that, or name another bpffs with --root",
+	return fmt.Errorf("%s: %w, with the endpoints that it may have; see what is mounted over it (%s), and unmount that, or name another bpffs with --root",
 		path, ErrHidden, output.Command("findmnt", "--all", "--output", "TARGET,FSTYPE"))
 }

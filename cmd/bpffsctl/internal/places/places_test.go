@@ -73,7 +73,7 @@ func TestConfigured(t *testing.T) {
 		{"in a drop-in file of no network", func(root string) map[string]string {
 			return map[string]string{"other/bpffs.conf": plugin(root)}
 		}, true},
-		{"nowhere any more", func(string) map[string]string { return nil }, false},
+		{"in no place", func(string) map[string]string { return nil }, false},
 		{"in half a file", func(root string) map[string]string {
 			return map[string]string{"10.conflist": listOf("," + plugin(root))[:60]}
 		}, false},

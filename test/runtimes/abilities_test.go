@@ -20,7 +20,7 @@ func (c *containerd) useBPF(t *testing.T, container string, others uint32) map[s
 }
 
 // What a container sees and can do.
-type sight struct {
+type abilities struct {
 	limit    uint64 // in the map that its pod may read
 	token    bool   // its pod gets tokens, and no maps to read
 	loads    bool   // it can make a token
@@ -30,7 +30,7 @@ type sight struct {
 }
 
 // want returns how each of the attempts in tried must end.
-func (s sight) want(tried map[string]string) map[string]string {
+func (s abilities) want(tried map[string]string) map[string]string {
 	want := make(map[string]string)
 	for what := range tried {
 		want[what] = "EPERM"
@@ -68,8 +68,8 @@ func (s sight) want(tried map[string]string) map[string]string {
 	return want
 }
 
-// wantSight wants a container to see and do what its pod is meant to.
-func (c *containerd) wantSight(t *testing.T, container string, others uint32, s sight) {
+// wantAbilities wants a container to see and do what its pod is meant to.
+func (c *containerd) wantAbilities(t *testing.T, container string, others uint32, s abilities) {
 	t.Helper()
 	got := c.useBPF(t, container, others)
 	if diff := cmp.Diff(s.want(got), got); diff != "" {
