@@ -19,9 +19,9 @@ RELEASE_ARCH := amd64 arm64
 
 # Each has a go.mod of its own, so that whoever imports the library gets no more
 # than it needs.
-MODULES := . cmd/bpffsctl examples/pktcount test test/runtimes
+MODULES := . cmd/bpffsctl examples test test/runtimes
 
-.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-kubelet test-reliability test-mutants lint bench bench-library demo image release check-release check-reproducible clean
+.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-kubelet test-reliability test-mutants soak lint bench scale bench-library demo image release check-release check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,7 +34,7 @@ build: ## build the plugin and bpffsctl: bin/bpffs, bin/bpffsctl
 tools: build ## build cnitool and the plugins around ours: bin/cni/
 	@mkdir -p $(BIN)/cni
 	CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/ tool ./integration/downstream ./integration/record
-	CGO_ENABLED=0 go build -C examples/pktcount -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/pktcount .
+	CGO_ENABLED=0 go build -C examples -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/cni/ ./pktcount ./go/policy
 	@ln -sfn ../bpffs $(BIN)/cni/bpffs
 
 test: build tools ## run all tests (root; most need it)
@@ -104,7 +104,7 @@ bench-library: ## run the library's benchmarks, each briefly, but the minutes of
 FUZZTIME ?= 20000x
 
 fuzz: ## fuzz whatever reads bytes from outside; FUZZTIME=10m for longer
-	@set -e; for package in internal/netconf pkg/bpffs plugins/bpffs cmd/bpffsctl/internal/conflist cmd/bpffsctl/internal/cri cmd/bpffsctl/internal/gc cmd/bpffsctl/internal/output; do \
+	@set -e; for package in internal/netconf internal/notify pkg/bpffs plugins/bpffs cmd/bpffsctl/internal/conflist cmd/bpffsctl/internal/cri cmd/bpffsctl/internal/gc cmd/bpffsctl/internal/output; do \
 		for target in $$(grep -ho '^func Fuzz[A-Za-z]*' $$package/*_test.go | cut -c6-); do \
 			echo "$$package $$target"; \
 			CGO_ENABLED=0 go test -C $$package $(TESTFLAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .; \
@@ -115,8 +115,18 @@ test-reliability: build ## kill at every system call, and race for minutes (root
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v -run '^TestKill' ./install -args -all
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 30m -v -run '^TestKill$$' ./pods -args -all
 
+# How long "make soak" takes.
+SOAK ?= 1h
+
+soak: build ## let pods come and go on one node for an hour, and demand that nothing grows (root; SOAK=10m)
+	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -timeout 0 -v -run '^TestSoak$$' ./reliability -args -soak $(SOAK)
+
 test-mutants: ## take every guard out of a copy and demand that a test fails (root; three minutes)
 	CGO_ENABLED=0 go run -C test ./mutants -source ..
+
+scale: tools ## measure 1,000 ADDs at once and 60,000 endpoints: the rows of docs/scale.md (root)
+	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/bench ./bench
+	@$(BIN)/bench -scale $(BENCHFLAGS)
 
 demo: build tools ## show a pod's life with the plugin, in namespaces of its own (root)
 	@CGO_ENABLED=0 go build -C test -trimpath -buildvcs=false -o $(BIN)/ ./demo

@@ -27,8 +27,8 @@ Exit codes: 0 printed, 2 not everything could be looked at.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			n, err := f.measure(cmd.Context(), cmd.ErrOrStderr())
-			if werr := metrics.Write(cmd.OutOrStdout(), n); werr != nil {
+			look, err := f.measure(cmd.Context(), cmd.ErrOrStderr())
+			if werr := metrics.Write(cmd.OutOrStdout(), metrics.Node{Version: buildVersion, Look: look}); werr != nil {
 				return werr
 			}
 			return err
@@ -40,11 +40,11 @@ Exit codes: 0 printed, 2 not everything could be looked at.`,
 }
 
 // measure looks at the node once. With an error something was not seen.
-func (f *placeFlags) measure(ctx context.Context, stderr io.Writer) (metrics.Node, error) {
+func (f *placeFlags) measure(ctx context.Context, stderr io.Writer) (*metrics.Look, error) {
 	start := time.Now()
 	l, err := f.look(ctx, func(all []inventory.Endpoint) []inventory.Endpoint { return all }, stderr)
-	return metrics.Node{
-		Version: buildVersion, Network: l.network.List.Name, HasPlugin: len(l.network.Calls()) > 0,
+	return &metrics.Look{
+		Network: l.network.List.Name, HasPlugin: len(l.network.Calls()) > 0,
 		Roots: l.roots, Endpoints: l.endpoints, Lacking: l.lacking, PodsKnown: l.podsKnown,
 		Complete: err == nil, Took: time.Since(start),
 	}, err

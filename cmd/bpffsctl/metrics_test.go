@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/lost"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testcri"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
@@ -83,11 +84,11 @@ func TestServe(t *testing.T) {
 		says           string
 		metrics        []string
 	}{
-		{"installed", install.Status{Looked: now, Ready: true, Restored: 2}, 200, 200, "ok\n", []string{"bpffs_installed 1", "bpffs_reinstallations_total 2"}},
+		{"installed", install.Status{Looked: now, Ready: true, Restored: 2}, 200, 200, "ok\n", []string{"bpffs_installed 1", "bpffs_reinstallations_total 2", "bpffs_lost_endpoints_removed_total 0"}},
 		{"waiting", install.Status{Looked: now, Reason: "waiting: for\x1b it"}, 503, 200, "waiting: for\\x1b it\n", []string{"bpffs_installed 0", "bpffs_reinstallations_total 0"}},
 		{"hanging", install.Status{Looked: now.Add(-time.Hour), Ready: true}, 503, 503, "has not looked at the node for 1h0m0s\n", []string{"bpffs_install_look_timestamp_seconds "}},
 	} {
-		s := &server{where: placeFlags{Where: places.Where{ConfDir: confOf(t, withUs)}, socket: "/none"}}
+		s := &server{where: placeFlags{Where: places.Where{ConfDir: confOf(t, withUs)}, socket: "/none"}, lost: &lost.Collector{}, whole: true}
 		s.where.Root = n.root
 		s.status.Store(&tt.status)
 		get := func(path string) *httptest.ResponseRecorder {
@@ -106,6 +107,15 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// In a container nothing is said of endpoints, for their maps cannot be opened there.
+func TestServeInContainer(t *testing.T) {
+	s := &server{}
+	s.status.Store(&install.Status{Looked: time.Now(), Ready: true})
+	w := httptest.NewRecorder()
+	s.handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	wantMetrics(t, "in a container", w.Body.String(), "bpffs_installed 1", "bpffs_build_info{", "-bpffs_endpoints", "-bpffs_look", "-bpffs_lost_endpoints_removed_total")
+}
+
 // An address at which nobody can listen is refused before anything is changed.
 func TestServeNowhere(t *testing.T) {
 	testns.Need(t)
@@ -117,6 +127,9 @@ func TestServeNowhere(t *testing.T) {
 		"--watch --metrics nonsense":                 "--metrics nonsense: ",
 		"--watch --metrics " + taken.Addr().String(): "address already in use; say another address, such as 127.0.0.1:9440",
 		"--metrics 127.0.0.1:0":                      "add --watch",
+		"--gc":                                       "add --watch, or use bpffsctl gc",
+		"--watch --node-root /host":                  "add --gc",
+		"--watch --gc --node-root host":              "--node-root host: it is not an absolute path",
 	} {
 		var out strings.Builder
 		code := run(t.Context(), append(strings.Fields("install --from /none --bin-dir "+bin+" --conf-dir "+bin), strings.Fields(args)...), &out, &out)

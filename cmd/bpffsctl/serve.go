@@ -27,6 +27,7 @@ type server struct {
 	where  placeFlags
 	status atomic.Pointer[install.Status] // of the last look
 	lost   *lost.Collector                // nil without --gc
+	whole  bool                           // this process sees the whole node
 	mu     sync.Mutex                     // one looks at the node at once
 }
 
@@ -66,16 +67,19 @@ func (s *server) probe(check func(install.Status, time.Time) error) http.Handler
 	}
 }
 
-// metrics answers with one look at the node. What could not be seen is a metric, too.
+// metrics answers with one look at the node. What could not be seen is a metric, too. In
+// a container, which may not open maps, it says nothing of endpoints.
 func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), serveTime)
 	defer cancel()
-	s.mu.Lock()
-	n, _ := s.where.measure(ctx, io.Discard)
-	s.mu.Unlock()
-	n.Install = s.status.Load()
+	n := metrics.Node{Version: buildVersion, Install: s.status.Load()}
 	if s.lost != nil {
 		n.Released = s.lost.Released
+	}
+	if s.whole {
+		s.mu.Lock()
+		n.Look, _ = s.where.measure(ctx, io.Discard)
+		s.mu.Unlock()
 	}
 	var text bytes.Buffer
 	if err := metrics.Write(&text, n); err != nil {

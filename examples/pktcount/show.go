@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"text/tabwriter"
 
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
@@ -14,51 +13,33 @@ import (
 
 // show prints the counters of every container on the node.
 func show(out io.Writer) error {
-	endpoints, err := list()
+	root, err := bpffs.FindRoot()
+	if err != nil {
+		return err
+	}
+	endpoints, err := bpffs.LookUp(context.Background(), root, bpffs.Query{}) // all
 	if err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ENDPOINT\tNETWORK\tCONTAINER\tINTERFACE\tRX PACKETS\tRX BYTES\tTX PACKETS\tTX BYTES")
 	for _, ep := range endpoints {
-		for _, pin := range ep.Pins {
-			if path.Base(pin) != bpffs.LocalMapName(statsName, ep.ID) {
-				continue
-			}
-			rx, tx, err := read(pin)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // gone since it was listed
-			}
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(w, "%05d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\n",
-				ep.ID, ep.Attachment.Network, ep.Attachment.ContainerID, ep.Attachment.IfName,
-				rx.Packets, rx.Bytes, tx.Packets, tx.Bytes)
+		pin := ep.Pin(statsName)
+		if pin == "" {
+			continue // of another network
 		}
+		rx, tx, err := read(pin)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone since it was listed
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%05d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\n",
+			ep.ID, ep.Attachment.Network, ep.Attachment.ContainerID, ep.Attachment.IfName,
+			rx.Packets, rx.Bytes, tx.Packets, tx.Bytes)
 	}
 	return w.Flush()
-}
-
-// list returns the endpoints of the node. While it has the records open, every
-// ADD and DEL waits, so it does no more than that.
-func list() (all []bpffs.Endpoint, err error) {
-	root, err := bpffs.FindRoot()
-	if err != nil {
-		return nil, err
-	}
-	records, err := bpffs.OpenEndpoints(context.Background(), root)
-	if err != nil {
-		return nil, err
-	}
-	defer records.Close()
-	for ep, err := range records.All() {
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, ep)
-	}
-	return all, nil
 }
 
 // read returns what is counted in the map at pin, the sum over all CPUs.

@@ -12,12 +12,7 @@ import (
 
 // byMountinfo is At for kernels before 6.8. It reads the whole mount table.
 func byMountinfo(path string) ([]Layer, error) {
-	f, err := openPath(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	id, err := tableID(f)
+	id, err := tableID(path)
 	if err != nil {
 		return nil, err
 	}
@@ -42,17 +37,7 @@ func byMountinfo(path string) ([]Layer, error) {
 // Holding returns the visible mount that holds path, which must exist. It reads
 // the mount table as far as that mount.
 func Holding(path string) (mountinfo.Info, error) {
-	f, err := openPath(path)
-	if err != nil {
-		return mountinfo.Info{}, err
-	}
-	defer f.Close()
-	return HoldingFile(f)
-}
-
-// HoldingFile is [Holding] for an open file, whatever its path leads to by now.
-func HoldingFile(f *os.File) (mountinfo.Info, error) {
-	id, err := tableID(f)
+	id, err := tableID(path)
 	if err != nil {
 		return mountinfo.Info{}, err
 	}
@@ -61,14 +46,20 @@ func HoldingFile(f *os.File) (mountinfo.Info, error) {
 		return mountinfo.Info{}, err
 	}
 	if len(found) == 0 {
-		return mountinfo.Info{}, fmt.Errorf("%s: its mount %d is not in /proc/self/mountinfo", f.Name(), id)
+		return mountinfo.Info{}, fmt.Errorf("%s: its mount %d is not in /proc/self/mountinfo", path, id)
 	}
 	return *found[0], nil
 }
 
-// tableID returns the mount table's ID of the mount that holds the open file, as
+// tableID returns the mount table's ID of the visible mount that holds path, as
 // /proc/self/fdinfo tells it since Linux 3.15.
-func tableID(f *os.File) (int, error) {
+func tableID(path string) (int, error) {
+	fd, err := openPath(path)
+	if err != nil {
+		return 0, err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
 	info, err := fdinfo.Of(f)
 	if err != nil {
 		return 0, err

@@ -18,13 +18,6 @@ func namespaceNumber(link string) string {
 // seen (PROC_PID_INIT_INO in include/linux/proc_ns.h).
 const initialPIDs = "pid:[4026531836]"
 
-// SeesAllProcesses reports whether this process is in the initial process namespace,
-// where process 1 is that of the machine. Where /proc does not tell it is not.
-func SeesAllProcesses() bool {
-	pids, err := os.Readlink("/proc/self/ns/pid")
-	return err == nil && pids == initialPIDs
-}
-
 // checkNamespace reports that a mount that was attached in the mount namespace cannot
 // be seen from this process: it is in another one. Where that is gone, all its mounts
 // are.
@@ -40,7 +33,7 @@ func checkNamespace(number string) error {
 		return fmt.Errorf("it was mounted in the mount namespace of process %s, not in this one: "+
 			"type nsenter --target %s --mount before the command", pid, pid)
 	}
-	if !SeesAllProcesses() {
+	if pids, err := os.Readlink("/proc/self/ns/pid"); err != nil || pids != initialPIDs {
 		return fmt.Errorf("it was mounted in another mount namespace, %s, and this process namespace does not show whether that is gone: "+
 			"run the command on the host", number)
 	}

@@ -113,10 +113,10 @@ func OpenDir(path string) (*os.File, error) {
 }
 
 // openPath opens path only as a place, which needs no permission on it.
-func openPath(path string) (*os.File, error) {
+func openPath(path string) (int, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return fd, nil
 }

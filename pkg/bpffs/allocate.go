@@ -165,8 +165,8 @@ func IsRecorded(root string, a Attachment) bool {
 	return found && err == nil
 }
 
-// Details are what the runtime says of an endpoint's container, kept for people
-// who look for it. Nothing else depends on them.
+// Details are what the runtime says of an endpoint's container, kept for whoever
+// looks for it. No verb depends on them.
 type Details struct {
 	Pod   string // "namespace/name" in Kubernetes; empty if there is none
 	NetNS string // the path of the network namespace, as the runtime gave it
@@ -174,7 +174,9 @@ type Details struct {
 
 // SetDetails records the details of the endpoint id in place of earlier ones. What
 // is empty in d is left as it was, and so is a pod longer than any path can be. A
-// call with a network namespace changes the [Stamp]; one that is too long is none.
+// call with a network namespace changes the [Stamp]; one that is too long is none. In
+// which directory the namespace is now is recorded, too: [Endpoint]. Such a call is the
+// last that an ADD does: it makes the record whole for [Watch].
 func (e *Endpoints) SetDetails(id uint16, d Details) error {
 	return e.in(e.record(id).setDetails(d))
 }

@@ -183,3 +183,21 @@ func BenchmarkLocalMaps(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkQuery looks a container up among few endpoints and many, and a pod, for
+// which all records are read.
+func BenchmarkQuery(b *testing.B) {
+	for _, many := range []int{1, 1000} {
+		e := benchEndpoints(b, many)
+		root := e.Root()
+		e.giveBack()
+		for name, q := range map[string]Query{"container": {ContainerID: benchAttachment(0).ContainerID}, "pod": {Pod: "ns/none"}} {
+			b.Run(fmt.Sprintf("%s/%d", name, many), func(b *testing.B) {
+				for b.Loop() {
+					_, err := LookUp(b.Context(), root, q)
+					testns.Must(b, err)
+				}
+			})
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package bpffs
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -46,4 +48,51 @@ func TestDetailsOfNobody(t *testing.T) {
 	if err := e.SetDetails(7, Details{Pod: "my-ns/pod"}); err == nil {
 		t.Error("SetDetails of an endpoint without a record succeeds")
 	}
+}
+
+// A network namespace is known by the directory that it is in, whatever path leads
+// there, and by none where that is not certain.
+func TestNetNSIn(t *testing.T) {
+	e := newEndpoints(t)
+	id := allocate(t, e, Attachment{"net", "pod", "eth0"}, "policy_")
+	one, other := t.TempDir(), t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	testns.Must(t, os.Symlink(one, link))
+	dirID := func(path string) DirID {
+		fi, err := os.Stat(path)
+		testns.Must(t, err)
+		return DirIDOf(fi)
+	}
+	if dirID(one) == dirID(other) || dirID(one) != dirID(link) {
+		t.Errorf("IDs: got %s, %s and by a link to the first %s", dirID(one), dirID(other), dirID(link))
+	}
+	want := func(name, netns string, want DirID) {
+		t.Helper()
+		ep, err := e.Endpoint(id)
+		if err != nil || ep.NetNSIn != want || ep.Details.NetNS != netns {
+			t.Errorf("%s: got %q for %.100q (%v), want %q for %.100q", name, ep.NetNSIn, ep.Details.NetNS, err, want, netns)
+		}
+	}
+	for _, step := range []struct {
+		name, netns string
+		want        DirID
+	}{
+		{"new", one + "/a", dirID(one)},
+		{"again", one + "/a", dirID(one)},
+		{"elsewhere", other + "/a", dirID(other)},
+		{"by a link", link + "/a", dirID(one)},
+		{"no directory", one + "/b/a", ""},
+		{"there again", one + "/a", dirID(one)},
+		{"too long to record that, too", "/" + strings.Repeat("../", maxPath/3-4) + "run/a", ""},
+		{"relative", "a", ""},
+	} {
+		testns.Must(t, e.SetDetails(id, Details{NetNS: step.netns}))
+		want(step.name, step.netns, step.want)
+	}
+	testns.Must(t, e.SetDetails(id, Details{NetNS: one + "/a"}))
+	r := e.record(id)
+	testns.Must(t, r.renew(one+"/b", r.link(netNSLink))) // and killed then
+	want("half recorded", one+"/b", "")
+	testns.Must(t, r.cni.SetLink("nonsense", r.link(netNSIn)))
+	want("nonsense", one+"/b", "")
 }

@@ -6,8 +6,8 @@
 //
 // A process that prepares the node calls [Mount], then [CreateEndpoints] and
 // [Endpoints.Allocate], and hands the paths on with [AppendPaths]. A process
-// that only uses what is there calls [FindRoot] or [LocalMaps]. [MapDir.Environ] tells
-// child processes such as tc where the maps are.
+// that only uses what is there calls [LocalMaps], or [FindRoot] and then [LookUp] or
+// [Watch]. [MapDir.Environ] tells child processes such as tc where the maps are.
 //
 // All state is in the bpffs itself, below the directory "cni", and goes with
 // it. Nothing here keeps global variables, logs or ends the process. Linux only;

@@ -95,12 +95,17 @@ func openEndpoints(ctx context.Context, top *rootDir, create bool) (*Endpoints, 
 	if err == nil {
 		return e, nil
 	}
+	return nil, errlist.Join(e.in(e.noneHidden(err)), e.Close())
+}
+
+// noneHidden is err, or if that is ErrNoRecords, why there may be some.
+func (e *Endpoints) noneHidden(err error) error {
 	if errors.Is(err, ErrNoRecords) {
-		if herr := checkHidden(e.Root()); herr != nil {
-			err = herr
+		if hidden := checkHidden(e.Root()); hidden != nil {
+			return hidden
 		}
 	}
-	return nil, errlist.Join(e.in(err), e.Close())
+	return err
 }
 
 // Root returns the root of the bpffs, without symbolic links.

@@ -136,3 +136,38 @@ func ExampleLocalMaps() {
 	}
 	// Output: policy_ of endpoint 42 is /sys/fs/bpf/tc/globals/policy_00042
 }
+
+// An agent looks a container up, or the containers of a pod.
+func ExampleLookUp() {
+	endpoints, err := bpffs.LookUp(context.Background(), bpffs.DefaultRoot, bpffs.Query{Pod: "my-ns/web-0"})
+	if errors.Is(err, bpffs.ErrNotMounted) || errors.Is(err, bpffs.ErrNoRecords) {
+		fmt.Println("no pod of this node has an endpoint yet")
+		return
+	}
+	if err != nil { // it is not known whether the pod has one
+		fmt.Println(err)
+		return
+	}
+	for _, ep := range endpoints {
+		fmt.Println(ep.Attachment.IfName, "has its map at", ep.Pin("policy_"))
+	}
+}
+
+// An agent keeps a program for each pod: for those that are there, and those that come.
+func ExampleWatch() {
+	programs := make(map[bpffs.Attachment]string)
+	for event, err := range bpffs.Watch(context.Background(), bpffs.DefaultRoot) {
+		switch {
+		case errors.Is(err, bpffs.ErrWatch), errors.Is(err, bpffs.ErrBadRoot):
+			fmt.Println("the watch has ended:", err)
+		case err != nil:
+			fmt.Println("not seen, the watch goes on:", err)
+		case event.Kind == bpffs.Added:
+			programs[event.Endpoint.Attachment] = event.Endpoint.Pin("policy_")
+		case event.Kind == bpffs.Removed:
+			delete(programs, event.Endpoint.Attachment)
+		case event.Kind == bpffs.Synced:
+			fmt.Println(len(programs), "pods were there already")
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package bpffs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -117,6 +118,31 @@ func (x index) attachments(network, container string) (all []Attachment, err err
 		all = append(all, Attachment{network, container, name})
 	}
 	return all, err
+}
+
+// matching returns the attachments that the query wants of its container.
+func (x index) matching(q Query) (all []Attachment, err error) {
+	networks := []string{q.Network}
+	if q.Network == "" {
+		networks, err = x.list(attachmentsDir)
+	}
+	errs := []error{err}
+	for _, network := range networks {
+		a := Attachment{network, q.ContainerID, cmp.Or(q.IfName, "any")}
+		if a.Check() != nil {
+			continue // there can be none
+		}
+		some := []Attachment{a}
+		if q.IfName == "" {
+			some, err = x.attachments(network, q.ContainerID)
+			errs = append(errs, err)
+		}
+		if len(some) == 0 {
+			errs = append(errs, checkMounted(x.cni, indexPath(a)))
+		}
+		all = append(all, some...)
+	}
+	return all, errlist.Join(errs...)
 }
 
 // list returns the original strings of the names in dir; none if it is missing.

@@ -64,7 +64,7 @@ func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 	defer e.Close()
 	pins, errPins := listPins(top, maps) // first: whoever pins has recorded it
 	err = e.openAsIs(ctx)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, ErrNoRecords) {
 		return seen, e.in(err)
 	}
 	i := &inspector{e, ctx, &seen}
@@ -85,20 +85,17 @@ func (e *Endpoints) openAsIs(ctx context.Context) error {
 	if err := e.root.CheckTop(); err != nil {
 		return err
 	}
-	if err := e.root.Check(recordsDir); err != nil {
-		return err
+	err := e.root.Check(recordsDir)
+	if err == nil {
+		err = e.lock(ctx, flock.File)
 	}
-	if err := e.lock(ctx, flock.File); err != nil {
-		return err
-	}
-	names, err := e.cni.List(".")
-	if err == nil && len(names) > 0 && !slices.Contains(names, layoutDir) {
-		err = e.unknownLayout(names)
+	if err == nil {
+		err = e.checkLayout(false)
 	}
 	if err == nil {
 		err = e.checkParts()
 	}
-	return err
+	return absentRecords(err)
 }
 
 // An inspector looks through open records and tells what it has seen.

@@ -18,6 +18,7 @@ type Endpoint struct {
 	ID         uint16
 	Attachment Attachment
 	Details    Details
+	NetNSIn    DirID // the directory in which ADD saw the network namespace; empty if that is not known
 	Created    time.Time
 	Pins       []string // absolute paths, whether there is something at them or not
 	Maps       []string // those of them that PinMaps made, or was to make
@@ -30,6 +31,17 @@ type Endpoint struct {
 	// what: empty if nothing was. An older sandbox of a pod shows nothing any more.
 	PodUID    string
 	PodMounts []PodMount
+}
+
+// Pin returns the path of the local map that is declared with that name, empty if the
+// endpoint has none.
+func (ep *Endpoint) Pin(name string) string {
+	for _, pin := range ep.Pins {
+		if path.Base(pin) == LocalMapName(name, ep.ID) {
+			return pin
+		}
+	}
+	return ""
 }
 
 // All returns every endpoint in the order of their IDs. A record that cannot be
@@ -58,7 +70,13 @@ func (e *Endpoints) All() iter.Seq2[Endpoint, error] {
 //
 // With [Endpoints.Endpoint] and Yield the records of a large node can be read in
 // portions, so that no ADD waits long.
-func (e *Endpoints) IDs(ctx context.Context) (ids []uint16, err error) {
+func (e *Endpoints) IDs(ctx context.Context) ([]uint16, error) {
+	ids, err := e.ids(ctx)
+	return ids, e.in(err)
+}
+
+// ids is IDs, without saying in which bpffs it failed.
+func (e *Endpoints) ids(ctx context.Context) (ids []uint16, err error) {
 	names, err := e.list(ctx, endpointsDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -72,21 +90,25 @@ func (e *Endpoints) IDs(ctx context.Context) (ids []uint16, err error) {
 		}
 		ids = append(ids, id)
 	}
-	return ids, e.in(errlist.Join(errs...))
+	return ids, errlist.Join(errs...)
 }
 
 // Endpoint returns the endpoint that has the ID, [ErrNoEndpoint] if it has no
 // record. Another error says why the record cannot be read.
 func (e *Endpoints) Endpoint(id uint16) (Endpoint, error) {
+	ep, err := e.endpoint(id)
+	return ep, e.in(err)
+}
+
+func (e *Endpoints) endpoint(id uint16) (Endpoint, error) {
 	found, err := e.record(id).exists()
 	if err == nil && !found {
 		err = fmt.Errorf("%w: ID %d", ErrNoEndpoint, id)
 	}
 	if err != nil {
-		return Endpoint{ID: id}, e.in(err)
+		return Endpoint{ID: id}, err
 	}
-	ep, err := e.read(formatID(id))
-	return ep, e.in(err)
+	return e.read(formatID(id))
 }
 
 // read returns the endpoint whose record has the name.
@@ -94,7 +116,12 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 	if ep.ID, err = parseID(name); err != nil {
 		return ep, err
 	}
-	r := e.record(ep.ID)
+	return e.readRecord(e.record(ep.ID))
+}
+
+// readRecord returns the endpoint of the record.
+func (e *Endpoints) readRecord(r record) (ep Endpoint, err error) {
+	ep.ID = r.id
 	if ep.Attachment, err = r.attachment(); err != nil {
 		if errors.Is(err, ErrNoEndpoint) {
 			err = fmt.Errorf("record of endpoint %d: it has no owner", ep.ID)
@@ -102,6 +129,9 @@ func (e *Endpoints) read(name string) (ep Endpoint, err error) {
 		return ep, err
 	}
 	if ep.Details, err = r.details(); err != nil {
+		return ep, err
+	}
+	if ep.NetNSIn, err = r.netNSIn(ep.Details.NetNS); err != nil {
 		return ep, err
 	}
 	made, err := r.made()

@@ -37,6 +37,7 @@ func roles() map[string]func(stdout io.Writer) error {
 		"environ":      roleEnviron,
 		"collect":      roleCollect,
 		"inspect":      roleInspect,
+		"come and go":  roleComeAndGo,
 	}
 }
 

@@ -16,11 +16,12 @@ import (
 // bpffs holds no files, and a link is a string in a single inode, made in one
 // step. docs/design.md says what each holds.
 const (
-	ownerLink = "owner" // <attachment>
-	pinsLink  = "pins"  // and a number: <directory below the root>//<name>/<name>...
-	mapsLink  = "maps"  // <name>.<kernel ID>/<name>...: those of the pins that PinMaps makes
-	podLink   = "pod"   // <namespace>/<name>
-	netNSLink = "netns" // <path>, or noNetNS
+	ownerLink = "owner"    // <attachment>
+	pinsLink  = "pins"     // and a number: <directory below the root>//<name>/<name>...
+	mapsLink  = "maps"     // <name>.<kernel ID>/<name>...: those of the pins that PinMaps makes
+	podLink   = "pod"      // <namespace>/<name>
+	netNSLink = "netns"    // <path>, or noNetNS
+	netNSIn   = "netns-in" // <directory><path>: which directory that path led to at ADD
 
 	byNameDir = "by-name" // by-name/<name> -> the pin that PinMaps makes
 )
@@ -190,22 +191,29 @@ func (r record) maps(pins []string) (made []string, ids map[string]uint32, err e
 }
 
 // setDetails records d in place of earlier details. The link of the network
-// namespace is made anew in any case: it marks the call, see [Stamp].
+// namespace comes last, and is made anew in any case: with it a new record is whole,
+// and it marks the call, see [Stamp].
 func (r record) setDetails(d Details) error {
+	if d.Pod != "" && len(d.Pod) < maxPath {
+		if err := r.cni.SetLink(d.Pod, r.link(podLink)); err != nil {
+			return err
+		}
+	}
 	netns := d.NetNS
 	if len(netns) >= maxPath {
 		netns = noNetNS
 	}
-	if netns != "" {
-		if err := r.renew(netns, r.link(netNSLink)); err != nil {
-			return err
-		}
+	if netns == "" {
+		return nil
 	}
-	if d.Pod != "" && len(d.Pod) < maxPath {
-		return r.cni.SetLink(d.Pod, r.link(podLink))
+	if err := r.setNetNSIn(netns); err != nil {
+		return err
 	}
-	return nil
+	return r.renew(netns, r.link(netNSLink))
 }
+
+// isWhole reports whether details were set: that is the last step of an ADD.
+func (r record) isWhole() (bool, error) { return r.cni.Exists(r.link(netNSLink)) }
 
 // renew makes the link name, instead of one that is there.
 func (r record) renew(target, name string) error {

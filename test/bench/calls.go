@@ -117,6 +117,21 @@ func (p *pod) peak() (int, error) {
 	return kib, p.del()
 }
 
+// peakOf returns the peak resident memory of a verb in KiB, called after an ADD.
+func (p *pod) peakOf(verb string) (int, error) {
+	if verb == "ADD" {
+		return p.peak()
+	}
+	if _, err := p.add(); err != nil {
+		return 0, err
+	}
+	kib, err := p.node.peak(p.call("bpffs", verb))
+	if err != nil {
+		return 0, err
+	}
+	return kib, p.del()
+}
+
 // peak returns the peak resident memory of the command in KiB.
 func (n *node) peak(c command) (kib int, err error) {
 	c.argv = append([]string{n.path("bin/peak")}, c.argv...)
@@ -137,7 +152,7 @@ func (p *pod) addAtOnce(many int) (time.Duration, error) {
 		p.number++
 		adds[i], dels[i] = p.call("bpffs", "ADD"), p.call("bpffs", "DEL")
 	}
-	took, err := runAtOnce(adds)
+	took, _, err := runAtOnce(adds)
 	if err != nil {
 		return 0, err
 	}

@@ -3,7 +3,7 @@
 // containernetworking/plugins that do the least they exist for, and holds the
 // results against the bars of this project.
 //
-//	bench [-runs N] [-mounts N] [-endpoints N] [-source DIR]
+//	bench [-runs N] [-mounts N] [-endpoints N] [-source DIR] [-scale]
 //
 // It needs root and the Go tool; a plugin that needs iptables or nft is measured
 // where they are. All mounts, network interfaces and records are in namespaces of
@@ -31,6 +31,7 @@ type options struct {
 	mounts    int
 	endpoints int
 	source    string
+	scale     bool
 	node      string
 }
 
@@ -40,6 +41,7 @@ func parseOptions() (options, error) {
 	flag.IntVar(&o.mounts, "mounts", 50_000, "go up to `N` mounts")
 	flag.IntVar(&o.endpoints, "endpoints", 60_000, "go up to `N` endpoints")
 	flag.StringVar(&o.source, "source", ".", "the sources are in `DIR`")
+	flag.BoolVar(&o.scale, "scale", false, "measure a node at its limits instead, and print the rows of docs/scale.md")
 	flag.StringVar(&o.node, "node", "", "for its own use: measure what is built in `DIR`")
 	flag.Parse()
 	if flag.NArg() > 0 {

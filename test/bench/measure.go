@@ -84,16 +84,21 @@ func (p pipe) close() {
 	p.w.Close()
 }
 
-// runAtOnce runs the commands at the same time and returns how long all took.
-func runAtOnce(commands []command) (time.Duration, error) {
+// runAtOnce runs the commands at the same time and returns how long all took, and
+// each.
+func runAtOnce(commands []command) (took time.Duration, each []time.Duration, err error) {
 	errs := make([]error, len(commands))
+	each = make([]time.Duration, len(commands))
 	var all sync.WaitGroup
 	start := time.Now()
 	for i, c := range commands {
-		all.Go(func() { _, errs[i] = c.run() })
+		all.Go(func() {
+			_, errs[i] = c.run()
+			each[i] = time.Since(start)
+		})
 	}
 	all.Wait()
-	return time.Since(start), errors.Join(errs...)
+	return time.Since(start), each, errors.Join(errs...)
 }
 
 // A subject is something to measure: once returns how long it took this time.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -86,6 +85,14 @@ func (n *node) newBPF(name string) (string, error) {
 // show puts the bpffs that is mounted at path to /sys/fs/bpf, where the plugin
 // looks, in place of all that is there.
 func (n *node) show(path string) error {
+	if err := n.hide(); err != nil {
+		return err
+	}
+	return syscall.Mount(path, bpffs.DefaultRoot, "", syscall.MS_BIND, "")
+}
+
+// hide takes away all that is at /sys/fs/bpf.
+func (n *node) hide() error {
 	var err error
 	for err == nil {
 		err = syscall.Unmount(bpffs.DefaultRoot, syscall.MNT_DETACH)
@@ -93,7 +100,7 @@ func (n *node) show(path string) error {
 	if !errors.Is(err, syscall.EINVAL) { // nothing is mounted there any more
 		return fmt.Errorf("clearing %s: %w", bpffs.DefaultRoot, err)
 	}
-	return syscall.Mount(path, bpffs.DefaultRoot, "", syscall.MS_BIND, "")
+	return nil
 }
 
 // grow makes mounts until the table has as many as wanted.
@@ -161,20 +168,4 @@ func (n *node) fill(root string, want int) error {
 		}
 	}
 	return nil
-}
-
-// slab returns how many bytes the kernel's own objects take, on the whole machine.
-func slab() (int, error) {
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var kib int
-		if n, _ := fmt.Sscanf(lines.Text(), "Slab: %d kB", &kib); n == 1 {
-			return kib << 10, nil
-		}
-	}
-	return 0, errors.New("/proc/meminfo has no line Slab")
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/cni-bpffs/cni-bpffs/test/internal/meminfo"
 )
 
 // Sizes of a node.
@@ -40,6 +42,9 @@ func measureNode(o options) error {
 		return err
 	}
 	l := &lab{node: n, opts: o, fewest: o.runs}
+	if o.scale {
+		return l.printScale(os.Stdout)
+	}
 	for _, bpf := range []struct {
 		name string
 		dst  *string
@@ -84,14 +89,14 @@ func (l *lab) measureSlab() error {
 	if err != nil {
 		return err
 	}
-	before, err := slab()
+	before, err := meminfo.Slab()
 	if err != nil {
 		return err
 	}
 	if err := l.fill(root, slabEndpoints); err != nil {
 		return err
 	}
-	after, err := slab()
+	after, err := meminfo.Slab()
 	if err != nil {
 		return err
 	}
@@ -188,7 +193,7 @@ func (l *lab) measureAtOnce() error {
 	p := l.newPod(resolved8)
 	peers := slices.Repeat([]command{p.call("skelparse", "ADD")}, atOnce)
 	s, err := interleave(max(slowRuns, l.opts.runs/5),
-		subject{"skelparse", func() (time.Duration, error) { return runAtOnce(peers) }},
+		subject{"skelparse", func() (took time.Duration, err error) { took, _, err = runAtOnce(peers); return took, err }},
 		subject{"ADD", func() (time.Duration, error) { return p.addAtOnce(atOnce) }})
 	if err != nil {
 		return err

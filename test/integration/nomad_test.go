@@ -6,8 +6,10 @@ import (
 	"testing"
 
 	"github.com/containernetworking/cni/libcni"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
+	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 )
 
@@ -37,6 +39,7 @@ func (n network) tearDown(t *testing.T, rt *libcni.RuntimeConf) {
 func TestNomad(t *testing.T) {
 	for name, play := range map[string]func(*testing.T, network){
 		"client restarted": nomadClient,
+		"namespace lost":   nomadNamespace,
 		"node restarted":   nomadNode,
 		"ADD tried again":  nomadRetry,
 	} {
@@ -60,22 +63,42 @@ func nomadClient(t *testing.T, n network) {
 	n.tearDown(t, rt)
 }
 
-// nomadNode: of what runs, nothing is left but libcni's cache.
-func nomadNode(t *testing.T, n network) {
+// loseAllocation attaches the allocation, loses all but what is in the bpffs, and
+// attaches it again.
+func (n network) loseAllocation(t *testing.T, also func()) (before, after bpffs.Endpoint) {
 	t.Helper()
 	pod, rt := newAllocation(t)
 	_, err := n.AddNetworkList(t.Context(), n.list, rt)
 	testns.Must(t, err)
-	testns.UnmountAll(t, defaultRoot)
+	before = endpoints(t, defaultRoot)[0]
 	testns.Must(t, errors.Join(pod.Crash(), os.RemoveAll("/var/lib/cni/networks")))
+	also()
 	if err := n.CheckNetworkList(t.Context(), n.list, rt); err == nil {
-		t.Error("CHECK after the node was restarted: got success, want an error")
+		t.Error("CHECK of a lost allocation: got success, want an error")
 	}
 	_, rt = newAllocation(t)
 	_, err = n.AddNetworkList(t.Context(), n.list, rt)
 	testns.Must(t, err)
+	after = endpoints(t, defaultRoot)[0]
 	testns.Must(t, n.CheckNetworkList(t.Context(), n.list, rt))
 	n.tearDown(t, rt)
+	return before, after
+}
+
+func nomadNamespace(t *testing.T, n network) {
+	t.Helper()
+	before, after := n.loseAllocation(t, func() {})
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("endpoint of an allocation whose namespace was made anew (-before +after):\n%s", diff)
+	}
+}
+
+func nomadNode(t *testing.T, n network) {
+	t.Helper()
+	before, after := n.loseAllocation(t, func() { testns.UnmountAll(t, defaultRoot) })
+	if diff := cmp.Diff(before.MapIDs, after.MapIDs); diff == "" {
+		t.Errorf("maps of an allocation after a restart of the node: got those of before, %v, want new ones", after.MapIDs)
+	}
 }
 
 func nomadRetry(t *testing.T, n network) {

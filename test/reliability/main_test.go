@@ -1,7 +1,7 @@
 // Package reliability kills, races, starves and deceives the built plugin, and
 // then looks at what is left. "make build" builds what it runs.
 //
-// By default a run takes a minute and a half. The flags -all and -duration make
+// By default a run takes a minute and a half. The flags -all, -duration and -soak make
 // it as thorough as one likes; see docs/reliability.md.
 package reliability
 
@@ -21,6 +21,7 @@ import (
 const (
 	flagAll      = "all"
 	flagDuration = "duration"
+	flagSoak     = "soak"
 )
 
 func TestMain(m *testing.M) {
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 	})
 	flag.Bool(flagAll, false, "kill at every system call, also at those that cannot change anything")
 	flag.Duration(flagDuration, 8*time.Second, "how long to race, and how long to kill at random times")
+	flag.Duration(flagSoak, 4*time.Second, "how long pods come and go on one node")
 	os.Exit(testns.Main(m, func() error { return node.Mount("../..") }))
 }
 

@@ -21,7 +21,8 @@ import (
 type race struct {
 	*testing.T
 	root   string
-	spare  bool // few IDs are free
+	maps   string // that attachments declare
+	spare  bool   // few IDs are free
 	stop   time.Time
 	racers int
 
@@ -30,17 +31,12 @@ type race struct {
 	calls *atomic.Int64
 }
 
-// maps returns what attachments declare: where IDs are rare, also a name whose
-// paths are occupied for most of them.
-func (r *race) maps() string {
-	if r.spare {
-		return `[{"name": "calls_", "type": "array", "keySize": 4, "valueSize": 8, "maxEntries": 1}, {"name": "full_"}]`
-	}
-	return created
-}
+// rare is what attachments declare where IDs are rare: also a name whose paths are
+// occupied for most of them.
+const rare = `[{"name": "calls_", "type": "array", "keySize": 4, "valueSize": 8, "maxEntries": 1}, {"name": "full_"}]`
 
 func (r *race) call(verb string, who attachment) call {
-	return call{verb: verb, who: who, root: r.root, maps: r.maps(), valid: r.exclusive()}
+	return call{verb: verb, who: who, root: r.root, maps: r.maps, valid: r.exclusive()}
 }
 
 // do makes the call; any error but the one with the code, if not 0, is a fault.
@@ -160,10 +156,11 @@ func TestRaces(t *testing.T) {
 		t.Run(fmt.Sprint(rounds), func(t *testing.T) {
 			const round = 4 * time.Second
 			r := &race{
-				T: t, root: sharedRoot(t), spare: rounds%2 == 1, racers: 24,
+				T: t, root: sharedRoot(t), maps: created, spare: rounds%2 == 1, racers: 24,
 				owner: make(map[string]attachment), calls: &calls,
 			}
 			if r.spare {
+				r.maps = rare
 				r.fill(r.free())
 			}
 			r.stop = time.Now().Add(min(round, time.Until(end)))
@@ -222,9 +219,20 @@ func (t tree) withoutFull() tree {
 	return less
 }
 
-// finish wants everybody who believes to have an ID to be recorded with it, then
-// that nothing is left after all are gone.
+// finish wants nothing to be left after all are gone.
 func (r *race) finish() {
+	r.settle()
+	if left := r.sound().left(); len(left) > 0 {
+		r.Errorf("left: got %q, want nothing", left)
+	}
+	if full, err := filepath.Glob(filepath.Join(r.root, node.Globals, "full_*")); err != nil || len(full) != r.filled() {
+		r.Errorf("paths of somebody else: got %d (%v), want all %d", len(full), err, r.filled())
+	}
+}
+
+// settle wants everybody who believes to have an ID to be recorded with it, then
+// sends them away.
+func (r *race) settle() {
 	owner, _ := r.sound().owners()
 	for id, a := range r.owner {
 		if owner[a.path()] != id {
@@ -234,12 +242,7 @@ func (r *race) finish() {
 	for _, network := range []string{"net", "other"} {
 		call{verb: "GC", who: attachment{network: network}, root: r.root}.succeed(r.T)
 	}
-	if left := r.sound().left(); len(left) > 0 {
-		r.Errorf("left: got %q, want nothing", left)
-	}
-	if full, err := filepath.Glob(filepath.Join(r.root, node.Globals, "full_*")); err != nil || len(full) != r.filled() {
-		r.Errorf("paths of somebody else: got %d (%v), want all %d", len(full), err, r.filled())
-	}
+	clear(r.owner)
 }
 
 func (r *race) filled() int {

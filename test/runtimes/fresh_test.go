@@ -66,7 +66,7 @@ func checkTyped(t *testing.T, command, out string) {
 	}
 }
 
-// freshNode puts copies in the place of the directories that the README's commands
+// freshNode puts copies in the place of the directories that the quickstart's commands
 // change, without networks.
 func freshNode(t *testing.T) {
 	t.Helper()

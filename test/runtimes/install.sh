@@ -7,7 +7,7 @@ set -euo pipefail
 
 packages=(
 	containerd runc containernetworking-plugins podman conmon iptables # runtimes
-	bpftool clang gcc libbpf-dev libc6-dev iproute2                     # users of the maps
+	bpftool clang gcc jq libbpf-dev libc6-dev iproute2                  # users of the maps
 	libseccomp-dev pkg-config                                          # to build runc
 	docker-registry openssl                                            # for the image
 )
@@ -79,8 +79,22 @@ crun_of_13() {
 	mv "$tmp/crun" "$dir/$name"
 }
 
+# promtool puts that of Debian's prometheus into the directory promtool: the package
+# would start a server.
+promtool() {
+	mkdir -p "$dir"
+	[[ -e $dir/promtool ]] && return
+	tmp=$(mktemp -d "$dir/.new.XXXXXX")
+	trap 'rm -rf "$tmp"' EXIT
+	(cd "$tmp" && apt-get -qo APT::Sandbox::User=root download prometheus && dpkg-deb -x prometheus_*.deb files)
+	mkdir "$tmp/promtool"
+	mv "$tmp/files/usr/bin/promtool" "$tmp/promtool"
+	mv "$tmp/promtool" "$dir/promtool"
+}
+
 debian
 crun_of_13
+promtool
 "$(dirname "$0")/../../deploy/install.sh" # for the image
 CGO_ENABLED=0 install plugins $plugins -- \
 	github.com/containernetworking/plugins/plugins/{main/{bridge,ptp,macvlan,ipvlan,vlan,host-device,tap,loopback},ipam/host-local,meta/{tuning,portmap,firewall,bandwidth,sbr}}@$plugins

@@ -40,11 +40,7 @@ func lostPods(t *testing.T, rt *containerd) {
 	lost.end(t)
 	left := pinned(t, lost.id)
 	importInstaller(t, bins+"/runtimes/own/bpffsctl")
-	installer := rt.newPod(t, "bpffs")
-	installer.config.LogDirectory = t.TempDir()
-	installer.namespaces().Network = cri.NamespaceMode_NODE
-	must(t, installer.run)
-	container := installer.containerLike(t, deploymentIn(t, "overlays/kubeadm"))
+	installer, container := rt.installs(t, "first")
 	released(t, installer, lost.id, left.Details.NetNS)
 	for _, path := range left.Pins {
 		if _, err := os.Lstat(path); err == nil {
@@ -52,20 +48,25 @@ func lostPods(t *testing.T, rt *containerd) {
 		}
 	}
 	pinned(t, runs.id)
+	if says, _ := rt.exec(t, container, "/bpffsctl", "list", "--root", "/host/sys/fs/bpf", "--conf-dir", "/host/etc/cni/net.d"); !strings.Contains(says, "unreadable") || !strings.Contains(says, "operation not permitted") {
+		t.Errorf("opening a map in the container: got %q, want that it is not permitted", says)
+	}
 	t.Logf("working set of the container: %d KiB", rt.workingSet(t, container)>>10)
 	rt.takesPlugin(t, alone)
 	runs.end(t)
 	nothingLeft(t)
-	comesLater(t, installer)
 	installer.end(t)
+	rt.comesLater(t)
 }
 
-// comesLater unmounts the bpffs: the one that the plugin mounts while the pod runs is
-// the one in which lost endpoints are released. Where the network namespace is, is a
-// mount then, too, for "ip netns" makes it one.
-func comesLater(t *testing.T, installer *pod) {
+// comesLater starts the pod before there is a bpffs: in the one that the plugin mounts
+// then lost endpoints are released, too. The directory of network namespaces becomes a
+// mount then, for "ip netns" makes it one.
+func (c *containerd) comesLater(t *testing.T) {
 	t.Helper()
 	testns.Must(t, unix.Unmount(bpfRoot, 0))
+	installer, _ := c.installs(t, "second")
+	waitFor(t, "it to look at the node", func() bool { return strings.Contains(logOf(t, installer), "changed ") })
 	mustRun(t, "ip", "netns", "add", "later")
 	plugin := plugintest.Plugin{Argv: []string{cniBin + "/bpffs"}}
 	plugin.Add(t, plugintest.Conf(), "CNI_CONTAINERID=later", "CNI_NETNS=/var/run/netns/later")
@@ -74,6 +75,18 @@ func comesLater(t *testing.T, installer *pod) {
 	}
 	mustRun(t, "ip", "netns", "delete", "later")
 	released(t, installer, "later", "/var/run/netns/later")
+	installer.end(t)
+}
+
+// installs starts a pod as the DaemonSet has it, and returns its container, too.
+func (c *containerd) installs(t *testing.T, name string) (installer *pod, container string) {
+	t.Helper()
+	c.rewrite(t, conflist("1.0.0"))
+	installer = c.newPod(t, name)
+	installer.config.LogDirectory = t.TempDir()
+	installer.namespaces().Network = cri.NamespaceMode_NODE
+	must(t, installer.run)
+	return installer, installer.containerLike(t, deploymentIn(t, "overlays/kubeadm"))
 }
 
 // released waits until the endpoint of the container is released, and the log says why.
@@ -81,8 +94,13 @@ func released(t *testing.T, installer *pod, container, netns string) {
 	t.Helper()
 	waitFor(t, "the release of the lost endpoint", func() bool { _, ok := endpoints(t)[container]; return !ok })
 	waitFor(t, "the log to say so", func() bool {
-		log, err := os.ReadFile(filepath.Join(installer.config.LogDirectory, "installer.log"))
-		testns.Must(t, err)
-		return strings.Contains(string(log), "released endpoint ") && strings.Contains(string(log), netns+" has been gone for")
+		return strings.Contains(logOf(t, installer), "released endpoint ") && strings.Contains(logOf(t, installer), netns+" has been gone for")
 	})
+}
+
+func logOf(t *testing.T, installer *pod) string {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(installer.config.LogDirectory, "installer.log"))
+	testns.Must(t, err)
+	return string(log)
 }

@@ -25,10 +25,10 @@ func TestMultus(t *testing.T) {
 	}{
 		{"two networks", "two networks of a pod, clusterNetwork a path: an endpoint in each, both in network-status", multusTwoNetworks},
 		{"status", "network-status after each kind of main plugin: nothing is missing", multusStatus},
-		{"own keys", "clusterNetwork a path: plugins have their own keys in ADD only, and get no CHECK", multusOwnKeys},
-		{"delegates", "delegates in its own file: plugins have their own keys in all verbs", multusDelegates},
-		{"bpfRoot", "clusterNetwork a path, with bpfRoot: DEL finds the maps; GC and STATUS do not see the root", multusRoot},
-		{"auxiliary chain", "auxiliary chain: ADD and DEL, no GC; network-status of the pod's networks as without", multusAuxiliary},
+		{"own keys", "plugins get no CHECK, and their own keys in ADD only if clusterNetwork is a path, in all verbs if it is a name", multusOwnKeys},
+		{"delegates", "delegates: plugins get CHECK, too, and their own keys in all verbs", multusDelegates},
+		{"bpfRoot", "clusterNetwork a path, with bpfRoot: DEL finds the maps; GC and STATUS do not look at the root", multusRoot},
+		{"auxiliary chain", "auxiliary chain: ADD and DEL, no GC, and no DEL after Multus lost its cache; network-status of the pod's networks as without", multusAuxiliary},
 		{"broken chain", "auxiliary chain with a file that is broken: pods run without bpffs", multusBrokenChain},
 		{"drop-in", "drop-in files beside the list of clusterNetwork: ADD and DEL", multusDropIn},
 		{"failing", "ADD fails in the second network: nothing left", multusFailing},
@@ -87,13 +87,18 @@ func multusStatus(t *testing.T) {
 
 func multusOwnKeys(t *testing.T) {
 	t.Helper()
-	newMultus(t, byPath).everyVerb(t)
-	wantCalls(t, []string{"STATUS", "ADD", "DEL", "GC"}, []string{"ADD"})
+	verbs := []string{"STATUS", "ADD", "DEL", "GC"}
+	newMultus(t, byPath).everyVerb(t, "path")
+	wantCalls(t, verbs, []string{"ADD"})
+	m := newMultus(t, `"clusterNetwork": "main"`)
+	m.networks["main"] = mainList()
+	m.everyVerb(t, "name")
+	wantCalls(t, verbs, verbs)
 }
 
 func multusDelegates(t *testing.T) {
 	t.Helper()
-	newMultus(t, `"delegates": [`+mainList(mapsOf(2, `, "bpfRoot": "/run/node/bpf"`))+`]`).everyVerb(t)
+	newMultus(t, `"delegates": [`+mainList(mapsOf(2, `, "bpfRoot": "/run/node/bpf"`))+`]`).everyVerb(t, "delegates")
 	all := []string{"STATUS", "ADD", "CHECK", "DEL", "GC"}
 	wantCalls(t, all, all)
 	wantAttached(t, "/run/node/bpf")
@@ -110,14 +115,16 @@ func multusRoot(t *testing.T) {
 	wantAttached(t, root)
 
 	m.add(t, m.pod(t, "lost"))
-	m.lose(t)
+	m.forget(t, true)
 	wantAttached(t, root, "main eth0")
-	ctl(t, 0, "gc", "--root", root, "--network", "main", "--live-from", "/dev/null", "--allow-empty", "--older-than", "0s", "--force", "--yes")
+	collect(t, root, "main")
 	wantAttached(t, root)
 
 	m = newMultus(t, byPath, mapsOf(1, ""))
 	m.add(t, m.pod(t, "found"))
-	m.lose(t)
+	m.forget(t, false)
+	wantAttached(t, bpfRoot, "main eth0") // what Multus has in its cache is valid
+	m.forget(t, true)
 	nothingLeft(t)
 
 	write(t, "/run/node/file", "")
@@ -156,12 +163,17 @@ func multusAuxiliary(t *testing.T) {
 	m := auxiliaryChain(t, mapsOf(2, ""))
 	rt := m.pod(t, "lost")
 	m.add(t, rt)
+	m.forget(t, true)
+	m.del(t, rt) // of the networks that the pod would get now
 	wantAttached(t, bpfRoot, auxiliary+" net1")
-	m.lose(t)
-	wantAttached(t, bpfRoot, auxiliary+" net1")
-	m.add(t, rt)
-	m.del(t, rt)
+	collect(t, bpfRoot, auxiliary)
 	nothingLeft(t)
+}
+
+// collect removes what is left of the pods of a network.
+func collect(t *testing.T, root, network string) {
+	t.Helper()
+	ctl(t, 0, "gc", "--root", root, "--network", network, "--live-from", "/dev/null", "--allow-empty", "--older-than", "0s", "--force", "--yes")
 }
 
 func multusBrokenChain(t *testing.T) {

@@ -93,11 +93,13 @@ func (m *multus) del(t *testing.T, rt *libcni.RuntimeConf) {
 	testns.Must(t, m.cni.DelNetworkList(t.Context(), m.list, &again))
 }
 
-// lose lets Multus and libcni forget the pod, as if the node's disk was replaced, and
-// sends a GC.
-func (m *multus) lose(t *testing.T) {
+// forget lets the runtime forget its pods, and Multus if it is to, and sends a GC.
+func (m *multus) forget(t *testing.T, too bool) {
 	t.Helper()
-	testns.Must(t, errors.Join(os.RemoveAll(multusCache), os.MkdirAll(multusCache+"/results", 0o700)))
+	testns.Must(t, os.RemoveAll("/var/lib/cni/results")) // or libcni sends DEL for what is in it
+	if too {
+		testns.Must(t, errors.Join(os.RemoveAll(multusCache), os.MkdirAll(multusCache+"/results", 0o700)))
+	}
 	testns.Must(t, m.cni.GCNetworkList(t.Context(), m.list, &libcni.GCArgs{}))
 }
 
@@ -153,10 +155,10 @@ func (m *multus) answered(t *testing.T, pod string, a answer) []*nadv1.NetworkSt
 }
 
 // everyVerb sends each verb once.
-func (m *multus) everyVerb(t *testing.T) {
+func (m *multus) everyVerb(t *testing.T, pod string) {
 	t.Helper()
 	testns.Must(t, m.cni.GetStatusNetworkList(t.Context(), m.list))
-	rt := m.pod(t, "verbs")
+	rt := m.pod(t, pod)
 	m.add(t, rt)
 	testns.Must(t, m.cni.CheckNetworkList(t.Context(), m.list, rt))
 	testns.Must(t, m.cni.DelNetworkList(t.Context(), m.list, rt))

@@ -54,10 +54,9 @@ func lines(blocks []string) []string { return strings.Split(strings.Join(blocks,
 func TestQuickstartOverlay(t *testing.T) {
 	tree := t.TempDir()
 	mustRun(t, "cp", "-a", top+"/deploy", top+"/conf", tree)
-	isOverlay := func(block string) bool { return strings.Contains(block, ">deploy/mine/kustomization.yaml") }
-	all := blocks(t, quickstartPage, "A cluster")
-	image := lines(all)[0]
-	mustRun(t, "sh", "-c", "cd "+tree+"\n"+image+"\n"+all[slices.IndexFunc(all, isOverlay)])
+	steps := blocks(t, quickstartPage, "A cluster")
+	image, _, _ := strings.Cut(steps[0], "\n")
+	mustRun(t, "sh", "-c", strings.Join([]string{"cd " + tree, image, steps[1]}, "\n"))
 
 	deploy, err := filepath.Abs(top + "/deploy")
 	testns.Must(t, err)

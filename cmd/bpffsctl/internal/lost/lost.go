@@ -17,16 +17,13 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
 
-// onNode is the directory below which a process on the node itself sees the node's.
-const onNode = "/"
-
 // looks is how many looks there are until a namespace has been gone for long enough.
 const looks = 10
 
 // A Collector releases the endpoints of lost pods, again and again.
 type Collector struct {
 	ConfDir string        // the networks in it name the roots to look at
-	Node    string        // where this process sees the directories of the node; empty: it is on the node
+	Node    string        // the directory below which this process sees the node's; "/" on the node itself
 	After   time.Duration // how long a network namespace must be gone
 	Log     func(format string, args ...any)
 
@@ -56,12 +53,12 @@ func (c *Collector) Run(ctx context.Context) {
 // look looks at the node once, and releases what is lost.
 func (c *Collector) look(ctx context.Context, now time.Duration) {
 	all, err := c.records(ctx)
-	gone, gerr := c.gone(all)
+	found, gerr := c.gone(all)
 	if err = errors.Join(err, gerr); ctx.Err() == nil {
 		c.tell(err)
 	}
 	var lost []record
-	lost, c.suspects = c.suspects.decide(gone, now, c.After)
+	lost, c.suspects = c.suspects.decide(found, now, c.After)
 	if len(lost) > 0 {
 		c.release(ctx, slices.DeleteFunc(all, func(r inventory.Record) bool { return !slices.Contains(lost, markOf(r)) }))
 	}
@@ -69,34 +66,35 @@ func (c *Collector) look(ctx context.Context, now time.Duration) {
 
 // records returns what is recorded at the roots that the configurations name.
 func (c *Collector) records(ctx context.Context) ([]inventory.Record, error) {
-	roots, err := places.Named(c.ConfDir, c.node())
+	roots, err := places.Named(c.ConfDir, c.Node)
 	return inventory.RecordsIn(ctx, roots, err)
 }
 
-// gone returns the records whose network namespaces are gone. With an error that is not
-// known of any.
-func (c *Collector) gone(all []inventory.Record) (gone []record, err error) {
+// gone returns the records whose network namespaces are gone. The error says why that is
+// not known of others.
+func (c *Collector) gone(all []inventory.Record) (found []record, err error) {
 	if !slices.ContainsFunc(all, func(r inventory.Record) bool { return nameOf(r.Details.NetNS) != "" }) {
 		return nil, nil
 	}
-	d, err := openDirectory(c.node())
+	d, err := openDirectory(c.Node)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
+	missing := 0
 	for _, r := range all {
-		if r.Err == nil && d.isGone(r.Details.NetNS) {
-			gone = append(gone, markOf(r))
+		switch d.look(r) {
+		case gone:
+			found = append(found, markOf(r))
+		case elsewhere:
+			missing++
 		}
 	}
-	return gone, nil
-}
-
-func (c *Collector) node() string {
-	if c.Node == "" {
-		return onNode
+	if missing > 0 {
+		err = fmt.Errorf("in %s the network namespace of %s is missing, but it was not seen there at ADD: "+
+			"an older version of the plugin made it, or another node that shares the bpffs; bpffsctl gc asks the runtime", d.Name(), output.Count(missing, "endpoint", "endpoints"))
 	}
-	return c.Node
+	return found, err
 }
 
 func markOf(r inventory.Record) record { return record{r.Root, r.ID, r.Stamp} }
@@ -138,8 +136,8 @@ func describe(e inventory.Identity) string {
 // stays returns why the network namespace of the record is not gone any more, or why
 // that is not known.
 func (c *Collector) stays(r inventory.Record) error {
-	gone, err := c.gone([]inventory.Record{r})
-	if err == nil && len(gone) == 0 {
+	found, err := c.gone([]inventory.Record{r})
+	if err == nil && len(found) == 0 {
 		err = errors.New("its network namespace is there again")
 	}
 	return err

@@ -19,9 +19,17 @@ import (
 // ContentType returns that of what [Write] writes, for HTTP.
 func ContentType() string { return string(expfmt.NewFormat(expfmt.TypeTextPlain)) }
 
-// A Node is what one look at a node saw.
+// A Node is what is known of a node.
 type Node struct {
-	Version   string // of bpffsctl
+	Version string // of bpffsctl
+	*Look          // nil if this process sees only a part of the node
+
+	Install  *install.Status // of install --watch; nil if that is not known
+	Released func() int64    // how many endpoints install --watch --gc has released; nil if that does not run
+}
+
+// A Look is what one look at a node saw.
+type Look struct {
 	Network   string // that the runtime uses for its pods; empty if there is none
 	HasPlugin bool   // that network calls the plugin
 	Roots     []string
@@ -30,9 +38,6 @@ type Node struct {
 	PodsKnown bool                 // whether Lacking is known
 	Complete  bool                 // nothing stayed unseen
 	Took      time.Duration
-
-	Install  *install.Status // of install --watch; nil if that is not known
-	Released func() int64    // how many endpoints install --watch --gc has released; nil if that does not run
 }
 
 // Write writes the metrics of the node.
@@ -72,13 +77,8 @@ func (r registry) counter(name, help string) func(value int64) {
 func (n Node) registry() registry {
 	r := registry{prometheus.NewRegistry()}
 	r.gauge("build_info", "The version of bpffsctl; always 1.", "version", "goversion")(1, n.Version, runtime.Version())
-	r.gauge("look_success", "Whether everything on the node could be looked at.")(number(n.Complete))
-	r.gauge("look_duration_seconds", "How long the look at the node took.")(n.Took.Seconds())
-	r.gauge("network_has_plugin", "Whether the network that the runtime uses for its pods calls the plugin.", "network")(number(n.HasPlugin), n.Network)
-	n.addEndpoints(r)
-	n.addIDs(r)
-	if n.PodsKnown {
-		r.gauge("pods_without_endpoint", "Running pods on the network that have no endpoint.", "network")(float64(len(n.Lacking)), n.Network)
+	if n.Look != nil {
+		n.add(r)
 	}
 	if n.Install != nil {
 		addInstall(r, *n.Install)
@@ -89,7 +89,18 @@ func (n Node) registry() registry {
 	return r
 }
 
-func (n Node) addEndpoints(r registry) {
+func (n *Look) add(r registry) {
+	r.gauge("look_success", "Whether everything on the node could be looked at.")(number(n.Complete))
+	r.gauge("look_duration_seconds", "How long the look at the node took.")(n.Took.Seconds())
+	r.gauge("network_has_plugin", "Whether the network that the runtime uses for its pods calls the plugin.", "network")(number(n.HasPlugin), n.Network)
+	n.addEndpoints(r)
+	n.addIDs(r)
+	if n.PodsKnown {
+		r.gauge("pods_without_endpoint", "Running pods on the network that have no endpoint.", "network")(float64(len(n.Lacking)), n.Network)
+	}
+}
+
+func (n *Look) addEndpoints(r registry) {
 	endpoints := r.gauge("endpoints", "Endpoints in a state, as bpffsctl list says it; one in several states counts in each.", "network", "state")
 	memory := r.gauge("map_memory_bytes", "Memory of the endpoints' maps.", "network")
 	networks := make(map[string]bool)
@@ -114,7 +125,7 @@ func (n Node) addEndpoints(r registry) {
 	}
 }
 
-func (n Node) addIDs(r registry) {
+func (n *Look) addIDs(r registry) {
 	left := r.gauge("endpoint_ids_left", "Endpoint IDs that no endpoint of the bpffs has.", "root")
 	for _, root := range n.Roots {
 		left(bpffs.MaxEndpoints, root)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -235,4 +236,40 @@ func TestUnknown(t *testing.T) {
 		t.Errorf("without /proc: got %q, %v, want an error that does not say that something is absent", got, err)
 	}
 	want(t, only, root)
+}
+
+// What releases endpoints by itself looks where configurations say, and no further; in
+// a container below the directory where that has the node's.
+func TestNamed(t *testing.T) {
+	testns.Need(t)
+	node := t.TempDir()
+	for _, root := range []string{"/own", "/other", bpffs.DefaultRoot, "/fallback", "/empty"} {
+		testns.Must(t, os.MkdirAll(node+root, 0o755))
+	}
+	for _, root := range []string{"/own", "/other", bpffs.DefaultRoot} {
+		testns.Mount(t, "bpf", node+root, "mode=0700")
+	}
+	testns.Must(t, os.Symlink(node+"/own", node+"/link"))
+	for name, row := range map[string]struct {
+		plugins string
+		want    []string
+		err     string
+	}{
+		"none":                  {"", []string{bpffs.DefaultRoot}, ""},
+		"a root of its own":     {`, {"type": "bpffs", "bpfRoot": "/own"}`, []string{"/own", bpffs.DefaultRoot}, ""},
+		"twice":                 {`, {"type": "bpffs", "bpfRoot": "/own"}, {"type": "bpffs", "bpfRoot": "/link"}`, []string{"/own", bpffs.DefaultRoot}, ""},
+		"not mounted yet":       {`, {"type": "bpffs", "bpfRoot": "/empty"}`, []string{bpffs.DefaultRoot}, ""},
+		"not in this container": {`, {"type": "bpffs", "bpfRoot": "/absent"}`, []string{bpffs.DefaultRoot}, "mount the node's /absent there"},
+	} {
+		got, err := Named(testns.Files(t, map[string]string{"10.conflist": listOf(row.plugins)}), node)
+		for i := range row.want {
+			row.want[i] = node + row.want[i]
+		}
+		if diff := cmp.Diff(row.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if (err == nil) != (row.err == "") || err != nil && !strings.Contains(err.Error(), row.err) {
+			t.Errorf("%s: got the error %v, want %q", name, err, row.err)
+		}
+	}
 }

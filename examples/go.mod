@@ -1,4 +1,4 @@
-module github.com/cni-bpffs/cni-bpffs/examples/pktcount
+module github.com/cni-bpffs/cni-bpffs/examples
 
 go 1.26
 
@@ -15,4 +15,4 @@ require (
 	golang.org/x/sys v0.43.0 // indirect
 )
 
-replace github.com/cni-bpffs/cni-bpffs => ../..
+replace github.com/cni-bpffs/cni-bpffs => ..

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+const (
+	fewEndpoints = 110 // kubelet's default for the pods of a node
+	runsOfTools  = 3
+	created1     = `{"name":"policy_",` + shape + `}`
+)
+
+// printScale measures what a node costs at its limits, and prints it as the rows of
+// docs/scale.md.
+func (l *lab) printScale(w io.Writer) error {
+	progress("measuring %s at once", thousands(manyAtOnce))
+	atOnce, err := l.burst()
+	if err != nil {
+		return err
+	}
+	few, _, err := l.stand("few", fewEndpoints)
+	if err != nil {
+		return err
+	}
+	defer close(few)
+	many, kernel, err := l.stand("many", l.opts.endpoints)
+	if err != nil {
+		return err
+	}
+	defer close(many)
+	progress("measuring the verbs")
+	rows, err := l.scaleOfVerbs(few, many)
+	if err != nil {
+		return err
+	}
+	progress("measuring bpffsctl")
+	tools, err := l.scaleOfTools(few, many)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "| at once, on a node without a bpffs | all | half of them within | slowest |\n|---|---|---|---|\n%s\n", atOnce)
+	fmt.Fprintf(w, "| what | at %d endpoints | at %s endpoints | peak memory there |\n|---|---|---|---|\n", fewEndpoints, thousands(l.opts.endpoints))
+	fmt.Fprint(w, strings.Join(append(rows, tools...), ""))
+	_, err = fmt.Fprintf(w, "\n%s\n", kernel)
+	return err
+}
+
+// scaleOfVerbs measures the verbs that containers wait for.
+func (l *lab) scaleOfVerbs(few, many place) (rows []string, err error) {
+	type side struct {
+		place
+
+		pod *pod
+	}
+	var subjects []subject
+	pods := map[string]side{"few": {few, l.newPod(created1)}, "many": {many, l.newPod(created1)}}
+	for name, s := range pods {
+		verb := func(v string) subject { return s.measured(subject{v + " " + name, s.pod.subject("bpffs", v).once}) }
+		subjects = append(subjects, s.measured(subject{"ADD " + name, s.pod.add}), verb("CHECK"), verb("DEL"), verb("STATUS"))
+	}
+	times, err := l.interleave(subjects...)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range []string{"ADD", "CHECK", "DEL", "STATUS"} {
+		var kib int
+		err := many.do(func() (err error) { kib, err = pods["many"].pod.peakOf(v); return err })
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, scaleRow(v, times.median(v+" few"), times.median(v+" many"), kib))
+	}
+	return rows, nil
+}
+
+// scaleOfTools measures what is called for all endpoints at once. The last one removes
+// them.
+func (l *lab) scaleOfTools(few, many place) (rows []string, err error) {
+	for _, t := range l.tools() {
+		f, err := t.measure(l, few, fewEndpoints)
+		if err != nil {
+			return nil, err
+		}
+		m, err := t.measure(l, many, l.opts.endpoints)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, scaleRow(t.name, f.took, m.took, m.kib))
+	}
+	return rows, many.do(func() error { return wantEndpoints(0) })
+}
+
+func scaleRow(what string, few, many time.Duration, kib int) string {
+	return fmt.Sprintf("| %s | %s | %s | %.0f MiB |\n", what, seconds(few), seconds(many), float64(kib)/1024)
+}
+
+// seconds writes a time with three digits that matter.
+func seconds(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%.3g ms", float64(d)/float64(time.Millisecond))
+	}
+	return fmt.Sprintf("%.3g s", d.Seconds())
+}
