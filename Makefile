@@ -21,7 +21,7 @@ RELEASE_ARCH := amd64 arm64
 # than it needs.
 MODULES := . cmd/bpffsctl examples test test/runtimes
 
-.PHONY: help build tools test test-race fuzz test-kernels test-runtimes test-kubelet test-reliability test-mutants soak lint bench scale bench-library demo image release check-release check-reproducible clean
+.PHONY: help build tools runtimes test test-race fuzz test-kernels test-runtimes test-cluster test-reliability test-mutants soak lint bench scale bench-library demo image release check-release check-reproducible clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -65,20 +65,27 @@ test-kernels: tools ## run the tests on Debian's kernels 6.1 and 6.12, emulated 
 	test/kernels/install.sh
 	BPFFS_KERNELS=$(BIN)/kernels CGO_ENABLED=0 go test -C test/kernels $(TESTFLAGS) -timeout 70m -run '^TestKernels$$'
 
-test-runtimes: tools ## run the plugin under container runtimes, which it installs (root, Debian 12)
+# Without -trimpath helm shares with the tests what is compiled.
+runtimes: tools
 	test/runtimes/install.sh
 	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
 	CGO_ENABLED=0 go build -C test/multus -trimpath -buildvcs=false -o $(BIN)/runtimes/multus/ tool
-	CGO_ENABLED=0 go build -C test/runtimes -buildvcs=false -o $(BIN)/runtimes/own/ tool # without -trimpath, to share with the tests what is compiled
+	CGO_ENABLED=0 go build -C test/runtimes -buildvcs=false -o $(BIN)/runtimes/own/ tool
 	CGO_ENABLED=0 go build -C cmd/bpffsctl -trimpath -buildvcs=false -ldflags '-s -w -X main.lostAfter=3s' -o $(BIN)/runtimes/own/ .
+
+test-runtimes: runtimes ## run the plugin under container runtimes, which it installs (root, Debian 12)
 	CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS)
 
-test-kubelet: tools ## run the plugin under kubelet, and validate deploy/ as an API server does (root, Debian 12)
-	test/runtimes/install.sh
-	CGO_ENABLED=0 go build -C test/runtimes -trimpath -buildvcs=false -o $(BIN)/runtimes/own/ ./pod
-	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/kubelet .
-	CGO_ENABLED=0 go build -C test/kubelet -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/kubelet/apiserver ./apiserver
-	BPFFS_KUBELET=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -run '^(TestKubelet|TestManifestsAreValid$$|TestWhatIsNotValidIsRefused$$|TestPodVolumePolicy)'
+# One program, which is five of Kubernetes by the names of the links to it.
+CLUSTER_PROGRAMS := kube-apiserver kube-controller-manager kube-scheduler kubelet kubectl
+
+test-cluster: runtimes ## apply deploy/ to a cluster of its own, which it builds, and run pods there (root, Debian 12)
+	test/cluster/install.sh
+	@version=$$(go list -C test/cluster -m -f '{{.Version}}' k8s.io/kubernetes); set -x; \
+		CGO_ENABLED=0 go build -C test/cluster -trimpath -buildvcs=false -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$version" -o $(BIN)/cluster/kubernetes .
+	@for name in $(CLUSTER_PROGRAMS); do ln -sfn kubernetes $(BIN)/cluster/$$name; done
+	BPFFS_CLUSTER=1 CGO_ENABLED=0 go test -C test/runtimes $(TESTFLAGS) -timeout 30m -run "^($$(grep -l 'needCluster(t)' test/runtimes/*_test.go | \
+		xargs grep -ho '^func Test[A-Za-z]*' | cut -c6- | paste -sd '|'))$$"
 
 lint: $(BIN)/tools/golangci-lint ## check style, vet for every architecture, check go.mod
 	@set -e; for module in $(MODULES); do \

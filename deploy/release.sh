@@ -2,10 +2,10 @@
 # Makes what a release consists of: for each architecture an archive with the two
 # static programs, the licences of what is linked into them, the manifests, the
 # documents and what these lead to, and for each program a list of what is in it
-# (SBOM, CycloneDX); one image for all architectures; the Helm chart; and the checksums of all. The
-# same bytes from the same sources and the same Go, wherever they lie. Needs what
-# "make release" installs. Arguments: version, directory for the result, syft,
-# architectures.
+# (SBOM, CycloneDX); one image and one Helm chart for all architectures; and the
+# checksums of all. The same bytes from the same sources and the same Go, wherever
+# they lie. Needs what "make release" installs. Arguments: version, directory for the
+# result, syft, architectures.
 set -euo pipefail
 umask 022
 
@@ -41,11 +41,10 @@ for arch in "$@"; do
 	cp -r LICENSE ./*.md conf docs examples "$archive"
 	cp -r deploy/*/ "$archive/deploy"
 	sed -i "s|newTag: \"latest\"|newTag: \"$version\"|" "$archive/deploy/base/kustomization.yaml"
-	sed -i "s|^appVersion: .*|appVersion: \"$version\"|" "$archive/deploy/chart/Chart.yaml"
+	deploy/chart.sh "$version" "$archive/deploy/chart" "$out/bpffs-$version-chart.tgz"
 	deploy/tar.sh "$work" "$name" | gzip --no-name --best >"$out/$name.tar.gz"
 done
 deploy/image.sh "ghcr.io/cni-bpffs/bpffs:$version" "$out/bpffs-$version-image.tar" "${images[@]}"
-deploy/chart.sh "$version" "$out/bpffs-${version#v}.tgz"
 cd "$out"
 sha256sum -- * >SHA256SUMS
 ls -l

@@ -71,7 +71,7 @@ func (n *Notifier) Add(dir *os.File) (Dir, error) {
 func (n *Notifier) Drop(d Dir) { removeWatch(n.inotify, d) }
 
 // Wait returns what has changed since the last call, and waits if nothing has.
-// ctx.Err() when ctx is done.
+// ctx.Err() when ctx is done; only Close is left to be called then.
 func (n *Notifier) Wait(ctx context.Context) ([]Event, error) {
 	defer context.AfterFunc(ctx, func() { wakeUp(n.wake) })()
 	for ctx.Err() == nil {

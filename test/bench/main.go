@@ -5,6 +5,9 @@
 //
 //	bench [-runs N] [-mounts N] [-endpoints N] [-source DIR] [-scale]
 //
+// With -scale it measures a node at its limits instead: many pods at once, and few
+// endpoints beside many.
+//
 // It needs root and the Go tool; a plugin that needs iptables or nft is measured
 // where they are. All mounts, network interfaces and records are in namespaces of
 // its own that go with it. Programs are started in turn (A B C, A B C, ...) and

@@ -16,6 +16,9 @@ const (
 // printScale measures what a node costs at its limits, and prints it as the rows of
 // docs/scale.md.
 func (l *lab) printScale(w io.Writer) error {
+	if err := l.configure(); err != nil {
+		return err
+	}
 	progress("measuring %s at once", thousands(manyAtOnce))
 	atOnce, err := l.burst()
 	if err != nil {
@@ -41,8 +44,8 @@ func (l *lab) printScale(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "| at once, on a node without a bpffs | all | half of them within | slowest |\n|---|---|---|---|\n%s\n", atOnce)
-	fmt.Fprintf(w, "| what | at %d endpoints | at %s endpoints | peak memory there |\n|---|---|---|---|\n", fewEndpoints, thousands(l.opts.endpoints))
+	fmt.Fprintf(w, "| at once, on a node without a bpffs | half of them within | all within |\n|---|---|---|\n%s\n", atOnce)
+	fmt.Fprintf(w, "| what | at %d endpoints | peak memory | at %s endpoints | peak memory |\n|---|---|---|---|---|\n", fewEndpoints, thousands(l.opts.endpoints))
 	fmt.Fprint(w, strings.Join(append(rows, tools...), ""))
 	_, err = fmt.Fprintf(w, "\n%s\n", kernel)
 	return err
@@ -66,12 +69,18 @@ func (l *lab) scaleOfVerbs(few, many place) (rows []string, err error) {
 		return nil, err
 	}
 	for _, v := range []string{"ADD", "CHECK", "DEL", "STATUS"} {
-		var kib int
-		err := many.do(func() (err error) { kib, err = pods["many"].pod.peakOf(v); return err })
-		if err != nil {
-			return nil, err
+		costs := make(map[string]cost)
+		for name, p := range pods {
+			err := p.do(func() error {
+				kib, err := p.pod.peakOf(v)
+				costs[name] = cost{times.median(v + " " + name), kib}
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
 		}
-		rows = append(rows, scaleRow(v, times.median(v+" few"), times.median(v+" many"), kib))
+		rows = append(rows, scaleRow(v, costs["few"], costs["many"]))
 	}
 	return rows, nil
 }
@@ -79,7 +88,7 @@ func (l *lab) scaleOfVerbs(few, many place) (rows []string, err error) {
 // scaleOfTools measures what is called for all endpoints at once. The last one removes
 // them.
 func (l *lab) scaleOfTools(few, many place) (rows []string, err error) {
-	for _, t := range l.tools() {
+	for _, t := range tools() {
 		f, err := t.measure(l, few, fewEndpoints)
 		if err != nil {
 			return nil, err
@@ -88,13 +97,13 @@ func (l *lab) scaleOfTools(few, many place) (rows []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, scaleRow(t.name, f.took, m.took, m.kib))
+		rows = append(rows, scaleRow(t.name, f, m))
 	}
 	return rows, many.do(func() error { return wantEndpoints(0) })
 }
 
-func scaleRow(what string, few, many time.Duration, kib int) string {
-	return fmt.Sprintf("| %s | %s | %s | %.0f MiB |\n", what, seconds(few), seconds(many), float64(kib)/1024)
+func scaleRow(what string, few, many cost) string {
+	return fmt.Sprintf("| %s | %s | %d MiB | %s | %d MiB |\n", what, seconds(few.took), few.kib>>10, seconds(many.took), many.kib>>10)
 }
 
 // seconds writes a time with three digits that matter.

@@ -22,7 +22,7 @@ func (l *lab) stand(name string, endpoints int) (p place, kernel string, err err
 	if err != nil {
 		return nil, "", err
 	}
-	maps, err := fillWithMaps(root, endpoints)
+	maps, err := l.fillWithMaps(root, endpoints)
 	if err != nil {
 		return nil, "", err
 	}
@@ -30,8 +30,8 @@ func (l *lab) stand(name string, endpoints int) (p place, kernel string, err err
 	if err != nil {
 		return nil, "", err
 	}
-	kernel = fmt.Sprintf("%s endpoints with one map each take %.0f MiB of maps and %.0f MiB of the kernel's Slab.",
-		thousands(endpoints), float64(maps)/(1<<20), float64(after-before)/(1<<20))
+	kernel = fmt.Sprintf("The kernel's Slab grows by %d MiB for %s endpoints with one map each; the maps have %d MiB.",
+		(after-before)>>20, thousands(endpoints), maps>>20)
 	if p, err = newPlace(); err != nil {
 		return nil, "", err
 	}
@@ -39,9 +39,9 @@ func (l *lab) stand(name string, endpoints int) (p place, kernel string, err err
 	return p, kernel, errors.Join(err, syscall.Unmount(root, syscall.MNT_DETACH))
 }
 
-// fillWithMaps makes endpoints as ADD does, of pods with a name. It returns the memory
-// of their maps.
-func fillWithMaps(root string, want int) (memory uint64, err error) {
+// fillWithMaps makes endpoints as ADD does, of pods that run. It returns the memory of
+// their maps.
+func (n *node) fillWithMaps(root string, want int) (memory uint64, err error) {
 	array, err := bpffs.ParseMapType("array")
 	if err != nil {
 		return 0, err
@@ -53,7 +53,7 @@ func fillWithMaps(root string, want int) (memory uint64, err error) {
 	defer e.Close()
 	decls := []bpffs.MapDecl{{Name: "policy_", Spec: bpffs.MapSpec{Type: array, KeySize: 4, ValueSize: 16, MaxEntries: 2}}} // created1
 	for i := range want {
-		size, err := fillOne(e, i, decls)
+		size, err := n.fillOne(e, i, decls)
 		if err != nil {
 			return 0, err
 		}
@@ -62,7 +62,7 @@ func fillWithMaps(root string, want int) (memory uint64, err error) {
 	return memory, nil
 }
 
-func fillOne(e *bpffs.Endpoints, number int, decls []bpffs.MapDecl) (memory uint64, err error) {
+func (n *node) fillOne(e *bpffs.Endpoints, number int, decls []bpffs.MapDecl) (memory uint64, err error) {
 	id, _, err := e.Allocate(bpffs.Attachment{Network: netName, ContainerID: containerID("fill", number), IfName: "eth0"}, "", decls[0].Name)
 	if err != nil {
 		return 0, err
@@ -75,8 +75,7 @@ func fillOne(e *bpffs.Endpoints, number int, decls []bpffs.MapDecl) (memory uint
 	if _, err := e.PinMaps(id, "", decls, made); err != nil {
 		return 0, err
 	}
-	details := bpffs.Details{Pod: fmt.Sprintf("default/web-%d", number), NetNS: fmt.Sprintf("/var/run/netns/cni-%d", number)}
-	if err := e.SetDetails(id, details); err != nil {
+	if err := e.SetDetails(id, bpffs.Details{Pod: fmt.Sprintf("default/web-%d", number), NetNS: n.netns}); err != nil {
 		return 0, err
 	}
 	maps, err := bpffs.NewMapDir(e.Root(), "")

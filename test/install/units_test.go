@@ -68,7 +68,7 @@ func TestUnitsCapabilities(t *testing.T) {
 	n.calls("net", "bridge bpffs")
 	root := testns.BPFFS(t)
 	volume := n.withVolume(root)
-	n.lower("bpffs-gc.service", "gc", "--yes", "--root", root, "--live-from", "/dev/null",
+	n.lower("bpffsctl-gc.service", "gc", "--yes", "--root", root, "--live-from", "/dev/null",
 		"--allow-empty", "--network", "net", "--older-than", "0s", "--force", "--conf-dir", n.conf)
 	for _, pattern := range []string{root + "/tc/globals/*", root + "/cni/endpoints/*", volume + "/*"} {
 		if left, err := filepath.Glob(pattern); err != nil || len(left) > 0 {

@@ -41,15 +41,10 @@ func TestDetails(t *testing.T) {
 }
 
 // endpoints returns what is recorded in the bpffs at root: at least one endpoint.
-func endpoints(t *testing.T, root string) (all []bpffs.Endpoint) {
+func endpoints(t *testing.T, root string) []bpffs.Endpoint {
 	t.Helper()
-	records, err := bpffs.OpenEndpoints(t.Context(), root)
+	all, err := bpffs.LookUp(t.Context(), root, bpffs.Query{})
 	testns.Must(t, err)
-	defer records.Close()
-	for ep, err := range records.All() {
-		testns.Must(t, err)
-		all = append(all, ep)
-	}
 	if len(all) == 0 {
 		t.Fatalf("endpoints at %s: got none, want some", root)
 	}

@@ -35,7 +35,7 @@ func mutants() []mutant {
 	for _, subject := range [][]mutant{
 		mountMutants(), lockMutants(), idMutants(), orderMutants(), ownedMutants(), removalMutants(),
 		lookMutants(), wayMutants(), hiddenMutants(), waitMutants(), inputMutants(),
-		volumeMutants(), annotationMutants(), tokenMutants(),
+		volumeMutants(), annotationMutants(), tokenMutants(), agentMutants(),
 	} {
 		all = append(all, subject...)
 	}
@@ -298,5 +298,22 @@ func tokenMutants() []mutant {
 			by(inPods("TestTokenFilled/directories_too_deep,_DEL")), renamed("Clear", "mostDeep", "1<<20")),
 		inLeaf("podfs", "how much of what a pod has filled goes", "DEL takes as long as the pod likes",
 			by(inPods("TestTokenFilled/too_many_pins,_DEL")), renamed("Clear", "maxRemoved", "1<<20")),
+	}
+}
+
+func agentMutants() []mutant {
+	return []mutant{
+		inLibrary("the whole record", "an agent is told of an endpoint without maps",
+			by(unit("TestWatchHalfWritten")), instead("Endpoints.sighting", "isWhole", "true, "+no)),
+		inLibrary("the record in its place", "an agent is told of an endpoint that is gone, or with another's maps",
+			by(unit("TestLookAtWhatIsReleased")), instead("watcher.found", "IsAt", "func() (bool, error) { _, _ = $0; return true, nil }()")),
+		inLibrary("one ID at a time", "an agent is told that the endpoint is gone that has just come",
+			by(unit("TestLookAtAnAttachment")), instead("watcher.found", "w.remove", "func() {}()").theLast()),
+		inLibrary("lost events", "an agent is not told what came while it was busy",
+			by(unit("TestWatchOverflow")), never("watcher.changed", "Lost")),
+		inLibrary("what hides the index", "an agent takes an endpoint that it cannot see for none",
+			by(unit("TestLookUpHiddenIndex")), instead("index.matching", "checkMounted", no)),
+		inLibrary("network namespaces that are not seen", "an agent takes an endpoint that it cannot see for none",
+			by(unit("TestLookUpNetNS")), never("Endpoints.find", "len")),
 	}
 }

@@ -29,24 +29,28 @@ func TestArchives(t *testing.T) {
 			}
 		}
 		for name, want := range map[string]string{
-			"deploy/base/kustomization.yaml": `newTag: "` + r.version + `"`,
-			"deploy/chart/Chart.yaml":        `appVersion: "` + r.version + `"`,
+			"base/kustomization.yaml": `newTag: "` + r.version + `"`,
+			"chart/Chart.yaml":        `appVersion: "` + r.version + `"`,
 		} {
-			manifest, err := os.ReadFile(filepath.Join(dir, name))
-			if err != nil || !strings.Contains(string(manifest), want) {
-				t.Errorf("%s: got %s, %v, want %s", name, manifest, err, want)
+			text, err := os.ReadFile(filepath.Join(dir, "deploy", name))
+			if err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("deploy/%s: got %s, %v, want %s", name, text, err, want)
 			}
 		}
 	})
 }
 
-// TestChartOfRelease: the chart of the release names the release's image.
-func TestChartOfRelease(t *testing.T) {
+// TestReleasedChart: the chart is that of the archives, for their image.
+func TestReleasedChart(t *testing.T) {
 	r := madeRelease(t)
-	file := filepath.Join(r.dir, "bpffs-"+strings.TrimPrefix(r.version, "v")+".tgz")
-	chart := mustRun(t, "tar", "-xzOf", file, "bpffs/Chart.yaml")
-	if want := "\nappVersion: \"" + r.version + "\"\n"; !strings.Contains("\n"+chart, want) {
-		t.Errorf("Chart.yaml: got %s, want %s", chart, want)
+	for name, want := range map[string]string{
+		"Chart.yaml":               `appVersion: "` + r.version + `"`,
+		"templates/daemonset.yaml": "kind: DaemonSet",
+		"platforms/k3s.yaml":       "binDir: ",
+	} {
+		if text := mustRun(t, "tar", "-xzOf", r.file("-chart.tgz"), "bpffs/"+name); !strings.Contains(text, want) {
+			t.Errorf("%s of the chart: got %s, want %s", name, text, want)
+		}
 	}
 }
 

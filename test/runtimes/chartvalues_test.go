@@ -120,11 +120,4 @@ func TestChartPolicy(t *testing.T) {
 			t.Errorf("%s: got %+v, want a policy for %s and its binding", tt.values, policies, tt.names)
 		}
 	}
-	old := []string{"--kube-version=v1.29.15-eks-1", "--set=config.podVolume=maps"}
-	if text, err := helmTemplate(t, chartDir, old...); err == nil || !strings.Contains(err.Error(), "needs Kubernetes 1.30") {
-		t.Errorf("Kubernetes 1.29: got %s, %v, want an error that names 1.30", text, err)
-	}
-	if _, err := helmTemplate(t, chartDir, append(old, "--set=policy.enabled=false")...); err != nil {
-		t.Errorf("Kubernetes 1.29 without the policy: got %v, want success", err)
-	}
 }

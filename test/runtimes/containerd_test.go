@@ -61,9 +61,14 @@ func newContainerd(t *testing.T, version string, changes ...string) *containerd 
 		}
 	})
 	t.Cleanup(func() { c.stop(t) })
-	archive := writeImage(t)
-	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive)
+	c.importImage(t, writeImage(t, image, map[string]string{"pod": bins + "/runtimes/own/pod"}))
 	return c
+}
+
+// importImage gives it the image in an archive.
+func (c *containerd) importImage(t *testing.T, archive string) {
+	t.Helper()
+	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive)
 }
 
 // start starts containerd and waits until it answers.
@@ -99,11 +104,7 @@ func (c *containerd) stop(t *testing.T) {
 // network gives containerd a network and waits until it has taken it.
 func (c *containerd) network(t *testing.T, conflist string) {
 	t.Helper()
-	const file = confDir + "/10-runtimes.conflist"
-	write(t, file+".new", conflist)
-	if err := os.Rename(file+".new", file); err != nil { // containerd must not read half of it
-		t.Fatal(err)
-	}
+	replaceFile(t, confDir+"/"+networkFile, conflist)
 	waitFor(t, "containerd to take the network", func() bool { return c.source(t) == conflist })
 }
 

@@ -1,7 +1,6 @@
 package runtimes
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,7 +31,7 @@ func TestDaemonSet(t *testing.T) {
 	}
 	alone := conflist("1.0.0")
 	rt.network(t, alone)
-	importInstaller(t, bins+"/bpffsctl")
+	rt.importInstaller(t, bins+"/bpffsctl")
 	d := deploymentIn(t, "overlays/kubeadm")
 	d.config.Data["bpffs.json"] = ours
 	installer := rt.newPod(t, "bpffs")
@@ -83,21 +82,21 @@ func (c *containerd) probed(t *testing.T, container string, d deployment, alone 
 	want(true, "")
 }
 
-// importInstaller gives containerd the image of the DaemonSet, with this bpffsctl.
-func importInstaller(t *testing.T, bpffsctl string) {
+// importInstaller gives it the image of the DaemonSet, with this bpffsctl.
+func (c *containerd) importInstaller(t *testing.T, bpffsctl string) {
 	t.Helper()
-	mustRun(t, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", installerArchive(t, bpffsctl))
+	c.importImage(t, writeInstaller(t, installerImage, bins+"/bpffs", bpffsctl))
 }
 
-// installerArchive makes the image of the DaemonSet, with this bpffsctl, for two
-// architectures, and returns the file. Both have programs of this machine:
-// test/release looks at those of a release.
-func installerArchive(t *testing.T, bpffsctl string) string {
+// writeInstaller writes the image of the DaemonSet for two architectures, both with these
+// programs, and returns the file: test/release looks at the programs of a release.
+func writeInstaller(t *testing.T, image, plugin, bpffsctl string) string {
 	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "image.tar")
-	testns.Must(t, errors.Join(os.Symlink(bpffsctl, dir+"/bpffsctl"), os.Symlink(bins+"/bpffs", dir+"/bpffs"), os.Mkdir(dir+"/licenses", 0o755)))
-	mustRun(t, filepath.Join(top, "deploy/image.sh"), installerImage, file, "amd64="+dir, "arm64="+dir)
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "image.tar")
+	mustRun(t, "cp", plugin, dir+"/bpffs")
+	mustRun(t, "cp", bpffsctl, dir+"/bpffsctl")
+	testns.Must(t, os.Mkdir(dir+"/licenses", 0o755))
+	mustRun(t, filepath.Join(top, "deploy/image.sh"), image, file, "amd64="+dir, "arm64="+dir)
 	return file
 }
 
@@ -112,7 +111,7 @@ func TestDaemonSetWithSocket(t *testing.T) {
 	works(t, rt.subject(), "the image as the DaemonSet runs it, with the CRI socket: drop-in files")
 	testns.Must(t, os.Remove(cniBin+"/bpffs")) // a link to what was built
 	rt.network(t, bridgeOnly)
-	importInstaller(t, bins+"/bpffsctl")
+	rt.importInstaller(t, bins+"/bpffsctl")
 	d := deploymentIn(t, "overlays/kubeadm")
 	c := &d.daemonSet.Spec.Template.Spec.Containers[0]
 	c.Args = append(c.Args, "--cri-socket="+socket)
@@ -186,9 +185,7 @@ func (c *containerd) exitCode(t *testing.T, container string) int {
 // it then.
 func (c *containerd) rewrite(t *testing.T, conflist string) {
 	t.Helper()
-	const file = confDir + "/10-runtimes.conflist"
-	write(t, file+".new", conflist)
-	testns.Must(t, os.Rename(file+".new", file))
+	replaceFile(t, confDir+"/"+networkFile, conflist)
 }
 
 // workingSet returns the memory of a container, in bytes.

@@ -218,22 +218,21 @@ func checkReferences(t *testing.T, d deployment) {
 // withComponent makes an overlay of somebody's own, and returns its directory.
 func withComponent(t *testing.T, overlay, component string) (dir string) {
 	t.Helper()
-	return ownOverlay(t, fmt.Sprintf("resources: [DEPLOY/%s]\ncomponents: [DEPLOY/%s]\n", overlay, component))
+	return ownOverlay(t, fmt.Sprintf("resources: [deploy/%s]\ncomponents: [deploy/%s]\n", overlay, component))
 }
 
-// ownOverlay makes an overlay of a kustomization.yaml in which deploy/ is DEPLOY, and
-// returns its directory.
-func ownOverlay(t *testing.T, kustomization string) (dir string) {
+// ownOverlay makes an overlay of a text that names what is in deploy/, and returns
+// its directory.
+func ownOverlay(t *testing.T, text string) (dir string) {
 	t.Helper()
 	deploy, err := filepath.Abs(filepath.Join(top, "deploy"))
 	testns.Must(t, err)
 	tmp := t.TempDir()
 	up, err := filepath.Rel(tmp, deploy)
 	testns.Must(t, err)
-	write(t, filepath.Join(tmp, "kustomization.yaml"), strings.ReplaceAll(kustomization, "DEPLOY", up))
-	if dir, err = filepath.Rel(deploy, tmp); err != nil {
-		t.Fatal(err)
-	}
+	write(t, filepath.Join(tmp, "kustomization.yaml"), strings.ReplaceAll(text, "deploy/", up+"/"))
+	dir, err = filepath.Rel(deploy, tmp)
+	testns.Must(t, err)
 	return dir
 }
 

@@ -3,6 +3,7 @@ package runtimes
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -70,12 +71,18 @@ func checkTyped(t *testing.T, command, out string) {
 // change, without networks.
 func freshNode(t *testing.T) {
 	t.Helper()
-	for _, dir := range []string{"/etc", debPlugin} {
-		mustRun(t, "mkdir", "-p", "/run/fresh")
-		mustRun(t, "cp", "-a", "-T", dir, "/run/fresh"+strings.ReplaceAll(dir, "/", "-"))
-		testns.Bind(t, "/run/fresh"+strings.ReplaceAll(dir, "/", "-"), dir)
-	}
+	copyInPlace(t, "/etc")
+	copyInPlace(t, debPlugin)
 	testns.Must(t, os.RemoveAll("/etc/cni"))
 	testns.Must(t, os.RemoveAll("/etc/containerd"))
 	testns.Must(t, os.MkdirAll("/run/containerd", 0o711))
+}
+
+// copyInPlace puts a copy in the place of a directory.
+func copyInPlace(t *testing.T, dir string) {
+	t.Helper()
+	place := filepath.Join("/run/copies", dir)
+	testns.Must(t, os.MkdirAll(filepath.Dir(place), 0o755))
+	mustRun(t, "cp", "-a", "-T", dir, place)
+	testns.Bind(t, place, dir)
 }

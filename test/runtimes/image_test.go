@@ -14,20 +14,24 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// writeImage writes an image with nothing but the command pod, in the form of
-// "docker save", and returns the file.
-func writeImage(t *testing.T) string {
+// writeImage writes an image with nothing but programs, by their names in it, of which
+// it runs pod. The image has the form of "docker save". writeImage returns the file.
+func writeImage(t *testing.T, image string, programs map[string]string) string {
 	t.Helper()
-	program, err := os.ReadFile(bins + "/runtimes/own/pod")
-	if err != nil {
-		t.Fatalf("%v: run make test-runtimes", err)
+	content := make(map[string][]byte)
+	for name, file := range programs {
+		program, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatalf("%v: run make test-runtimes", err)
+		}
+		content[name] = program
 	}
-	layer := archive(t, map[string][]byte{"pod": program})
+	layer := archive(t, content)
 	config := fmt.Appendf(nil, `{"architecture": %q, "os": "linux", "config": {"Entrypoint": ["/pod"]},
 		"rootfs": {"type": "layers", "diff_ids": ["sha256:%s"]}}`, runtime.GOARCH, digest(layer))
 	manifest := fmt.Appendf(nil, `[{"Config": "%s.json", "RepoTags": [%q], "Layers": ["layer.tar"]}]`, digest(config), image)
 	file := filepath.Join(t.TempDir(), "image.tar")
-	err = os.WriteFile(file, archive(t, map[string][]byte{
+	err := os.WriteFile(file, archive(t, map[string][]byte{
 		"manifest.json": manifest, digest(config) + ".json": config, "layer.tar": layer,
 	}), 0o600)
 	testns.Must(t, err)

@@ -2,12 +2,9 @@ package runtimes
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -16,28 +13,17 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
-// kubeletVar is not empty where there is a bin/kubelet/kubelet to be tried. It takes
-// minutes to build, so the others do not wait for it.
-const kubeletVar = "BPFFS_KUBELET"
-
 const (
-	kubelet    = "kubelet 1.34" // in the table
-	kubeletLog = "/run/kubelet.log"
-	manifests  = "/run/node/manifests"
-	nodeIP     = "10.244.80.1"
+	kubelet   = "kubelet 1.34" // in the table
+	manifests = "/run/node/manifests"
+	nodeName  = "node"
+	nodeIP    = "10.244.80.1"
 )
-
-func needKubelet(t *testing.T) {
-	t.Helper()
-	if os.Getenv(kubeletVar) == "" {
-		t.Skip("no " + kubeletVar + ": run make test-kubelet")
-	}
-}
 
 // TestKubelet lets kubelet, without an API server, make a pod of a manifest and
 // delete it when the manifest goes.
 func TestKubelet(t *testing.T) {
-	needKubelet(t)
+	needCluster(t)
 	if !onNode(t) {
 		return
 	}
@@ -99,39 +85,27 @@ func config(t *testing.T, name string) string {
 // startKubelet starts a kubelet that has no API server, and returns what stops it.
 func startKubelet(t *testing.T) (stop func()) {
 	t.Helper()
+	nodeAddress(t)
+	kubeletNode(t)
+	return runKubelet(t, nodeName, nodeIP)
+}
+
+// kubeletNode makes the node one for kubelet.
+func kubeletNode(t *testing.T) {
+	t.Helper()
 	keepKernel(t)
 	testns.Must(t, unix.Mount("tmpfs", "/var/log", "tmpfs", 0, ""))
 	testns.Must(t, os.MkdirAll(manifests, 0o755))
-	mustRun(t, "ip", "link", "add", "node0", "up", "type", "bridge")
-	mustRun(t, "ip", "address", "add", nodeIP+"/24", "dev", "node0")
 	write(t, "/run/kubelet.yaml", strings.ReplaceAll(config(t, "kubelet.yaml"), "/CGROUP", cgroupParent(t)))
-	t.Cleanup(func() {
-		if all, err := os.ReadFile(kubeletLog); t.Failed() && err == nil {
-			t.Logf("the last of kubelet's log:\n%s", all[max(0, len(all)-16000):])
-		}
-	})
-	return runKubelet(t)
 }
 
 // runKubelet starts kubelet, and returns what stops it; the end of the test does, too.
 // Pods go on.
-func runKubelet(t *testing.T) (stop func()) {
+func runKubelet(t *testing.T, name, ip string, args ...string) (stop func()) {
 	t.Helper()
-	log, err := os.OpenFile(kubeletLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	testns.Must(t, err)
-	defer log.Close()
-	cmd := exec.Command(filepath.Join(bins, "kubelet", "kubelet"), "--config=/run/kubelet.yaml",
-		"--hostname-override=node", "--node-ip="+nodeIP, "--v=3") // 3 has the events
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v: run make test-kubelet", err)
-	}
-	stop = sync.OnceFunc(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait() // its error only says that it was told to end
-	})
-	t.Cleanup(stop)
-	return stop
+	return daemon(t, "kubelet", append([]string{
+		"--config=/run/kubelet.yaml", "--hostname-override=" + name, "--node-ip=" + ip, "--v=3", // 3 has the events
+	}, args...)...)
 }
 
 // keepKernel hides from kubelet the settings that it would change for the whole
@@ -176,7 +150,7 @@ func (c *containerd) runningContainer(t *testing.T) (running *cri.Container) {
 // events returns the lines of kubelet's log that match the expression.
 func events(t *testing.T, expression string) (lines []string) {
 	t.Helper()
-	log, err := os.ReadFile(kubeletLog)
+	log, err := os.ReadFile(daemonLog("kubelet"))
 	testns.Must(t, err)
 	is := regexp.MustCompile(expression)
 	for line := range strings.Lines(string(log)) {

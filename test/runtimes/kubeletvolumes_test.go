@@ -79,7 +79,7 @@ func (m *volumeManifest) wantGone(t *testing.T) {
 
 // TestKubeletVolumes: pods that kubelet makes see their maps, and nothing of them stays.
 func TestKubeletVolumes(t *testing.T) {
-	needKubelet(t)
+	needCluster(t)
 	if !onNode(t) {
 		return
 	}
@@ -101,7 +101,7 @@ func TestKubeletVolumes(t *testing.T) {
 		before        func()
 	}{
 		{"see", "a pod with the volume: init and other containers see what they are meant to", func() {}},
-		{"restart", "a pod with the volume: kubelet restarted under the pod", func() { stop(); stop = runKubelet(t) }},
+		{"restart", "a pod with the volume: kubelet restarted under the pod", func() { stop(); stop = runKubelet(t, nodeName, nodeIP) }},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			works(t, kubelet, step.feature+"; "+everyKind)

@@ -39,7 +39,7 @@ func lostPods(t *testing.T, rt *containerd) {
 	rt.network(t, alone) // so that no DEL comes
 	lost.end(t)
 	left := pinned(t, lost.id)
-	importInstaller(t, bins+"/runtimes/own/bpffsctl")
+	rt.importInstaller(t, bins+"/runtimes/own/bpffsctl")
 	installer, container := rt.installs(t, "first")
 	released(t, installer, lost.id, left.Details.NetNS)
 	for _, path := range left.Pins {
@@ -66,7 +66,7 @@ func (c *containerd) comesLater(t *testing.T) {
 	t.Helper()
 	testns.Must(t, unix.Unmount(bpfRoot, 0))
 	installer, _ := c.installs(t, "second")
-	waitFor(t, "it to look at the node", func() bool { return strings.Contains(logOf(t, installer), "changed ") })
+	waitFor(t, "it to look at the node", func() bool { return strings.Contains(said(t, installer), "changed ") })
 	mustRun(t, "ip", "netns", "add", "later")
 	plugin := plugintest.Plugin{Argv: []string{cniBin + "/bpffs"}}
 	plugin.Add(t, plugintest.Conf(), "CNI_CONTAINERID=later", "CNI_NETNS=/var/run/netns/later")
@@ -94,11 +94,11 @@ func released(t *testing.T, installer *pod, container, netns string) {
 	t.Helper()
 	waitFor(t, "the release of the lost endpoint", func() bool { _, ok := endpoints(t)[container]; return !ok })
 	waitFor(t, "the log to say so", func() bool {
-		return strings.Contains(logOf(t, installer), "released endpoint ") && strings.Contains(logOf(t, installer), netns+" has been gone for")
+		return strings.Contains(said(t, installer), "released endpoint ") && strings.Contains(said(t, installer), netns+" has been gone for")
 	})
 }
 
-func logOf(t *testing.T, installer *pod) string {
+func said(t *testing.T, installer *pod) string {
 	t.Helper()
 	log, err := os.ReadFile(filepath.Join(installer.config.LogDirectory, "installer.log"))
 	testns.Must(t, err)

@@ -18,16 +18,17 @@ import (
 
 // Where things are on a node. /run, /sys and /var/lib are its own.
 const (
-	top       = "../.."
-	bins      = node.BinDir
-	goPlugins = bins + "/runtimes/plugins"
-	debPlugin = "/usr/lib/cni"
-	cniBin    = "/run/node/cni" // where runtimes look for plugins
-	confDir   = node.ConfDir
-	callLog   = "/run/node/calls" // of the plugin record
-	failFile  = "/run/node/fail"  // while it is there, record fails
-	gateway   = "10.244.79.1"
-	network   = "runtimes"
+	top         = "../.."
+	bins        = node.BinDir
+	goPlugins   = bins + "/runtimes/plugins"
+	debPlugin   = "/usr/lib/cni"
+	cniBin      = "/run/node/cni" // where runtimes look for plugins
+	confDir     = node.ConfDir
+	callLog     = "/run/node/calls" // of the plugin record
+	failFile    = "/run/node/fail"  // while it is there, record fails
+	gateway     = "10.244.79.1"
+	network     = "runtimes"
+	networkFile = "10-runtimes.conflist"
 )
 
 // prepareNode turns the namespaces that this process is in into a node without a
@@ -94,6 +95,13 @@ func write(t *testing.T, path, content string) {
 	t.Helper()
 	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o600))
 	testns.Must(t, err)
+}
+
+// replaceFile writes a file in one step: nobody reads half of it.
+func replaceFile(t *testing.T, path, content string) {
+	t.Helper()
+	write(t, path+".new", content)
+	testns.Must(t, os.Rename(path+".new", path))
 }
 
 // cgroupParent is the parent of the cgroups that runtimes make in a test. Only

@@ -28,15 +28,12 @@ func recorded(t *testing.T) []record.Call {
 // endpoints returns what our plugin has on record, by container.
 func endpoints(t *testing.T) map[string]bpffs.Endpoint {
 	t.Helper()
-	records, err := bpffs.OpenEndpoints(t.Context(), bpfRoot)
-	if errors.Is(err, bpffs.ErrNoRecords) || errors.Is(err, bpffs.ErrNotMounted) {
-		return nil
-	}
-	testns.Must(t, err)
-	defer records.Close()
-	all := make(map[string]bpffs.Endpoint)
-	for ep, err := range records.All() {
+	found, err := bpffs.LookUp(t.Context(), bpfRoot, bpffs.Query{})
+	if !errors.Is(err, bpffs.ErrNoRecords) && !errors.Is(err, bpffs.ErrNotMounted) {
 		testns.Must(t, err)
+	}
+	all := make(map[string]bpffs.Endpoint)
+	for _, ep := range found {
 		all[ep.Attachment.ContainerID] = ep
 	}
 	return all
@@ -45,8 +42,14 @@ func endpoints(t *testing.T) map[string]bpffs.Endpoint {
 // nothingLeft reports what of any pod is left in the bpffs.
 func nothingLeft(t *testing.T) {
 	t.Helper()
-	for _, dir := range []string{mapDir, bpfRoot + "/cni/endpoints", bpfRoot + "/cni/attachments", bpfRoot + "/cni/scratch"} {
-		left, err := filepath.Glob(dir + "/*")
+	nothingLeftIn(t, bpfRoot)
+}
+
+// nothingLeftIn reports it of a bpffs.
+func nothingLeftIn(t *testing.T, root string) {
+	t.Helper()
+	for _, dir := range []string{"tc/globals", "cni/endpoints", "cni/attachments", "cni/scratch"} {
+		left, err := filepath.Glob(filepath.Join(root, dir, "*"))
 		if err != nil || len(left) > 0 {
 			t.Errorf("left in the bpffs: got %q (%v), want nothing", left, err)
 		}

@@ -95,9 +95,9 @@ func pushInstaller(t *testing.T) string {
 	dir := t.TempDir()
 	image := dir + "/bpffs-v0.1.0-image.tar" // as the commands name it
 	write(t, dir+"/password", registryPass)
-	testns.Must(t, os.Rename(installerArchive(t, bins+"/bpffsctl"), image))
+	testns.Must(t, os.Rename(writeInstaller(t, installerImage, bins+"/bpffs", bins+"/bpffsctl"), image))
 	t.Setenv("REGISTRY_AUTH_FILE", dir+"/auth.json")
-	out := mustRun(t, "sh", "-euc", "cd "+dir+"\n"+snippetsOf(t, registryPage, "sh")[0])
+	out := mustRun(t, "sh", "-euc", "cd "+dir+"\n"+snippets(t, registryPage, "sh")[0])
 	want := "amd64\narm64\n" + indexDigest(t, image) + "\n"
 	if !strings.HasSuffix(out, want) {
 		t.Fatalf("pushing: got %q, want %q at the end", out, want)
@@ -120,8 +120,7 @@ func indexDigest(t *testing.T, file string) string {
 // directory.
 func registryOverlay(t *testing.T, digest string) (dir string) {
 	t.Helper()
-	return ownOverlay(t, strings.NewReplacer("deploy/", "DEPLOY/", "sha256:"+strings.Repeat("0", 64), digest).
-		Replace(snippetsOf(t, registryPage, "yaml")[0]))
+	return ownOverlay(t, strings.Replace(snippets(t, registryPage, "yaml")[0], "sha256:"+strings.Repeat("0", 64), digest, 1))
 }
 
 // pull lets containerd pull an image.

@@ -21,7 +21,7 @@ type row struct {
 
 // subjects are what the table is about, in its order.
 func subjects() []string {
-	return []string{"containerd 1.6", "containerd 2.4", "podman 4.3", multusSubject, "plugins v1.9.1", "plugins 1.1.1", "programs", "kubelet 1.34"}
+	return []string{"containerd 1.6", "containerd 2.4", "podman 4.3", multusSubject, "plugins v1.9.1", "plugins 1.1.1", "programs", "kubelet 1.34", kubernetes}
 }
 
 // works puts a line into the table when the test t ends: whether it passed.

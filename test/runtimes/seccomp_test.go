@@ -34,7 +34,7 @@ func TestSeccompProfile(t *testing.T) {
 	}
 	statsMap(t)
 	programs := t.TempDir()
-	for name, source := range map[string]string{"read": snippets(t, "go")[0], "create": creator} {
+	for name, source := range map[string]string{"read": snippets(t, podsPage, "go")[0], "create": creator} {
 		mustRun(t, "install", "-m", "755", buildGo(t, source), filepath.Join(programs, name))
 	}
 	profile, err := filepath.Abs(filepath.Join(top, "deploy/seccomp/bpffs-maps.json"))

@@ -12,7 +12,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
-	"sigs.k8s.io/yaml"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
@@ -25,26 +24,20 @@ const (
 	nobody   = 1000
 )
 
-// snippets returns the examples of docs/pods.md in a language.
-func snippets(t *testing.T, language string) []string {
+// snippets returns the examples of a page in a language.
+func snippets(t *testing.T, page, language string) (texts []string) {
 	t.Helper()
-	return snippetsOf(t, podsPage, language)
-}
-
-// snippetsOf returns the examples of a page in a language.
-func snippetsOf(t *testing.T, file, language string) (texts []string) {
-	t.Helper()
-	page, err := os.ReadFile(file)
+	text, err := os.ReadFile(page)
 	testns.Must(t, err)
-	for _, block := range strings.Split(string(page), "\n```"+language+"\n")[1:] {
+	for _, block := range strings.Split(string(text), "\n```"+language+"\n")[1:] {
 		text, _, closed := strings.Cut(block, "\n```\n")
 		if !closed {
-			t.Fatalf("%s: got an example in %s without an end: %s", file, language, block)
+			t.Fatalf("%s: got an example in %s without an end: %s", page, language, block)
 		}
 		texts = append(texts, text+"\n")
 	}
 	if len(texts) == 0 {
-		t.Fatalf("%s: got no example in %s", file, language)
+		t.Fatalf("%s: got no example in %s", page, language)
 	}
 	return texts
 }
@@ -99,13 +92,13 @@ func TestSnippets(t *testing.T) {
 	}
 	want := strconv.Itoa(statsMap(t)) + " packets\n"
 	t.Run("go", func(t *testing.T) {
-		if got := unprivileged(t, buildGo(t, snippets(t, "go")[0])); got != want {
+		if got := unprivileged(t, buildGo(t, snippets(t, podsPage, "go")[0])); got != want {
 			t.Errorf("the example in Go: got %q, want %q", got, want)
 		}
 	})
 	t.Run("c", func(t *testing.T) {
 		source, program := filepath.Join(t.TempDir(), "example.c"), filepath.Join(t.TempDir(), "example")
-		write(t, source, snippets(t, "c")[0])
+		write(t, source, snippets(t, podsPage, "c")[0])
 		mustRun(t, "gcc", "-Wall", "-Wextra", "-Werror", "-o", program, source, "-lbpf")
 		if got := unprivileged(t, program); got != want {
 			t.Errorf("the example in C: got %q, want %q", got, want)
@@ -116,28 +109,11 @@ func TestSnippets(t *testing.T) {
 		if _, err := os.Stat(python); err != nil {
 			t.Skip(err)
 		}
-		got := mustRun(t, python, "-c", "import ctypes, os\n"+snippets(t, "python")[0]+`print(os.readlink("/proc/self/fd/%d" % fd))`)
+		got := mustRun(t, python, "-c", "import ctypes, os\n"+snippets(t, podsPage, "python")[0]+`print(os.readlink("/proc/self/fd/%d" % fd))`)
 		if got != "anon_inode:bpf-map\n" {
 			t.Errorf("the example in Python: got %q, want a map", got)
 		}
 	})
-}
-
-// TestSnippetsAreValid asks the API server's code about the pods of docs/pods.md,
-// with the policy in force.
-func TestSnippetsAreValid(t *testing.T) {
-	needAPIServer(t)
-	var pods []any
-	for _, text := range snippets(t, "yaml") {
-		var p map[string]any
-		testns.Must(t, yaml.UnmarshalStrict([]byte(text), &p))
-		if p["kind"] == "Pod" {
-			pods = append(pods, p)
-		}
-	}
-	if said := ask(t, policy(t, "components: [%s]\n"), pods); len(pods) != 2 || len(said) != 0 {
-		t.Errorf("the %d pods of docs/pods.md: the policy says %q, want two that it lets pass", len(pods), said)
-	}
 }
 
 // TestOnlyTheSuperblockIsReadOnly is why maps has a bpffs of its own. Where it

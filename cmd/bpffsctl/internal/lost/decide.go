@@ -14,19 +14,20 @@ type record struct {
 // time, of a clock that nobody sets.
 type suspects map[record]time.Duration
 
-// decide returns which records are lost after a look that found the network namespaces
-// of these gone: those of which a look as long ago said the same. Whatever another look
-// in between found starts the time anew, for only what this one found is kept.
-func (s suspects) decide(gone []record, now, after time.Duration) (lost []record, next suspects) {
-	next = make(suspects, len(gone))
+// decide returns which records are lost after a look, which began and ended then and
+// found the network namespaces of these gone: those of which a look that ended as long
+// before said the same. Whatever another look in between found starts the time anew,
+// because only what this one found is kept.
+func (s suspects) decide(gone []record, began, ended, after time.Duration) (lost map[record]bool, next suspects) {
+	lost, next = make(map[record]bool), make(suspects, len(gone))
 	for _, r := range gone {
 		since, known := s[r]
 		if !known {
-			since = now
+			since = ended
 		}
 		next[r] = since
-		if known && now-since >= after {
-			lost = append(lost, r)
+		if known && began-since >= after {
+			lost[r] = true
 		}
 	}
 	return lost, next

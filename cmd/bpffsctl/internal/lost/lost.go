@@ -38,11 +38,12 @@ func (c *Collector) Released() int64 { return c.released.Load() }
 
 // Run looks at the node ten times in the time After, until ctx is done.
 func (c *Collector) Run(ctx context.Context) {
-	start := time.Now() // differences of it go by a clock that nobody sets
+	start := time.Now()
+	clock := func() time.Duration { return time.Since(start) } // nobody can set it
 	tick := time.NewTicker(c.After / looks)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		c.look(ctx, time.Since(start))
+		c.look(ctx, clock)
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
@@ -51,16 +52,17 @@ func (c *Collector) Run(ctx context.Context) {
 }
 
 // look looks at the node once, and releases what is lost.
-func (c *Collector) look(ctx context.Context, now time.Duration) {
+func (c *Collector) look(ctx context.Context, clock func() time.Duration) {
+	began := clock()
 	all, err := c.records(ctx)
 	found, gerr := c.gone(all)
 	if err = errors.Join(err, gerr); ctx.Err() == nil {
 		c.tell(err)
 	}
-	var lost []record
-	lost, c.suspects = c.suspects.decide(found, now, c.After)
+	var lost map[record]bool
+	lost, c.suspects = c.suspects.decide(found, began, clock(), c.After)
 	if len(lost) > 0 {
-		c.release(ctx, slices.DeleteFunc(all, func(r inventory.Record) bool { return !slices.Contains(lost, markOf(r)) }))
+		c.release(ctx, slices.DeleteFunc(all, func(r inventory.Record) bool { return !lost[markOf(r)] }))
 	}
 }
 

@@ -66,10 +66,16 @@ func (r *rig) add(t *testing.T, container, netns string) {
 	testns.Must(t, err)
 }
 
+// look looks at the node at a time.
+func (r *rig) look(t *testing.T, now time.Duration) {
+	t.Helper()
+	r.collector.look(t.Context(), func() time.Duration { return now })
+}
+
 // at looks at the node at a time, and wants these containers to have an endpoint then.
 func (r *rig) at(t *testing.T, now time.Duration, want ...string) {
 	t.Helper()
-	r.collector.look(t.Context(), now)
+	r.look(t, now)
 	if diff := cmp.Diff(want, r.containers(t)); diff != "" {
 		t.Errorf("endpoints after a look at %v (-want +got):\n%s\n%q", now, diff, r.log)
 	}
@@ -159,8 +165,8 @@ func TestTimeStartsAnew(t *testing.T) {
 			r.add(t, "lost", "/run/netns/gone")
 			r.at(t, 0, "lost")
 			undo := tt.between(t, r)
-			r.collector.look(t.Context(), after)
-			r.collector.look(t.Context(), after+1)
+			r.look(t, after)
+			r.look(t, after+1)
 			undo()
 			r.at(t, after+2, "lost")
 			r.at(t, 2*after-1, "lost")
@@ -220,12 +226,12 @@ func TestStuck(t *testing.T) {
 func TestBPFFSMissing(t *testing.T) {
 	r := newRig(t)
 	testns.Must(t, syscall.Unmount(r.node+r.root, 0))
-	r.collector.look(t.Context(), 0)
-	r.collector.look(t.Context(), 1)
+	r.look(t, 0)
+	r.look(t, 1)
 	r.said(t, 0, "")
 	testns.Must(t, os.Remove(r.node+r.root))
-	r.collector.look(t.Context(), 2)
-	r.collector.look(t.Context(), 3)
+	r.look(t, 2)
+	r.look(t, 3)
 	r.said(t, 1, "mount the node's /bpf there with mountPropagation HostToContainer")
 }
 

@@ -153,31 +153,36 @@ func TestFinding(t *testing.T) {
 	testns.Must(t, os.WriteFile(namespaces+"/left", nil, 0o600))
 	testns.Must(t, os.Symlink("/nothing", namespaces+"/link"))
 	testns.Must(t, os.Symlink("loop", namespaces+"/loop"))
+	testns.Must(t, os.Symlink("none", namespaces+"/dangling"))
 	testns.Must(t, os.Mkdir(namespaces+"/dir", 0o700))
-	d, err := openDirectory(m.node)
-	testns.Must(t, err)
-	defer d.Close()
-	for path, want := range map[string]finding{
+	want := map[string]finding{
 		"/run/netns/ended":                          gone,
 		"/var/run/netns/ended":                      gone,
 		"/run/netns/runs":                           unknown,
 		"/run/netns/left":                           unknown, // a file, unmounted
 		"/run/netns/link":                           unknown,
 		"/run/netns/loop":                           unknown,
+		"/run/netns/dangling":                       unknown,
 		"/run/netns/dir":                            unknown,
 		"/run/netns/" + strings.Repeat("long", 100): unknown, // ENAMETOOLONG
 		"/run/netns/runs/ended":                     unknown,
 		"/run/other/ended":                          unknown,
 		"/proc/1073741823/ns/net":                   unknown,
 		"":                                          unknown,
-	} {
-		r := recordAt(t, path)
-		if got := d.look(r); got != want {
-			t.Errorf("%.40q: got %v, want %v", path, got, want)
-		}
-		r.Err = os.ErrInvalid
-		if got := d.look(r); got != unknown {
-			t.Errorf("%.40q, of a record that cannot be read: got %v, want %v", path, got, unknown)
+	}
+	for _, node := range []string{m.node, "/"} {
+		d, err := openDirectory(node)
+		testns.Must(t, err)
+		defer d.Close()
+		for path, want := range want {
+			r := recordAt(t, path)
+			if got := d.look(r); got != want {
+				t.Errorf("%s below %s: got %v, want %v", path, node, got, want)
+			}
+			r.Err = os.ErrInvalid
+			if got := d.look(r); got != unknown {
+				t.Errorf("%s below %s, of a record that cannot be read: got %v, want %v", path, node, got, unknown)
+			}
 		}
 	}
 }

@@ -28,9 +28,9 @@ func TestCollectBesideADD(t *testing.T) {
 		_, err := testadd.Add(t.Context(), r.node+r.root, attachment(fmt.Sprint(i)), bpffs.Details{NetNS: "/run/netns/gone"}, policy())
 		testns.Must(t, err)
 	}
-	r.collector.look(t.Context(), 0)
+	r.look(t, 0)
 	var collecting sync.WaitGroup
-	collecting.Go(func() { r.collector.look(t.Context(), after) })
+	collecting.Go(func() { r.look(t, after) })
 	for i, m := range testns.Crowd(t, adders, "add", func(i int) []string {
 		return []string{"ROOT=" + r.node + r.root, fmt.Sprintf("NUMBER=%d", i)}
 	}) {
