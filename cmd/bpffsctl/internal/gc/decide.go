@@ -48,12 +48,12 @@ type Decision struct {
 // whether a network namespace is at a path, as [inventory.NetNSState].
 func Decide(records []inventory.Record, live *Live, netns func(string) int, now time.Time, o Options) ([]Decision, error) {
 	if live.Len() == 0 && len(records) > 0 && !o.AllowEmpty {
-		return nil, fmt.Errorf("%w: if really none is alive, say --allow-empty", ErrNoLive)
+		return nil, fmt.Errorf("%w: if really none is alive, add --allow-empty and --network", ErrNoLive)
 	}
 	whyOther := "its network is another than that of --network"
 	if len(o.Networks) == 0 {
 		o.Networks = networksOf(records, live)
-		whyOther = "no live container is on its network, which may be another runtime's; --network if not"
+		whyOther = "no live container is on its network, which may be another runtime's; if it is not, add --network"
 	}
 	var all []Decision
 	for _, r := range records {
