@@ -6,14 +6,17 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 )
 
 // waitFor is how long install waits for the main plugin if nothing is said.
@@ -135,8 +138,19 @@ func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install
 		if in.Plugin, err = input.Read(ctx, f.pluginConf, os.Stdin); err != nil {
 			return in, err
 		}
+		sayUnknown(in)
 	}
 	return in, nil
+}
+
+// sayUnknown warns of keys that the plugin ignores, such as a wrong name of maps.
+func sayUnknown(in install.Installer) {
+	if conflist.CheckPlugin(in.Plugin) != nil {
+		return // which is said later
+	}
+	if conf, err := netconf.Parse(in.Plugin); err == nil && len(conf.UnknownKeys()) > 0 {
+		in.Log("warning: --plugin-conf: the plugin ignores the unknown %s", strings.Join(conf.UnknownKeys(), ", "))
+	}
 }
 
 // logTo writes one line for each message.
