@@ -2,6 +2,7 @@ package bpffs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/flock"
+	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -38,6 +40,14 @@ func roles() map[string]func(stdout io.Writer) error {
 		"collect":      roleCollect,
 		"inspect":      roleInspect,
 		"come and go":  roleComeAndGo,
+	}
+}
+
+// needVolumes skips the test where pods can have no volumes.
+func needVolumes(tb testing.TB) {
+	tb.Helper()
+	if err := podfs.CheckKernel(); errors.Is(err, podfs.ErrUnfindable) {
+		tb.Skip(err)
 	}
 }
 

@@ -21,7 +21,7 @@ func emulators() map[string]emulator {
 		},
 		"arm64": {
 			command: "qemu-system-aarch64",
-			machine: "-machine virt -cpu cortex-a72 -serial chardev:console -device pci-serial,chardev=port",
+			machine: "-machine virt -cpu max,pauth-impdef=on -serial chardev:console -device pci-serial,chardev=port",
 			console: "ttyAMA0", port: "ttyS0",
 		},
 		"s390x": {
