@@ -39,7 +39,6 @@ for arch in "$@"; do
 	images+=("$arch=$archive")
 	deploy/licenses.sh "$arch" "$archive/licenses"
 	cp -r LICENSE ./*.md conf docs examples "$archive"
-	cp --parents pkg/bpffs/example_test.go "$archive" # docs/consuming.md shows it
 	cp -r deploy/*/ "$archive/deploy"
 	sed -i "s|newTag: \"latest\"|newTag: \"$version\"|" "$archive/deploy/base/kustomization.yaml"
 	deploy/chart.sh "$version" "$archive/deploy/chart" "$out/bpffs-$version-chart.tgz"
