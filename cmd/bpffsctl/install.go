@@ -38,16 +38,11 @@ func newInstall() *cobra.Command {
 		Short: "Put the plugin and its configuration onto this node",
 		Long: `Put the plugin and its configuration onto this node.
 
-The binary is replaced in one step, also while it runs. The plugin then joins the
-network in one of two ways (--mode):
-
-  drop-in   a file of its own, if the runtime reads such files
-  conflist  the network's own list, directly after the plugin that makes the
-            interface; every other byte of the list stays
-
-A configuration that is already there stays. If the result could not work, the command
-refuses before it changes anything. It waits until the main plugin has written its
-configuration.
+The binary is replaced in one step, also while it runs. The network's own list gets the
+plugin directly after the one that makes the interface, and keeps every other byte. If
+the runtime reads drop-in files, the network gets one instead. A configuration that is
+there stays. If the result could not work, the command refuses before it changes
+anything. It waits until the main plugin has written its configuration.
 
 Exit codes: 0 done, 2 not done.`,
 		Args: cobra.NoArgs,
