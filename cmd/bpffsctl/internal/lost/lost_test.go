@@ -244,7 +244,7 @@ func TestVolumeElsewhere(t *testing.T) {
 	r.at(t, 0, "lost")
 	r.at(t, after, "lost")
 	r.at(t, after+1, "lost")
-	r.said(t, 1, "do it there, with nsenter --target ")
+	r.said(t, 1, "type nsenter --target ")
 }
 
 // showApart does what ADD does for a pod with a volume, in a mount namespace of its own.
