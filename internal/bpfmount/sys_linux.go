@@ -1,6 +1,7 @@
 package bpfmount
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -23,6 +24,25 @@ func Set(context *os.File, key, value string) error {
 		return fmt.Errorf("the option %s=%s of %s: %w", key, value, context.Name(), os.NewSyscallError("fsconfig", err))
 	}
 	return nil
+}
+
+// KeepsSource reports whether mount tables show what the source of a bpffs is: since
+// Linux 5.17, and in updates of 5.15. Before, all have the source "none".
+func KeepsSource() (bool, error) {
+	context, err := Open()
+	if err != nil {
+		return false, err
+	}
+	defer context.Close()
+	const source = "source"
+	if err := Set(context, source, "one"); err != nil {
+		return false, err
+	}
+	err = Set(context, source, "two") // refused where the first was taken
+	if errors.Is(err, unix.EINVAL) {
+		return true, nil
+	}
+	return false, err
 }
 
 // create makes the file system of the context and mounts it.

@@ -11,8 +11,6 @@ import (
 	"syscall"
 
 	"github.com/moby/sys/mountinfo"
-
-	"github.com/cni-bpffs/cni-bpffs/internal/fdinfo"
 )
 
 // An ID names a mount, also one that is not attached to a path yet, and stays the same
@@ -31,7 +29,7 @@ const (
 // IDOf returns the ID of the mount that holds the open file. source is what was
 // mounted: no other mount has the same, and only letters, digits and dashes are in it.
 func IDOf(f *os.File, source string) (ID, error) {
-	unique, err := uniqueIDOf(f)
+	unique, err := idOf(f, uniqueIDs)
 	if err != nil {
 		return "", err
 	}
@@ -138,9 +136,9 @@ func (l location) open() (*os.File, error) {
 // holds reports whether it is the mount that holds the open file.
 func (l location) holds(f *os.File) (bool, error) {
 	if l.unique != 0 {
-		unique, err := uniqueIDOf(f)
+		unique, err := idOf(f, uniqueIDs)
 		return unique == l.unique, err
 	}
-	info, err := fdinfo.Of(f)
-	return info["mnt_id"] == strconv.Itoa(l.tableID), err
+	id, err := tableIDOf(f)
+	return id == l.tableID, err
 }

@@ -51,8 +51,7 @@ func Holding(path string) (mountinfo.Info, error) {
 	return *found[0], nil
 }
 
-// tableID returns the mount table's ID of the visible mount that holds path, as
-// /proc/self/fdinfo tells it since Linux 3.15.
+// tableID returns the mount table's ID of the visible mount that holds path.
 func tableID(path string) (int, error) {
 	fd, err := openPath(path)
 	if err != nil {
@@ -60,6 +59,21 @@ func tableID(path string) (int, error) {
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
+	return tableIDOf(f)
+}
+
+// tableIDOf returns the mount table's ID of the mount that holds the open file.
+func tableIDOf(f *os.File) (int, error) {
+	id, err := idOf(f, tableIDs)
+	if err == nil && id == 0 {
+		return tableIDInProc(f)
+	}
+	return int(id), err
+}
+
+// tableIDInProc is tableIDOf for kernels before 5.8. A process that has changed its
+// user cannot read this before Linux 5.14.
+func tableIDInProc(f *os.File) (int, error) {
 	info, err := fdinfo.Of(f)
 	if err != nil {
 		return 0, err

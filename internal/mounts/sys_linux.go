@@ -86,15 +86,22 @@ func parseStatmount(buf []byte) mount {
 
 func device(major, minor int) uint64 { return unix.Mkdev(uint32(major), uint32(minor)) }
 
-// uniqueIDOf returns the unique ID of the mount that holds the open file, 0 before
-// Linux 6.8.
-func uniqueIDOf(f *os.File) (uint64, error) {
+// The kinds of IDs that a mount has: unique since Linux 6.8, and that of the mount
+// table, which statx(2) tells since Linux 5.8.
+const (
+	uniqueIDs = unix.STATX_MNT_ID_UNIQUE
+	tableIDs  = unix.STATX_MNT_ID
+)
+
+// idOf returns the ID, of one of these kinds, of the mount that holds the open file.
+// 0 if the kernel is older than that.
+func idOf(f *os.File, kind int) (uint64, error) {
 	var st unix.Statx_t
-	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID_UNIQUE, &st)
+	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, kind, &st)
 	if err != nil {
 		return 0, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
 	}
-	if st.Mask&unix.STATX_MNT_ID_UNIQUE == 0 {
+	if int(st.Mask)&kind == 0 {
 		return 0, nil
 	}
 	return st.Mnt_id, nil

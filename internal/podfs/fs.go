@@ -25,7 +25,7 @@ type FS struct {
 }
 
 // New makes a bpffs of this process's user namespace, whose root everybody can list
-// and only root can write to. Needs CAP_SYS_ADMIN and Linux 5.2.
+// and only root can write to. Needs CAP_SYS_ADMIN and Linux 5.17, or an updated 5.15.
 func New() (*FS, error) {
 	context, err := bpfmount.Open()
 	if err != nil {
@@ -37,12 +37,31 @@ func New() (*FS, error) {
 // NewFrom is like New for the open context of a bpffs, of whatever user namespace,
 // which it closes after an error.
 func NewFrom(context *os.File) (*FS, error) {
+	if err := CheckKernel(); err != nil {
+		return nil, errors.Join(err, context.Close())
+	}
 	f := &FS{context: context, source: newSource()}
 	var err error
 	if f.mount, err = bpfmount.Make(context, f.source, 0o755); err != nil {
 		return nil, errors.Join(err, context.Close())
 	}
 	return f, nil
+}
+
+// ErrUnfindable says that on this kernel no file system of this package would be found
+// again, to unmount it.
+var ErrUnfindable = errors.New("this kernel gives no name to what is mounted, so that nobody could unmount it: use a node with Linux 5.17 or newer")
+
+// CheckKernel reports why [New] would refuse this kernel.
+func CheckKernel() error {
+	if mounts.HasStatmount() {
+		return nil
+	}
+	keeps, err := bpfmount.KeepsSource()
+	if err == nil && !keeps {
+		err = ErrUnfindable
+	}
+	return err
 }
 
 // Close closes the file system. One that is attached stays.

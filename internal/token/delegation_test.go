@@ -45,6 +45,7 @@ func TestOnlyTheDelegatedIsAllowed(t *testing.T) {
 		}
 		return set
 	}
+	missing := missingMaps(t)
 	for _, row := range []struct {
 		name string
 		d    Delegation
@@ -64,10 +65,29 @@ func TestOnlyTheDelegatedIsAllowed(t *testing.T) {
 				t.Errorf("BTF: %s, want it to be loaded", answers["btf"])
 			}
 			for what, allowed := range expected(row.d) {
-				checkAnswer(t, what, answers[what], allowed)
+				if !missing[what] || allowed {
+					checkAnswer(t, what, answers[what], allowed)
+				}
 			}
 		})
 	}
+}
+
+// missingMaps returns the types of maps that the kernel was built without. It says so
+// before it asks for privilege.
+func missingMaps(t *testing.T) map[string]bool {
+	t.Helper()
+	missing := make(map[string]bool)
+	for what, answer := range runPod(t, Delegation{}, 0, loadAlone) {
+		if strings.HasPrefix(what, "map:") && answer == syscall.EINVAL.Error() {
+			t.Logf("this kernel has no %s", what)
+			missing[what] = true
+		}
+	}
+	if missing["map:array"] {
+		t.Fatal("without a token the kernel takes no array for one: the attributes are wrong")
+	}
+	return missing
 }
 
 // expected says what the kernel allows with the delegation.

@@ -125,6 +125,7 @@ func viewBelow(tb testing.TB, top, name string) {
 	dir, err := os.Open(top)
 	testns.Must(tb, err)
 	defer dir.Close()
+	needVolumes(tb)
 	f, err := podfs.New()
 	testns.Must(tb, err)
 	defer f.Close()

@@ -37,7 +37,7 @@ func TestAllocateOnAFullNode(t *testing.T) {
 
 func TestAllocateByManyProcesses(t *testing.T) {
 	dir := newMapDir(t)
-	const many = 64
+	many := crowdSize()
 	owners := make(map[string]int)
 	for i, m := range testns.Crowd(t, many, "allocate", func(i int) []string {
 		return []string{envRoot + "=" + dir.Root(), fmt.Sprintf("%s=%d", envNumber, i)}

@@ -2,6 +2,7 @@ package bpffs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/flock"
+	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 )
 
@@ -39,6 +41,23 @@ func roles() map[string]func(stdout io.Writer) error {
 		"inspect":      roleInspect,
 		"come and go":  roleComeAndGo,
 	}
+}
+
+// needVolumes skips the test where pods can have no volumes.
+func needVolumes(tb testing.TB) {
+	tb.Helper()
+	if err := podfs.CheckKernel(); errors.Is(err, podfs.ErrUnfindable) {
+		tb.Skip(err)
+	}
+}
+
+// crowdSize returns how many processes try the same at once. With -short, on an emulated
+// machine, fewer get the lock before the last has waited too long.
+func crowdSize() int {
+	if testing.Short() {
+		return 16
+	}
+	return 64
 }
 
 // roleAllocate prints the ID of one attachment of its own.

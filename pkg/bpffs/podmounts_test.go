@@ -51,7 +51,7 @@ func TestPodMountRecords(t *testing.T) {
 	_, bpf := decoy(t, "bpf")
 	for _, tt := range []struct{ name, target, volume, says string }{
 		{"gone", "mount-9007199254740993" + tmpfs, "uid/eth0", ""},
-		{"gone, before Linux 6.8", "source-none" + bpf, "uid/eth0", ""},
+		{"gone, before Linux 6.8", "source-gone" + bpf, "uid/eth0", ""},
 		{"no ID", bpf, "uid/eth0", "is not a mount in a volume"},
 		{"no path", "mount-5", "uid/eth0", "is not a mount in a volume"},
 		{"another kind of ID", "device-50" + bpf, "uid/eth0", "is not the ID of a mount"},

@@ -77,6 +77,7 @@ func opens(t *testing.T, m PodMount, path string) {
 // newVolume returns the volume of a pod.
 func newVolume(t *testing.T, token bool) *PodVolume {
 	t.Helper()
+	needVolumes(t)
 	kubelet := t.TempDir()
 	testns.Mount(t, "tmpfs", kubelet, "mode=0755")
 	const uid = "0a1b-2c"

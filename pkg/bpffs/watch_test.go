@@ -213,7 +213,7 @@ func obstacles() []obstacle {
 		return func(root string) error { return syscall.Mount(fsType, root+below, fsType, 0, "mode=0700") }
 	}
 	unmount := func(below string) func(root string) error {
-		return func(root string) error { return syscall.Unmount(root+below, 0) }
+		return func(root string) error { return unmountUnused(root + below) }
 	}
 	chown := func(below string, uid int) func(root string) error {
 		return func(root string) error { return os.Lchown(root+below, uid, uid) }
@@ -230,6 +230,15 @@ func obstacles() []obstacle {
 		{"records of another", chown("/cni", stranger), chown("/cni", 0), ErrUnsafe},
 		{"unknown layout", rename("/cni/layout-1", "/cni/layout-2"), rename("/cni/layout-2", "/cni/layout-1"), ErrLayout},
 	}
+}
+
+// unmountUnused unmounts what is visible at the path, once nobody looks into it.
+func unmountUnused(path string) error {
+	err := syscall.Unmount(path, 0)
+	for start := time.Now(); errors.Is(err, syscall.EBUSY) && time.Since(start) < time.Minute; err = syscall.Unmount(path, 0) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	return err
 }
 
 // TestWatchWhatCannotBeSeen: it is an error, told once, and nothing is said to be gone.

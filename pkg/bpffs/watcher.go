@@ -19,10 +19,10 @@ type watcher struct {
 	root     string
 	notifier *notify.Notifier
 	dirs     watchedDirs
-	stale    bool                   // something was not looked at since it changed
-	known    map[uint16]wholeRecord // the endpoints that were told to be there
-	ids      map[Attachment]uint16  // of those
-	pending  map[notify.Dir]string  // records to be looked at again when they change
+	stale    bool                     // something was not looked at since it changed
+	known    map[uint16]knownEndpoint // the endpoints that were told to be there
+	ids      map[Attachment]uint16    // of those
+	pending  map[notify.Dir]string    // records to be looked at again when they change
 	synced   bool
 	failed   string         // the error of the last look, which was told
 	changes  []notify.Event // since the last look
@@ -47,7 +47,7 @@ func newWatcher(root string) (*watcher, error) {
 	}
 	return &watcher{
 		root: root, notifier: n, stale: true,
-		known: make(map[uint16]wholeRecord), ids: make(map[Attachment]uint16), pending: make(map[notify.Dir]string),
+		known: make(map[uint16]knownEndpoint), ids: make(map[Attachment]uint16), pending: make(map[notify.Dir]string),
 	}, nil
 }
 

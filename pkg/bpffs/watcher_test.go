@@ -79,7 +79,7 @@ func TestLookAtWhatIsReleased(t *testing.T) {
 	} {
 		testns.Must(t, step.do())
 		w.news = nil
-		testns.Must(t, w.readRecord(e, record{dir, id, "."}, formatID(id)))
+		testns.Must(t, w.report(e, record{dir, id, "."}, formatID(id)))
 		if len(w.news) != step.told {
 			t.Errorf("a record that is %s: told %v, want %d", step.name, w.news, step.told)
 		}

@@ -47,8 +47,9 @@ func (l *lab) printScale(w io.Writer) error {
 	fmt.Fprintf(w, "| at once, on a node without a bpffs | half of them within | all within |\n|---|---|---|\n%s\n", atOnce)
 	fmt.Fprintf(w, "| what | at %d endpoints | peak memory | at %s endpoints | peak memory |\n|---|---|---|---|---|\n", fewEndpoints, thousands(l.opts.endpoints))
 	fmt.Fprint(w, strings.Join(append(rows, tools...), ""))
-	_, err = fmt.Fprintf(w, "\n%s\n", kernel)
-	return err
+	fmt.Fprintf(w, "\n%s\n", kernel)
+	l.printNoise(w)
+	return nil
 }
 
 // scaleOfVerbs measures the verbs that containers wait for.

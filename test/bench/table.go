@@ -80,6 +80,12 @@ func (l *lab) print(w io.Writer) error {
 	for _, c := range l.calls {
 		c.print(w)
 	}
+	l.printNoise(w)
+	return nil
+}
+
+// printNoise says how far the numbers can be believed.
+func (l *lab) printNoise(w io.Writer) {
 	noise := slices.Max(l.noise)
 	fmt.Fprintf(w, "\nnoise: p90/p10 of the empty program was %.2f in the middle and %.2f at worst of %d measurements, limit %.2f\n",
 		middle(l.noise), noise, len(l.noise), noiseLimit)
@@ -89,7 +95,6 @@ func (l *lab) print(w io.Writer) error {
 	if noise > noiseLimit {
 		fmt.Fprintln(w, "THE MACHINE WAS TOO NOISY: run again when nothing else runs before believing this table")
 	}
-	return nil
 }
 
 func (r row) cells() string {

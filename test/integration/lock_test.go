@@ -3,12 +3,15 @@ package integration
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
@@ -74,16 +77,28 @@ func TestMountTogether(t *testing.T) {
 }
 
 // waitForWaiters returns when so many processes of this namespace wait for locks.
+// Before Linux 5.13 /proc/locks has only the first of those that wait for a lock.
 func waitForWaiters(t *testing.T, processes int) {
 	t.Helper()
-	var table []byte
+	waiting := 0
 	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		var err error
-		table, err = os.ReadFile("/proc/locks")
-		testns.Must(t, err)
-		if strings.Count(string(table), "-> FLOCK") == processes {
+		if waiting = inFlock(t); waiting == processes {
 			return
 		}
 	}
-	t.Fatalf("processes that wait: got\n%s\nwant %d", table, processes)
+	t.Fatalf("processes that wait for a lock: got %d, want %d", waiting, processes)
+}
+
+// inFlock returns how many threads of this namespace are in flock(2).
+func inFlock(t *testing.T) (threads int) {
+	t.Helper()
+	calls, err := filepath.Glob("/proc/[0-9]*/task/*/syscall")
+	testns.Must(t, err)
+	for _, name := range calls {
+		call, err := os.ReadFile(name)
+		if err == nil && strings.HasPrefix(string(call), fmt.Sprintf("%d ", unix.SYS_FLOCK)) { // else the thread is gone
+			threads++
+		}
+	}
+	return threads
 }

@@ -13,24 +13,26 @@ import (
 )
 
 // emulateTimeout is for the start of a machine and all its suites.
-const emulateTimeout = 30 * time.Minute
+const emulateTimeout = time.Hour
 
-// emulate runs the suites on the kernel in dir, with root as the file system. All
-// that the machine says stays in dir.
-func emulate(ctx context.Context, dir, root, scratch string) *machine {
-	m := &machine{name: filepath.Base(dir)}
-	initrd := filepath.Join(scratch, "initrd")
-	if m.err = writeInitrd(initrd, dir, root, scratch); m.err != nil {
+// emulate runs the suites on the kernel, with root as the file system. All that the
+// machine says stays in the kernel's directory.
+func emulate(ctx context.Context, k kernel, root, scratch string) *machine {
+	m := &machine{name: k.name, release: k.release}
+	e, ok := emulators()[k.arch]
+	if !ok {
+		m.err = fmt.Errorf("there is no emulator for %s", k.arch)
 		return m
 	}
+	initrd := filepath.Join(scratch, "initrd")
+	if m.err = writeInitrd(initrd, k, e.port, root, scratch); m.err != nil {
+		return m
+	}
+	defer os.Remove(initrd)
 	ctx, cancel := context.WithTimeout(ctx, emulateTimeout)
 	defer cancel()
-	console, port := filepath.Join(dir, "console.log"), filepath.Join(dir, "tests.log")
-	out, err := exec.CommandContext(ctx, "qemu-system-x86_64",
-		"-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "2048",
-		"-nodefaults", "-display", "none", "-no-reboot", "-serial", "file:"+console, "-serial", "file:"+port,
-		"-kernel", filepath.Join(dir, "vmlinuz"), "-initrd", initrd,
-		"-append", "console=ttyS0 quiet panic=-1").CombinedOutput()
+	console, port := filepath.Join(k.dir(), "console.log"), filepath.Join(k.dir(), "tests.log")
+	out, err := exec.CommandContext(ctx, e.command, e.args(filepath.Join(k.dir(), "vmlinuz"), initrd, console, port)...).CombinedOutput()
 	text, readErr := os.ReadFile(port)
 	m.err = errors.Join(m.err, err, ctx.Err(), readErr)
 	for _, r := range ParseRuns(text) {
@@ -43,12 +45,12 @@ func emulate(ctx context.Context, dir, root, scratch string) *machine {
 }
 
 // writeInitrd writes the first file system of a machine.
-func writeInitrd(name, dir, root, scratch string) error {
-	order, err := os.ReadFile(filepath.Join(dir, "modules/order"))
+func writeInitrd(name string, k kernel, port, root, scratch string) error {
+	order, err := os.ReadFile(filepath.Join(k.dir(), "modules/order"))
 	if err != nil {
 		return fmt.Errorf("which modules to load: %w", err)
 	}
-	plan, err := json.Marshal(Plan{Modules: strings.Fields(string(order)), Suites: suites()})
+	plan, err := json.Marshal(Plan{Modules: strings.Fields(string(order)), Port: "/dev/" + port, Suites: suites(k.name)})
 	if err != nil {
 		return err
 	}
@@ -57,6 +59,6 @@ func writeInitrd(name, dir, root, scratch string) error {
 		return err
 	}
 	return writeArchive(name, map[string]string{
-		"/": root, PlanFile: file, ModuleDir: filepath.Join(dir, "modules"),
+		"/": root, PlanFile: file, ModuleDir: filepath.Join(k.dir(), "modules"),
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cni-bpffs/cni-bpffs/internal/bpfmount"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/node"
 	"github.com/cni-bpffs/cni-bpffs/test/internal/plugintest"
@@ -42,7 +43,7 @@ func kernelIs(t *testing.T, version string) bool {
 // TestMain runs the tests in namespaces of their own, but for the one that starts
 // machines.
 func TestMain(m *testing.M) {
-	if os.Getenv(dirEnv) != "" {
+	if os.Getenv(namesEnv) != "" {
 		os.Exit(m.Run())
 	}
 	os.Exit(testns.Main(m))
@@ -116,6 +117,35 @@ func testMapType(t *testing.T, p plugintest.Plugin, name, example, since string)
 	result := p.Succeed(t, "ADD", plugintest.Conf(maps)).Stdout
 	for _, verb := range []string{"CHECK", "DEL"} {
 		p.Succeed(t, verb, plugintest.Conf(maps, plugintest.Keys{"prevResult": json.RawMessage(result)}))
+	}
+}
+
+// Where the kernel keeps the name of what the plugin mounts for a pod, DEL finds it
+// again. Where it does not, ADD refuses to mount it.
+func TestMachinePodVolume(t *testing.T) {
+	const since = "5.17"
+	keeps, err := bpfmount.KeepsSource()
+	testns.Must(t, err)
+	if keeps != kernelIs(t, since) {
+		t.Errorf("the source of a bpffs on %s is kept: got %v, want it from %s on", kernelRelease(t), keeps, since)
+	}
+	p := newNode(t)
+	const uid = "0a1b-2c"
+	volume := filepath.Join("/var/lib/kubelet/pods", uid, "volumes/kubernetes.io~empty-dir/bpffs")
+	testns.Must(t, os.MkdirAll(volume, 0o750))
+	conf := plugintest.Conf(plugintest.Keys{"podVolume": "bpffs", "maps": []any{
+		plugintest.Keys{"name": "stats_", "type": "array", "keySize": 4, "valueSize": 8, "maxEntries": 1, "pod": "rw"},
+	}})
+	pod := "CNI_ARGS=K8S_POD_NAMESPACE=a;K8S_POD_NAME=b;K8S_POD_UID=" + uid
+	if !keeps {
+		p.Fail(t, 109, []string{"Linux " + since}, "ADD", conf, pod)
+	} else {
+		p.Succeed(t, "ADD", conf, pod)
+		p.Succeed(t, "DEL", conf, pod)
+	}
+	left, err := os.ReadDir(volume)
+	if err != nil || len(left) > 0 {
+		t.Errorf("the volume afterwards: got %v, %v, want nothing in it", left, err)
 	}
 }
 

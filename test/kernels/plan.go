@@ -1,4 +1,4 @@
-// Package kernels runs the tests on older kernels, in an emulator. What it has
+// Package kernels runs the tests on other kernels and architectures, in an emulator. What it has
 // beside its tests is what they agree on with the init of the emulated machine.
 package kernels
 
@@ -16,13 +16,13 @@ import (
 const (
 	PlanFile  = "/plan.json"
 	ModuleDir = "/modules"
-	TreeDir   = "/tree"      // the source tree, as far as tests need it
-	Port      = "/dev/ttyS1" // takes what the tests print; the console is the kernel's
+	TreeDir   = "/tree" // the source tree, as far as tests need it
 )
 
 // A Plan is what the emulated machine does between start and power-off.
 type Plan struct {
 	Modules []string // files in ModuleDir, in the order of loading
+	Port    string   // the device that takes what the tests print; the console is the kernel's
 	Suites  []Suite
 }
 

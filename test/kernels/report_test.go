@@ -16,6 +16,7 @@ import (
 // A machine is where suites ran, and what came of them.
 type machine struct {
 	name    string
+	release string // of its kernel
 	console string // what its kernel said
 	err     error
 	runs    []*suiteRun
@@ -106,7 +107,7 @@ func (m *machine) report(t *testing.T) {
 	if m.err != nil {
 		t.Errorf("%v; the console:\n%s", m.err, m.console)
 	}
-	for _, s := range suites() {
+	for _, s := range suites(m.name) {
 		t.Run(s.Name, func(t *testing.T) {
 			r := m.run(s.Name)
 			if r == nil {
@@ -192,8 +193,8 @@ func (s *suiteRun) count(action string) int {
 func table(machines []*machine) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	head := "kernel"
-	for _, s := range suites() {
+	head := "machine\tkernel"
+	for _, s := range suites("") {
 		head += "\t" + s.Name
 	}
 	fmt.Fprintln(w, head+"\tlooks at mounts by")
@@ -203,7 +204,11 @@ func table(machines []*machine) string {
 	w.Flush() //nolint:errcheck // it writes to memory
 	text.WriteString("tests passed/failed/skipped, and rows of table tests one by one\n")
 	for _, l := range leftOut() {
-		fmt.Fprintf(&text, "left out everywhere: cnitool: %s: %s\n", l.tests, l.why)
+		where := "everywhere"
+		if l.on != nil {
+			where = "on " + strings.Join(l.on, ", ")
+		}
+		fmt.Fprintf(&text, "left out %s: %s: %s\n", where, strings.Join(slices.Concat(l.suites, l.tests), ", "), l.why)
 	}
 	for _, m := range machines {
 		for _, s := range m.runs {
@@ -214,10 +219,13 @@ func table(machines []*machine) string {
 }
 
 func (m *machine) row() string {
-	row := m.name
-	for _, s := range suites() {
+	row := m.name + "\t" + m.release
+	wanted := suites(m.name)
+	for _, s := range suites("") {
 		cell := "did not run"
-		if r := m.run(s.Name); r != nil {
+		if !slices.ContainsFunc(wanted, func(w Suite) bool { return w.Name == s.Name }) {
+			cell = "left out"
+		} else if r := m.run(s.Name); r != nil {
 			cell = fmt.Sprintf("%d/%d/%d %.0f s", r.count("pass"), r.count("fail"), r.count("skip"), r.Took.Seconds())
 		}
 		row += "\t" + cell

@@ -304,7 +304,7 @@ func tokenMutants() []mutant {
 func agentMutants() []mutant {
 	return []mutant{
 		inLibrary("the whole record", "an agent is told of an endpoint without maps",
-			by(unit("TestWatchHalfWritten")), instead("Endpoints.wholeRecord", "isWhole", "true, "+no)),
+			by(unit("TestWatchHalfWritten")), instead("Endpoints.readWhole", "isWhole", "true, "+no)),
 		inLibrary("the record in its place", "an agent is told of an endpoint that is gone, or with another's maps",
 			by(unit("TestLookAtWhatIsReleased")), instead("watcher.found", "IsAt", "func() (bool, error) { _, _ = $0; return true, nil }()")),
 		inLibrary("one ID at a time", "an agent is told that the endpoint is gone that has just come",

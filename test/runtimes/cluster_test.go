@@ -17,8 +17,8 @@ const (
 	daemonSet  = "daemonset/bpffs"
 )
 
-// TestCluster does what docs/operations.md says for a cluster, in each of the ways in
-// which it can be done: apply, use, upgrade and remove.
+// TestCluster does what docs/quickstart.md and docs/chart.md say for a cluster: apply,
+// use, roll out, and remove.
 func TestCluster(t *testing.T) {
 	needCluster(t)
 	if os.Getenv(secondNodeVar) != "" {

@@ -4,9 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	apps "k8s.io/api/apps/v1"
-
 	"github.com/google/go-cmp/cmp"
+	apps "k8s.io/api/apps/v1"
 )
 
 // TestChartTakesOver is "From kustomize to Helm" in docs/chart.md: helm takes the

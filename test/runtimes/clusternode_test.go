@@ -66,7 +66,7 @@ func joinCluster(t *testing.T, name, ip string) *containerd {
 	usualDirectories(t)
 	kubeletOnDisk(t)
 	kubeletNode(t)
-	rt := newContainerd(t, "2.4", cniBin, "/opt/cni/bin", confDir, "/etc/cni/net.d")
+	rt := newContainerd(t, "2.4", cniBin, usualBin, confDir, usualConf)
 	for _, name := range names(t, clusterImages) {
 		rt.importImage(t, filepath.Join(clusterImages, name))
 	}

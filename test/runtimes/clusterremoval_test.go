@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// isRemoved does what docs/operations.md has in "Remove".
+// isRemoved does what docs/quickstart.md has in "Remove it from the cluster".
 func (c *cluster) isRemoved(t *testing.T, by way) {
 	t.Helper()
 	by.tool(t, by.remove...)

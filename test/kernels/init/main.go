@@ -41,7 +41,7 @@ func run() error {
 	if err := loopbackUp(); err != nil {
 		return err
 	}
-	port, err := openPort()
+	port, err := openPort(plan.Port)
 	if err != nil {
 		return err
 	}
@@ -101,8 +101,8 @@ func loopbackUp() error {
 }
 
 // openPort opens the serial port so that every byte passes as it is.
-func openPort() (*os.File, error) {
-	port, err := os.OpenFile(kernels.Port, os.O_WRONLY|unix.O_NOCTTY, 0)
+func openPort(name string) (*os.File, error) {
+	port, err := os.OpenFile(name, os.O_WRONLY|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cri"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
 	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
+	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 	"github.com/cni-bpffs/cni-bpffs/internal/token"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -28,7 +29,7 @@ func checkPodVolumes(ctx context.Context, n *node) []Finding {
 		if p.conf.ParseAll() != nil || p.conf.PodVolume == "" {
 			continue
 		}
-		bad := slices.Concat(decideTokens(p, token.CheckKernel()), decideKubelet(p, pods()), decideSecurity(setting(enforcing), setting(unprivileged)))
+		bad := slices.Concat(decideKernel(p, podfs.CheckKernel()), decideTokens(p, token.CheckKernel()), decideKubelet(p, pods()), decideSecurity(setting(enforcing), setting(unprivileged)))
 		found = append(found, or(bad, p.path, "the node can give pods the volume "+p.conf.PodVolume+unseenWithToken(p))...)
 	}
 	return or(found, n.networks().dir, "no network has podVolume")
@@ -57,6 +58,13 @@ const (
 func setting(path string) string {
 	text, _ := os.ReadFile(path) // not every kernel has it
 	return strings.TrimSpace(string(text))
+}
+
+func decideKernel(p promise, refused error) []Finding {
+	if refused == nil {
+		return nil
+	}
+	return fail(p.path, "pods that declare the volume "+p.conf.PodVolume+" do not start: "+refused.Error(), "${EDITOR:-vi} "+output.Quote(p.path))
 }
 
 func decideTokens(p promise, refused error) []Finding {

@@ -15,6 +15,7 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testadd"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/testcri"
 	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
+	"github.com/cni-bpffs/cni-bpffs/internal/podfs"
 	"github.com/cni-bpffs/cni-bpffs/internal/testns"
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
@@ -158,6 +159,17 @@ func TestDecideTokens(t *testing.T) {
 		if got := Failed(found); got != row.fails || got && !strings.Contains(found[0].Detail, "pods of obs, mesh") {
 			t.Errorf("%s: got %+v, want a failure: %v", row.name, found, row.fails)
 		}
+	}
+}
+
+func TestKernelWithoutVolumes(t *testing.T) {
+	p := promise{"/etc/cni/net.d/10-net.conflist", &netconf.Config{PodVolume: "bpffs"}}
+	if found := decideKernel(p, nil); found != nil {
+		t.Errorf("a kernel that can have volumes: got %+v, want nothing", found)
+	}
+	found := decideKernel(p, podfs.ErrUnfindable)
+	if !Failed(found) || !strings.Contains(found[0].Detail, "the volume bpffs do not start") || !strings.Contains(found[0].Detail, "Linux 5.17") {
+		t.Errorf("a kernel that cannot: got %+v, want a failure that names the volume and the kernel", found)
 	}
 }
 

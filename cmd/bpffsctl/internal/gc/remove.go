@@ -57,7 +57,7 @@ func (d *Decision) remove(ctx context.Context, o *inventory.Opened, stays func(i
 	}
 	id, err := e.ID(d.Attachment)
 	if errors.Is(err, bpffs.ErrNoEndpoint) || err == nil && id != d.ID {
-		return fmt.Errorf("the index of the records does not lead to endpoint %d; see bpffsctl doctor", d.ID)
+		return fmt.Errorf("the index of the records lacks endpoint %d; see bpffsctl doctor", d.ID)
 	}
 	if err != nil {
 		return err
