@@ -40,8 +40,11 @@ func (w *watcher) read(e *Endpoints, name string) error {
 		return nil
 	}
 	r := record{dir, id, "."}
-	if made, err := r.made(); err == nil && made == w.known[id].made {
-		return nil
+	if made, err := r.made(); err == nil {
+		if made == w.known[id].made {
+			return nil
+		}
+		w.remove(id) // whose record this is not; the one that has come may never be whole
 	}
 	return w.report(e, r, name)
 }

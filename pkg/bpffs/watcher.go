@@ -129,36 +129,28 @@ func (w *watcher) open() (e *Endpoints, dirs watchedDirs, err error) {
 	if err == nil {
 		return e, dirs, nil
 	}
-	return nil, dirs, errlist.Join(e.in(e.noneHidden(absentRecords(err))), e.Close())
+	return nil, dirs, errlist.Join(e.in(e.noneHidden(err)), e.Close())
 }
 
 func (w *watcher) attach(e *Endpoints) (dirs watchedDirs, err error) {
 	if dirs[0], err = w.add(e.root.Dir); err != nil {
 		return dirs, err
 	}
-	if err = e.root.CheckTop(); err == nil {
-		err = e.root.Check(recordsDir)
-	}
-	if err != nil {
-		return dirs, e.root.whose(err)
-	}
-	cni, err := e.root.Open(recordsDir)
-	if err != nil {
-		return dirs, err
-	}
-	e.cni, e.unlock = cni, func() { cni.File().Close() }
-	if dirs[1], err = w.add(cni); err == nil {
-		err = e.checkLayout(false)
-	}
-	if err == nil {
-		err = e.checkParts()
-	}
+	err = e.checkAsIs(func() error {
+		cni, err := e.root.Open(recordsDir)
+		if err != nil {
+			return err
+		}
+		e.cni, e.unlock = cni, func() { cni.File().Close() }
+		dirs[1], err = w.add(cni)
+		return err
+	})
 	if err != nil {
 		return dirs, err
 	}
-	endpoints, err := cni.Open(endpointsDir)
+	endpoints, err := e.cni.Open(endpointsDir)
 	if err != nil {
-		return dirs, err
+		return dirs, absentRecords(err)
 	}
 	defer endpoints.Close()
 	dirs[2], err = w.add(endpoints)

@@ -107,6 +107,26 @@ func TestLookAtAnAttachmentThatHasAnotherID(t *testing.T) {
 	}
 }
 
+// TestLookAtAnIDThatAKilledADDHas: the endpoint that had the ID is gone, whether that
+// record is ever whole or not.
+func TestLookAtAnIDThatAKilledADDHas(t *testing.T) {
+	e := newEndpoints(t)
+	a := attachmentOf("a")
+	id := allocate(t, e, a, "policy_")
+	testns.Must(t, e.SetDetails(id, Details{NetNS: "/run/netns/a"}))
+	w := looking(t, e.Root())
+	lookOnce(t, w)
+	testns.Must(t, e.Release(a))
+	if again := allocate(t, e, a, "policy_"); again != id {
+		t.Fatalf("ADD again: got the ID %d, want %d", again, id)
+	}
+	w.news = nil
+	testns.Must(t, w.read(e, formatID(id)))
+	if len(w.news) != 1 || w.news[0].Kind != Removed || w.news[0].Endpoint.ID != id {
+		t.Errorf("told: got %v, want that %d was removed", w.news, id)
+	}
+}
+
 // TestLookWhileAnADDEnds: a record that becomes whole while it is looked at is told, at
 // once or after the notice.
 func TestLookWhileAnADDEnds(t *testing.T) {

@@ -309,6 +309,8 @@ func agentMutants() []mutant {
 			by(unit("TestLookAtWhatIsReleased")), instead("watcher.found", "IsAt", "func() (bool, error) { _, _ = $0; return true, nil }()")),
 		inLibrary("one ID at a time", "an agent is told that the endpoint is gone that has just come",
 			by(unit("TestLookAtAnAttachment")), instead("watcher.found", "w.remove", "func() {}()").theLast()),
+		inLibrary("the ID in other hands", "an agent keeps an endpoint whose ID a killed ADD has",
+			by(unit("TestLookAtAnID")), instead("watcher.read", "w.remove", "func() {}()").theLast()),
 		inLibrary("lost events", "an agent is not told what came while it was busy",
 			by(unit("TestWatchOverflow")), never("watcher.changed", "Lost")),
 		inLibrary("what hides the index", "an agent takes an endpoint that it cannot see for none",

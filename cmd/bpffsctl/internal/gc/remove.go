@@ -9,8 +9,8 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// errOther says that a record is not the one that was decided about.
-var errOther = errors.New("the endpoint is in use again")
+// errOther says that a record may not be the one that was decided about.
+var errOther = errors.New("the endpoint may be in use again")
 
 // Do removes what was decided to be removed, and says in the decisions what came
 // of it. It lets others have the records in between, so that no ADD waits for all
