@@ -6,14 +6,17 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 )
 
 // waitFor is how long install waits for the main plugin if nothing is said.
@@ -35,16 +38,11 @@ func newInstall() *cobra.Command {
 		Short: "Put the plugin and its configuration onto this node",
 		Long: `Put the plugin and its configuration onto this node.
 
-The binary is replaced in one step, also while it runs. The plugin then joins the
-network in one of two ways (--mode):
-
-  drop-in   a file of its own, if the runtime reads such files
-  conflist  the network's own list, directly after the plugin that makes the
-            interface; every other byte of the list stays
-
-A configuration that is already there stays. If the result could not work, the command
-refuses before it changes anything. It waits until the main plugin has written its
-configuration.
+The binary is replaced in one step, also while it runs. The network's own list gets the
+plugin directly after the one that makes the interface, and keeps every other byte. If
+the runtime reads drop-in files, the network gets one instead. A configuration that is
+there stays. If the result could not work, the command refuses before it changes
+anything. It waits until the main plugin has written its configuration.
 
 Exit codes: 0 done, 2 not done.`,
 		Args: cobra.NoArgs,
@@ -135,8 +133,19 @@ func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install
 		if in.Plugin, err = input.Read(ctx, f.pluginConf, os.Stdin); err != nil {
 			return in, err
 		}
+		sayUnknown(in)
 	}
 	return in, nil
+}
+
+// sayUnknown warns of keys that the plugin ignores, such as a wrong name of maps.
+func sayUnknown(in install.Installer) {
+	if conflist.CheckPlugin(in.Plugin) != nil {
+		return // which is said later
+	}
+	if conf, err := netconf.Parse(in.Plugin); err == nil && len(conf.UnknownKeys()) > 0 {
+		in.Log("warning: --plugin-conf: the plugin ignores the unknown %s", strings.Join(conf.UnknownKeys(), ", "))
+	}
 }
 
 // logTo writes one line for each message.

@@ -48,7 +48,7 @@ type Decision struct {
 // whether a network namespace is at a path, as [inventory.NetNSState].
 func Decide(records []inventory.Record, live *Live, netns func(string) int, now time.Time, o Options) ([]Decision, error) {
 	if live.Len() == 0 && len(records) > 0 && !o.AllowEmpty {
-		return nil, fmt.Errorf("%w: if no container is alive, add --allow-empty", ErrNoLive)
+		return nil, fmt.Errorf("%w: if no container is alive, add --allow-empty and --network", ErrNoLive)
 	}
 	whyOther := "it is on another network than --network"
 	if len(o.Networks) == 0 {
