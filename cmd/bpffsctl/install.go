@@ -60,14 +60,7 @@ Exit codes: 0 done, 2 not done.`,
 	flags.BoolVar(&f.losePaths, "lose-paths", false, "change to drop-in even if plugins after bpffs in the list then lose the paths of the maps")
 	flags.BoolVar(&f.wait, "wait", true, "wait for the main plugin's configuration")
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait (default: 1m)")
-	flags.BoolVar(&f.watch, "watch", false, "keep running until SIGTERM, and put back what is removed")
-	flags.StringVar(&f.statusFile, "status-file", "", "with --watch: write to this file after each look whether the plugin is installed; bpffsctl probe reads it")
-	flags.StringVar(&f.metrics, "metrics", "", "with --watch: serve /metrics, /readyz and /healthz over HTTP at this address, such as 127.0.0.1:9440")
-	flags.BoolVar(&f.gc, "gc", false, "with --watch: release the endpoint of a pod whose network namespace in /run/netns has been gone for ten minutes")
-	flags.StringVar(&f.nodeRoot, "node-root", "", "with --gc: where a container has the node's /run/netns and each bpffs, such as /host for /host/run/netns")
-	_ = cmd.MarkFlagDirname("node-root")
-	cmd.MarkFlagsMutuallyExclusive("watch", "timeout")
-	cmd.MarkFlagsMutuallyExclusive("watch", "wait")
+	f.addWatch(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(
 		[]string{string(install.Auto), string(install.DropIn), string(install.Conflist)}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

@@ -9,10 +9,25 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/lost"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/places"
 )
+
+// addWatch gives the command the flags of --watch.
+func (f *installFlags) addWatch(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.BoolVar(&f.watch, "watch", false, "keep running until SIGTERM, and put back what is removed")
+	flags.StringVar(&f.statusFile, "status-file", "", "with --watch: write to this file after each look whether the plugin is installed; bpffsctl probe reads it")
+	flags.StringVar(&f.metrics, "metrics", "", "with --watch: serve /metrics, /readyz and /healthz over HTTP at this address, such as 127.0.0.1:9440")
+	flags.BoolVar(&f.gc, "gc", false, "with --watch: release the endpoint of a pod whose network namespace in /run/netns has been gone for ten minutes")
+	flags.StringVar(&f.nodeRoot, "node-root", "", "with --gc: where a container has the node's /run/netns and each bpffs, such as /host for /host/run/netns")
+	_ = cmd.MarkFlagDirname("node-root")
+	cmd.MarkFlagsMutuallyExclusive("watch", "timeout")
+	cmd.MarkFlagsMutuallyExclusive("watch", "wait")
+}
 
 // watch installs the plugin again and again, and beside that releases what is lost.
 func watch(ctx context.Context, in install.Installer, c *lost.Collector) error {

@@ -243,7 +243,7 @@ func TestOnlyAbsentMeansAbsentOfPins(t *testing.T) {
 	}{
 		{"as it was", nil, plugintest.Limits{}, 0, ""},
 		{"a pin is gone", func(_, pin string) error { return os.Remove(pin) }, plugintest.Limits{}, 105, "no such file"},
-		{"a directory", func(_, pin string) error { return errors.Join(os.Remove(pin), os.Mkdir(pin, 0o700)) }, plugintest.Limits{}, 105, "no map"},
+		{"a directory", func(_, pin string) error { return errors.Join(os.Remove(pin), os.Mkdir(pin, 0o700)) }, plugintest.Limits{}, 105, "not a map"},
 		{"a read-only mount", remount(unix.MS_BIND | unix.MS_RDONLY), plugintest.Limits{}, 0, ""},
 		{"a read-only bpffs", remount(unix.MS_RDONLY), plugintest.Limits{}, 100, "read-only file system"},
 		{"bpf: EIO", nil, refused(unix.SYS_BPF, unix.EIO), 106, "input/output error"},

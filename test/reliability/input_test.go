@@ -25,14 +25,14 @@ func TestStandardInput(t *testing.T) {
 		code   uint
 		says   string
 	}{
-		{"never comes", func(call, *os.File) {}, [2]time.Duration{9 * time.Second, 15 * time.Second}, 5, "no end after 10s"},
-		{"never ends", func(c call, w *os.File) { w.WriteString(c.conf()) }, [2]time.Duration{9 * time.Second, 15 * time.Second}, 5, "no end after 10s"},
+		{"never comes", func(call, *os.File) {}, [2]time.Duration{9 * time.Second, 15 * time.Second}, 5, "did not end within 10s"},
+		{"never ends", func(c call, w *os.File) { w.WriteString(c.conf()) }, [2]time.Duration{9 * time.Second, 15 * time.Second}, 5, "did not end within 10s"},
 		{"drips", func(_ call, w *os.File) {
 			for range 150 {
 				w.WriteString(" ")
 				time.Sleep(100 * time.Millisecond)
 			}
-		}, [2]time.Duration{9 * time.Second, 16 * time.Second}, 5, "no end after 10s"},
+		}, [2]time.Duration{9 * time.Second, 16 * time.Second}, 5, "did not end within 10s"},
 		{"is 100 MB", func(_ call, w *os.File) {
 			w.WriteString(strings.Repeat(" ", 100<<20)) // ends early, with the reader
 			w.Close()
