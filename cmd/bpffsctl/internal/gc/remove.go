@@ -20,13 +20,20 @@ var errOther = errors.New("the endpoint may be in use again")
 func Do(ctx context.Context, all []Decision, stays func(inventory.Record) error) {
 	var o inventory.Opened
 	defer o.Close()
+	locked := make(map[string]error) // at this root; one wait for the lock is enough
 	for i := range all {
 		d := &all[i]
 		if d.Action != Remove {
 			continue
 		}
-		err := d.remove(ctx, &o, stays)
+		err := locked[d.Root]
+		if err == nil {
+			err = d.remove(ctx, &o, stays)
+		}
 		switch {
+		case errors.Is(err, bpffs.ErrLocked):
+			locked[d.Root] = err
+			d.Action, d.Reason = Failed, err.Error()
 		case err == nil:
 			d.Action = Removed
 		case errors.Is(err, errOther), errors.Is(err, bpffs.ErrNoEndpoint):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,21 @@ func remove(t *testing.T, pattern string) string {
 	}
 	testns.Must(t, os.Remove(found[0]))
 	return found[0]
+}
+
+// Whoever keeps the records is waited for once, not once for each endpoint.
+func TestDoWaitsOnceForALockedRoot(t *testing.T) {
+	root := testns.BPFFS(t)
+	allocate(t, root, bpffs.Attachment{Network: "net", ContainerID: "a", IfName: "eth0"}, t.TempDir()+"/cni-1")
+	all := slices.Repeat(decisions(t, root), 20)
+	e, err := bpffs.CreateEndpoints(t.Context(), root)
+	testns.Must(t, err)
+	defer e.Close()
+	start := time.Now()
+	Do(t.Context(), all, new(Options).Stays)
+	if took := time.Since(start); took > 10*bpffs.LockTimeout || Count(all, Failed) != len(all) {
+		t.Errorf("Do: got %d failed after %v, want %d after one wait of %v", Count(all, Failed), took, len(all), bpffs.LockTimeout)
+	}
 }
 
 // What is spared is not touched, and one failure does not end it.
