@@ -14,7 +14,7 @@ func checkPods(ctx context.Context, n *node) []Finding {
 	network := inventory.PodNetwork(n.networks().Dir, r.Version)
 	switch {
 	case len(network.Calls()) == 0:
-		return pass(n.dirs().Conf, "no pod needs an endpoint: the network that the runtime uses does not have bpffs")
+		return pass(n.dirs().Conf, "no pod is known to need an endpoint: the network that the runtime uses does not have bpffs")
 	case r.Socket == "":
 		return pass("the usual places", "no CRI socket: cannot tell which pods run")
 	case r.Err != nil:
