@@ -41,9 +41,10 @@ tools: build ## build cnitool and the plugins around ours: bin/cni/
 	@ln -sfn ../bpffs $(BIN)/cni/bpffs
 
 test: build tools ## run all tests (root; most need it)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-units test-callers
+	@$(MAKE) --no-print-directory --jobs $(if $(CI),1,2) --output-sync=line test-units test-callers
 
-# Most of these tests wait more than they work, so the others run beside them.
+# Most of these tests wait more than they work, so the others run beside them, but in CI:
+# there it matters more that no test waits for a processor.
 .PHONY: test-units test-callers
 test-callers:
 	CGO_ENABLED=0 go test -C test $(TESTFLAGS) -p 4 ./...

@@ -138,9 +138,19 @@ func (n *node) eventually(network, want string) {
 	n.until(fmt.Sprintf("%s to have the plugins %q", network, want), func() bool { return n.types(network) == want })
 }
 
+// isSettled reports that nobody is about to change anything.
+func (n *node) isSettled() bool {
+	for path := range n.tree() {
+		if strings.Contains(path, ".bpffs-install") {
+			return false
+		}
+	}
+	return true
+}
+
 func (n *node) until(what string, is func() bool) {
 	n.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			n.Fatalf("waited in vain for %s; there are %v", what, n.tree())
 		}

@@ -34,7 +34,7 @@ func TestRefused(t *testing.T) {
 		{"drop-ins forbidden", map[string]string{"10.conflist": inlined}, "--mode drop-in", []string{"10.conflist", "loadOnlyInlinedPlugins", "--mode conflist"}},
 		{"a network that cannot be a directory", map[string]string{"10.conflist": list("../net", "bridge")}, "--mode drop-in", []string{`"../net"`}},
 		{"another plugin's drop-in", map[string]string{"10.conflist": list("net", "bridge"), "net/bpffs.conf": `{"type":"x"}`}, "--mode drop-in", []string{"net/bpffs.conf", "another"}},
-		{"no mode", nil, "--mode other", []string{"--mode", "auto, drop-in, conflist"}},
+		{"no mode", nil, "--mode other", []string{"--mode", "auto, drop-in or conflist"}},
 		{"no plugin", nil, "--from /bin/sh", []string{"/bin/sh", "not the plugin"}},
 		{"the wrong program", nil, "--from " + program, []string{"not the plugin"}},
 		{"no configuration", nil, "--plugin-conf /none", []string{"/none"}},

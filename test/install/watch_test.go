@@ -210,6 +210,7 @@ func TestWatch(t *testing.T) {
 				n := newNode(t, map[string]string{"10.conflist": main})
 				w := n.watch("--mode", mode)
 				n.eventually("net", "bridge bpffs")
+				n.until("the end of the first look", n.isSettled)
 				time.Sleep(150 * time.Millisecond) // for a last look at its own changes
 				tt.do(n)
 				n.until("the binary", func() bool { return strings.Contains(n.tree()["bin/bpffs"], "like ours: true") })

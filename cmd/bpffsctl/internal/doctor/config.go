@@ -16,7 +16,7 @@ func checkPluginConfig(ctx context.Context, n *node) []Finding {
 	var found []Finding
 	calls := n.networks().calls()
 	for _, c := range calls {
-		ctx, cancel := context.WithTimeout(ctx, n.Patience)
+		ctx, cancel := context.WithTimeout(ctx, starting*n.Patience)
 		found = append(found, decidePluginConfig(c, plugin.Check(ctx, b.path, c.Network, b.supports[len(b.supports)-1], c.Raw))...)
 		cancel()
 	}

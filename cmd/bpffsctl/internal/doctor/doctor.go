@@ -23,12 +23,15 @@ type Options struct {
 	Root    string // of the bpffs; empty: what the network configurations say, else the default
 	Version string // which the plugin should have
 
-	// Patience is how long to wait for a lock, for the plugin, and for the
-	// runtime. The zero value means three seconds.
+	// Patience is how long to wait for a lock and for the runtime. The plugin gets
+	// three times as long. The zero value means three seconds.
 	Patience time.Duration
 }
 
 const usualPatience = 3 * time.Second
+
+// starting is how many times as long the plugin may take: a busy node starts programs slowly.
+const starting = 3
 
 // A check has a name and looks at the node.
 type check struct {

@@ -38,7 +38,7 @@ func lookAtPlugin(ctx context.Context, dir string, patience time.Duration) (b bi
 	if !runnable(b.mode) {
 		return b
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, starting*patience)
 	defer cancel()
 	b.output, b.runErr = plugin.About(ctx, b.path)
 	if m := regexp.MustCompile(`^bpffs (\S+), a chained CNI plugin`).FindStringSubmatch(b.output); m != nil {
