@@ -22,10 +22,10 @@ import (
 const startTime = 5 * time.Minute
 
 // errNotRemoved says that gc could not do all it was to do; the report has why.
-var errNotRemoved = errors.New("not everything could be removed, see above")
+var errNotRemoved = errors.New("some endpoints could not be removed, see above")
 
 // errNotRead says that gc could not look at a record.
-var errNotRead = errors.New("not every record can be read; bpffsctl doctor says what to do")
+var errNotRead = errors.New("some records cannot be read; bpffsctl doctor says what to do")
 
 type gcFlags struct {
 	where    placeFlags
@@ -44,15 +44,17 @@ func newGC() *cobra.Command {
 		Short: "Remove the endpoints of containers that are gone; a dry run without --yes",
 		Long: `Remove the endpoints of containers that are gone, with their maps.
 
-The runtime is asked which containers it has; every other container is gone, with
-these exceptions, which are listed but stay: an endpoint younger than --older-than,
-one whose network namespace is still there, and one on a network that no live
-container is on, because it may belong to another runtime.
+The command asks the runtime for its containers. Every other container is gone. These
+endpoints of other containers are listed, but stay:
+
+  - younger than --older-than
+  - with a network namespace that still exists
+  - on a network without a live container: it may belong to another runtime
 
 Without --yes nothing is changed.
 
-Exit codes: 0 nothing is lost, or all that is was removed, 1 there is something to
-remove (without --yes), 2 not everything could be looked at or removed.`,
+Exit codes: 0 no endpoint is lost, or all lost ones were removed, 1 there is something
+to remove (without --yes), 2 something could not be looked at or removed.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -63,16 +65,16 @@ remove (without --yes), 2 not everything could be looked at or removed.`,
 	flags.BoolVar(&f.yes, "yes", false, "remove, instead of saying what would be removed")
 	flags.StringSliceVar(&f.sockets, "cri-socket", nil, "the runtime's CRI socket, or several (default: all at the usual places)")
 	flags.StringVar(&f.liveFrom, "live-from", "", "file with the IDs of the live containers, one a line, - for standard input; the runtime is then only asked if --cri-socket is given, too")
-	flags.StringSliceVar(&f.options.Networks, "network", nil, "only on this network, or these (default: those that a live container is on)")
-	flags.DurationVar(&f.options.OlderThan, "older-than", startTime, "spare younger endpoints, whose containers may still be starting")
-	flags.BoolVar(&f.options.Force, "force", false, "also where the network namespace is still there, or not known")
-	flags.BoolVar(&f.options.AllowEmpty, "allow-empty", false, "also if no container at all is alive; needs --network")
+	flags.StringSliceVar(&f.options.Networks, "network", nil, "only endpoints on these networks (default: networks with a live container)")
+	flags.DurationVar(&f.options.OlderThan, "older-than", startTime, "keep younger endpoints: their containers may still be starting")
+	flags.BoolVar(&f.options.Force, "force", false, "also remove endpoints whose network namespace exists, or is unknown")
+	flags.BoolVar(&f.options.AllowEmpty, "allow-empty", false, "also remove endpoints if no container is alive; needs --network")
 	return cmd
 }
 
 func (f *gcFlags) run(cmd *cobra.Command) error {
 	if f.options.OlderThan < 0 {
-		return fmt.Errorf("--older-than %v: no endpoint is that young", f.options.OlderThan)
+		return fmt.Errorf("--older-than %v: must not be negative", f.options.OlderThan)
 	}
 	ctx := cmd.Context()
 	if len(f.sockets) > 0 {

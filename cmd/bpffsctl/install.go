@@ -6,14 +6,17 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/cnidirs"
+	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/conflist"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/input"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/install"
 	"github.com/cni-bpffs/cni-bpffs/cmd/bpffsctl/internal/output"
+	"github.com/cni-bpffs/cni-bpffs/internal/netconf"
 )
 
 // waitFor is how long install waits for the main plugin if nothing is said.
@@ -35,12 +38,11 @@ func newInstall() *cobra.Command {
 		Short: "Put the plugin and its configuration onto this node",
 		Long: `Put the plugin and its configuration onto this node.
 
-The binary is replaced in one step, also while it runs. The network's own list
-gets the plugin directly after the one that makes the interface, every other byte
-of it stays; or, where the runtime reads such files, the network gets a drop-in
-file. What is there already is not touched. What cannot work is refused before
-anything is changed. While the main plugin has written no configuration
-yet, nothing is configured.
+The binary is replaced in one step, also while it runs. The network's own list gets the
+plugin directly after the one that makes the interface, and keeps every other byte. If
+the runtime reads drop-in files, the network gets one instead. A configuration that is
+there stays. If the result could not work, the command refuses before it changes
+anything. It waits until the main plugin has written its configuration.
 
 Exit codes: 0 done, 2 not done.`,
 		Args: cobra.NoArgs,
@@ -50,15 +52,15 @@ Exit codes: 0 done, 2 not done.`,
 	}
 	flags := cmd.Flags()
 	addDirFlags(cmd, &f.dirs)
-	flags.StringVar(&f.network, "network", "", "name of the network (default: the one that runtimes take, the first in the order of file names)")
-	flags.StringVar(&f.mode, "mode", string(install.Auto), "auto, drop-in or conflist; auto is what the network has, at first drop-in where the runtime, asked over its CRI socket, reads such files")
+	flags.StringVar(&f.network, "network", "", "name of the network (default: the one that runtimes use, the first in the order of file names)")
+	flags.StringVar(&f.mode, "mode", string(install.Auto), "auto, drop-in or conflist; auto keeps the way of the network, and starts with drop-in if the runtime answers at its CRI socket and reads such files")
 	flags.StringVar(&f.from, "from", "", "the plugin's binary (default: bpffs beside bpffsctl)")
 	flags.StringVar(&f.pluginConf, "plugin-conf", "", `file with the plugin's configuration, a JSON object, - for standard input (default: the one that the network has, else {"type":"bpffs"})`)
-	flags.StringVar(&f.cniVersion, "cni-version", "", "set the cniVersion of the network's own list; uninstall leaves it so (default: what the list says)")
-	flags.BoolVar(&f.losePaths, "lose-paths", false, "change to drop-in though the plugins that come after bpffs in the list do not get the maps' paths any more")
+	flags.StringVar(&f.cniVersion, "cni-version", "", "set the cniVersion of the network's own list; uninstall keeps it (default: what the list says)")
+	flags.BoolVar(&f.losePaths, "lose-paths", false, "change to drop-in even if plugins after bpffs in the list then lose the paths of the maps")
 	flags.BoolVar(&f.wait, "wait", true, "wait for the main plugin's configuration")
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait (default: 1m)")
-	flags.BoolVar(&f.watch, "watch", false, "stay, and put back whatever somebody takes away, until SIGTERM")
+	flags.BoolVar(&f.watch, "watch", false, "keep running until SIGTERM, and put back what is removed")
 	flags.StringVar(&f.statusFile, "status-file", "", "with --watch: write to this file after each look whether the plugin is installed; bpffsctl probe reads it")
 	flags.StringVar(&f.metrics, "metrics", "", "with --watch: serve /metrics, /readyz and /healthz over HTTP at this address, such as 127.0.0.1:9440")
 	flags.BoolVar(&f.gc, "gc", false, "with --watch: release the endpoint of a pod whose network namespace in /run/netns has been gone for ten minutes")
@@ -114,10 +116,10 @@ func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install
 	switch in.Mode {
 	case install.Auto, install.DropIn, install.Conflist:
 	default:
-		return in, fmt.Errorf("--mode %q is none of auto, drop-in, conflist", f.mode)
+		return in, fmt.Errorf("--mode %q: use auto, drop-in or conflist", f.mode)
 	}
 	if f.timeout < 0 {
-		return in, fmt.Errorf("--timeout %v: say how long to wait, such as 30s, or --wait=false", f.timeout)
+		return in, fmt.Errorf("--timeout %v: give the time to wait, such as 30s, or --wait=false", f.timeout)
 	}
 	if in.From == "" {
 		self, err := os.Executable()
@@ -131,8 +133,19 @@ func (f *installFlags) installer(ctx context.Context, stderr io.Writer) (install
 		if in.Plugin, err = input.Read(ctx, f.pluginConf, os.Stdin); err != nil {
 			return in, err
 		}
+		sayUnknown(in)
 	}
 	return in, nil
+}
+
+// sayUnknown warns of keys that the plugin ignores, such as a wrong name of maps.
+func sayUnknown(in install.Installer) {
+	if conflist.CheckPlugin(in.Plugin) != nil {
+		return // which is said later
+	}
+	if conf, err := netconf.Parse(in.Plugin); err == nil && len(conf.UnknownKeys()) > 0 {
+		in.Log("warning: --plugin-conf: the plugin ignores the unknown %s", strings.Join(conf.UnknownKeys(), ", "))
+	}
 }
 
 // logTo writes one line for each message.

@@ -20,10 +20,10 @@ func newMetrics() *cobra.Command {
 		Long: `Print metrics of this node in Prometheus' text format, for the textfile collector of
 node_exporter.
 
-They are what list shows, counted. If something cannot be looked at,
-bpffs_look_success is 0, and what was seen is printed nevertheless.
+They count what list shows. If something cannot be looked at, bpffs_look_success is 0,
+and the rest is printed.
 
-Exit codes: 0 printed, 2 not everything could be looked at.`,
+Exit codes: 0 printed, 2 something could not be looked at.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -117,7 +117,7 @@ func TestServeInContainer(t *testing.T) {
 }
 
 // An address at which nobody can listen is refused before anything is changed.
-func TestServeNowhere(t *testing.T) {
+func TestServeTakenAddress(t *testing.T) {
 	testns.Need(t)
 	bin := t.TempDir()
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -125,7 +125,7 @@ func TestServeNowhere(t *testing.T) {
 	defer taken.Close()
 	for args, want := range map[string]string{
 		"--watch --metrics nonsense":                 "--metrics nonsense: ",
-		"--watch --metrics " + taken.Addr().String(): "address already in use; say another address, such as 127.0.0.1:9440",
+		"--watch --metrics " + taken.Addr().String(): "address already in use; give another address, such as 127.0.0.1:9440",
 		"--metrics 127.0.0.1:0":                      "add --watch",
 		"--gc":                                       "add --watch, or use bpffsctl gc",
 		"--watch --node-root /host":                  "add --gc",

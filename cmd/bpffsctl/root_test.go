@@ -13,7 +13,7 @@ func TestCalledWrongly(t *testing.T) {
 		"show":                      "accepts 1 arg(s), received 0: bpffsctl show --help",
 		"show -1":                   "unknown shorthand flag: '1' in -1: bpffsctl show --help",
 		"gc --older-than 5":         "bpffsctl gc --help",
-		"install --timeout=-1s":     "--timeout -1s: say how long to wait",
+		"install --timeout=-1s":     "--timeout -1s: give the time to wait",
 		"install --watch --timeout": "bpffsctl install --help",
 	} {
 		var out strings.Builder

@@ -36,7 +36,7 @@ type server struct {
 func (s *server) serve(ctx context.Context, address string, log func(format string, args ...any)) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("--metrics %s: %w; say another address, such as 127.0.0.1:9440", address, err)
+		return fmt.Errorf("--metrics %s: %w; give another address, such as 127.0.0.1:9440", address, err)
 	}
 	srv := &http.Server{Handler: s.handler(), ReadTimeout: serveTime, WriteTimeout: 2 * serveTime}
 	context.AfterFunc(ctx, func() { _ = srv.Close() })

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -86,11 +88,22 @@ func uninstall(ctx context.Context, un install.Uninstaller, dirs cnidirs.Dirs) e
 		}
 	}
 	un.ConfDir = dirs.Conf
-	for _, un.BinDir = range dirs.Having(conflist.PluginType) {
+	having := dirs.Having(conflist.PluginType)
+	unseen := dirs.Silent() && !isThere(filepath.Join(having[0], conflist.PluginType))
+	for _, un.BinDir = range having {
 		un.NamedIn = dirs.NamedIn(un.BinDir)
 		if err := un.Uninstall(ctx); err != nil {
 			return err
 		}
 	}
+	if unseen && !un.KeepBinary {
+		return fmt.Errorf("%w if it is elsewhere than in %s: the runtime does not answer, and may look in another directory; "+
+			"start it, then run this command again, or give the directory with --bin-dir", install.ErrKept, having[0])
+	}
 	return nil
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }

@@ -47,6 +47,18 @@ func TestUninstallSaysWhatCollects(t *testing.T) {
 	}
 }
 
+// TestUninstallFromAnAssumedDirectory: where the runtime looks is not known, so the
+// binary may be elsewhere.
+func TestUninstallFromAnAssumedDirectory(t *testing.T) {
+	testns.Need(t)
+	testns.Mount(t, "tmpfs", "/opt", "")
+	dir := testns.Files(t, map[string]string{"net.d/10.conflist": `{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"},{"type":"bpffs"}]}`})
+	said := runs(t, exitFound, "uninstall", "--conf-dir", dir+"/net.d", "--root", testns.BPFFS(t), "--cri-socket", dir+"/none.sock")
+	if want := "if it is elsewhere than in /opt/cni/bin"; !strings.Contains(said, want) {
+		t.Errorf("got %q, want %q in it", said, want)
+	}
+}
+
 // listen has a runtime without pods at the socket, if it is one.
 func listen(t *testing.T, socket string) {
 	t.Helper()

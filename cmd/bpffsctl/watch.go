@@ -35,9 +35,9 @@ var lostAfter = "10m"
 func (f *installFlags) collector(log func(format string, args ...any)) (*lost.Collector, error) {
 	switch {
 	case f.nodeRoot != "" && !f.gc:
-		return nil, errors.New("--node-root tells --gc where the node's directories are: add --gc, or leave it out")
+		return nil, errors.New("--node-root is for --gc: add --gc, or leave it out")
 	case f.gc && !f.watch:
-		return nil, errors.New("--gc works while install --watch runs: add --watch, or use bpffsctl gc, which asks the runtime")
+		return nil, errors.New("--gc is for --watch: add --watch, or use bpffsctl gc, which asks the runtime")
 	case !f.gc:
 		return nil, nil
 	case f.nodeRoot != "" && !filepath.IsAbs(f.nodeRoot):
@@ -51,7 +51,7 @@ func (f *installFlags) collector(log func(format string, args ...any)) (*lost.Co
 // was none yet: a file that an earlier process left says how the node was then.
 func (f *installFlags) reporter(ctx context.Context, log func(format string, args ...any), c *lost.Collector) (func(install.Status), error) {
 	if !f.watch && f.statusFile+f.metrics != "" {
-		return nil, errors.New("--status-file and --metrics tell how the node is while install --watch runs: add --watch, or leave them out")
+		return nil, errors.New("--status-file and --metrics are for --watch: add --watch, or leave them out")
 	}
 	save := func(s install.Status) error {
 		if f.statusFile == "" {
@@ -62,7 +62,7 @@ func (f *installFlags) reporter(ctx context.Context, log func(format string, arg
 		}
 		return nil
 	}
-	first := install.Status{Looked: time.Now(), Reason: "the directories of the node are not found yet"}
+	first := install.Status{Looked: time.Now(), Reason: "the directories of the node are not yet known"}
 	s := &server{where: placeFlags{Where: places.Where{ConfDir: f.dirs.ConfDir}, socket: f.dirs.CRISocket}, lost: c, whole: f.nodeRoot == ""}
 	s.status.Store(&first)
 	err := save(first)

@@ -30,7 +30,7 @@ func (d *Dir) CheckTop() error {
 			ErrUnsafe, d.Path("."), st.Owner)
 	}
 	if st.Mode&0o022 != 0 && st.Mode&fs.ModeSticky == 0 {
-		return fmt.Errorf("%w: %s has mode %v, so other users can replace what is in it: chmod 0700 it",
+		return fmt.Errorf("%w: %s has mode %v, so other users can replace what is in it: chmod go-w it",
 			ErrUnsafe, d.Path("."), st.Mode)
 	}
 	return nil

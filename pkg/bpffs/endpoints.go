@@ -275,7 +275,7 @@ func (r *rootDir) whose(err error) error {
 			return errlist.Join(err, lerr)
 		}
 		if found {
-			return fmt.Errorf("%w (%s holds records of endpoints: find out who changed it, then chown root it)", err, cni.Path("."))
+			return fmt.Errorf("%w (%s holds records of endpoints, so do not remove it: bpffsctl doctor says what to type)", err, cni.Path("."))
 		}
 	}
 	return fmt.Errorf("%w (%w)", err, ErrNotOurs)

@@ -82,12 +82,17 @@ func Inspect(ctx context.Context, root, prefix string) (Inspection, error) {
 
 // openAsIs is open for whoever only looks.
 func (e *Endpoints) openAsIs(ctx context.Context) error {
-	if err := e.root.CheckTop(); err != nil {
-		return err
-	}
-	err := e.root.Check(recordsDir)
+	return e.checkAsIs(func() error { return e.lock(ctx, flock.File) })
+}
+
+// checkAsIs makes the checks of open around the step that opens the records.
+func (e *Endpoints) checkAsIs(open func() error) error {
+	err := e.root.CheckTop()
 	if err == nil {
-		err = e.lock(ctx, flock.File)
+		err = e.root.Check(recordsDir)
+	}
+	if err == nil {
+		err = open()
 	}
 	if err == nil {
 		err = e.checkLayout(false)
@@ -95,7 +100,7 @@ func (e *Endpoints) openAsIs(ctx context.Context) error {
 	if err == nil {
 		err = e.checkParts()
 	}
-	return absentRecords(err)
+	return absentRecords(e.root.whose(err))
 }
 
 // An inspector looks through open records and tells what it has seen.

@@ -132,12 +132,14 @@ func TestLookUpNetNS(t *testing.T) {
 
 // TestLookUpWhatCannotBeSeen: it is an error, whatever is looked up.
 func TestLookUpWhatCannotBeSeen(t *testing.T) {
-	all := append(obstacles(), obstacle{
-		"no bpffs",
-		func(root string) error { return syscall.Unmount(root, 0) },
-		func(string) error { return nil },
-		ErrNotMounted,
-	})
+	nothing := func(string) error { return nil }
+	all := append(obstacles(),
+		obstacle{"no bpffs", func(root string) error { return syscall.Unmount(root, 0) }, nothing, ErrNotMounted},
+		obstacle{"another's directory", func(root string) error {
+			cni := root + "/cni"
+			return errors.Join(os.Rename(cni, root+"/away"), os.Mkdir(cni, 0o700), os.Lchown(cni, stranger, stranger))
+		}, nothing, ErrNotOurs},
+	)
 	for _, o := range all {
 		t.Run(o.name, func(t *testing.T) {
 			root := testns.BPFFS(t)

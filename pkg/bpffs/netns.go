@@ -44,7 +44,8 @@ func (r record) netNSIn(netns string) (DirID, error) {
 }
 
 // A DirID tells a directory from all others of this machine, whatever path leads to it
-// in whichever mount namespace, until the next boot. The zero value is none.
+// in whichever mount namespace, as long as its file system is mounted: the kernel can
+// give the numbers to a later one. The zero value is none.
 type DirID string
 
 // DirIDOf returns the ID of the directory that fi, of [os.Stat], describes.

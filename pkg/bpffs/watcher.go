@@ -19,10 +19,10 @@ type watcher struct {
 	root     string
 	notifier *notify.Notifier
 	dirs     watchedDirs
-	stale    bool                  // something was not looked at since it changed
-	known    map[uint16]sighting   // the endpoints that were told to be there
-	ids      map[Attachment]uint16 // of those
-	pending  map[notify.Dir]string // records to be looked at again when they change
+	stale    bool                     // something was not looked at since it changed
+	known    map[uint16]knownEndpoint // the endpoints that were told to be there
+	ids      map[Attachment]uint16    // of those
+	pending  map[notify.Dir]string    // records to be looked at again when they change
 	synced   bool
 	failed   string         // the error of the last look, which was told
 	changes  []notify.Event // since the last look
@@ -47,7 +47,7 @@ func newWatcher(root string) (*watcher, error) {
 	}
 	return &watcher{
 		root: root, notifier: n, stale: true,
-		known: make(map[uint16]sighting), ids: make(map[Attachment]uint16), pending: make(map[notify.Dir]string),
+		known: make(map[uint16]knownEndpoint), ids: make(map[Attachment]uint16), pending: make(map[notify.Dir]string),
 	}, nil
 }
 
@@ -129,36 +129,28 @@ func (w *watcher) open() (e *Endpoints, dirs watchedDirs, err error) {
 	if err == nil {
 		return e, dirs, nil
 	}
-	return nil, dirs, errlist.Join(e.in(e.noneHidden(absentRecords(err))), e.Close())
+	return nil, dirs, errlist.Join(e.in(e.noneHidden(err)), e.Close())
 }
 
 func (w *watcher) attach(e *Endpoints) (dirs watchedDirs, err error) {
 	if dirs[0], err = w.add(e.root.Dir); err != nil {
 		return dirs, err
 	}
-	if err = e.root.CheckTop(); err == nil {
-		err = e.root.Check(recordsDir)
-	}
-	if err != nil {
-		return dirs, e.root.whose(err)
-	}
-	cni, err := e.root.Open(recordsDir)
-	if err != nil {
-		return dirs, err
-	}
-	e.cni, e.unlock = cni, func() { cni.File().Close() }
-	if dirs[1], err = w.add(cni); err == nil {
-		err = e.checkLayout(false)
-	}
-	if err == nil {
-		err = e.checkParts()
-	}
+	err = e.checkAsIs(func() error {
+		cni, err := e.root.Open(recordsDir)
+		if err != nil {
+			return err
+		}
+		e.cni, e.unlock = cni, func() { cni.File().Close() }
+		dirs[1], err = w.add(cni)
+		return err
+	})
 	if err != nil {
 		return dirs, err
 	}
-	endpoints, err := cni.Open(endpointsDir)
+	endpoints, err := e.cni.Open(endpointsDir)
 	if err != nil {
-		return dirs, err
+		return dirs, absentRecords(err)
 	}
 	defer endpoints.Close()
 	dirs[2], err = w.add(endpoints)

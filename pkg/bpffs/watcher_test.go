@@ -79,7 +79,7 @@ func TestLookAtWhatIsReleased(t *testing.T) {
 	} {
 		testns.Must(t, step.do())
 		w.news = nil
-		testns.Must(t, w.sight(e, record{dir, id, "."}, formatID(id)))
+		testns.Must(t, w.report(e, record{dir, id, "."}, formatID(id)))
 		if len(w.news) != step.told {
 			t.Errorf("a record that is %s: told %v, want %d", step.name, w.news, step.told)
 		}
@@ -104,6 +104,26 @@ func TestLookAtAnAttachmentThatHasAnotherID(t *testing.T) {
 	testns.Must(t, w.read(e, formatID(old)))
 	if len(w.news) != 2 || w.news[0].Kind != Removed || w.news[0].Endpoint.ID != old || w.news[1].Kind != Added || w.news[1].Endpoint.ID != id {
 		t.Errorf("told: got %v, want that %d was removed and then %d added", w.news, old, id)
+	}
+}
+
+// TestLookAtAnIDThatAKilledADDHas: the endpoint that had the ID is gone, whether that
+// record is ever whole or not.
+func TestLookAtAnIDThatAKilledADDHas(t *testing.T) {
+	e := newEndpoints(t)
+	a := attachmentOf("a")
+	id := allocate(t, e, a, "policy_")
+	testns.Must(t, e.SetDetails(id, Details{NetNS: "/run/netns/a"}))
+	w := looking(t, e.Root())
+	lookOnce(t, w)
+	testns.Must(t, e.Release(a))
+	if again := allocate(t, e, a, "policy_"); again != id {
+		t.Fatalf("ADD again: got the ID %d, want %d", again, id)
+	}
+	w.news = nil
+	testns.Must(t, w.read(e, formatID(id)))
+	if len(w.news) != 1 || w.news[0].Kind != Removed || w.news[0].Endpoint.ID != id {
+		t.Errorf("told: got %v, want that %d was removed", w.news, id)
 	}
 }
 

@@ -53,7 +53,7 @@ func TestUninstallKeeps(t *testing.T) {
 		code  int
 		says  []string
 	}{
-		{"no bpffs", nil, []string{}, 1, []string{"there is no bpffs, ", "/sys/fs/bpf", "--force"}},
+		{"no bpffs", nil, []string{}, 1, []string{"found no bpffs, ", "/sys/fs/bpf", "--force"}},
 		{"a list of its own", map[string]string{"20.conflist": list("own", "bpffs")}, []string{"--root", root}, 1, []string{"still named in", "20.conflist", "--force"}},
 		{"another network's list", map[string]string{"20.conflist": list("own", "a", "bpffs")}, []string{"--network", "net", "--root", root}, 1, []string{"20.conflist"}},
 		{"another network's drop-in", map[string]string{"own/x.conf": `{"type":"bpffs"}`}, []string{"--network", "net", "--root", root}, 1, []string{"own/x.conf"}},

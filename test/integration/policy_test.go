@@ -60,6 +60,7 @@ func TestPolicyExampleAlone(t *testing.T) {
 	}{
 		{nil, "put this plugin after bpffs"},
 		{keys{"cniVersion": "1.1.0"}, "no map policy_ in prevResult"},
+		{keys{"cniVersion": "1.1.0", "interfaces": []keys{{"name": "/sys/fs/bpf/tc/globals/policy_00042"}}}, "no IPv4 address in prevResult"},
 	} {
 		const invalid = 7
 		p.Fail(t, invalid, []string{tt.want}, "ADD", conf(keys{"type": "policy", "prevResult": tt.prevResult, "maps": nil}))

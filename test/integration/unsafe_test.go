@@ -44,7 +44,7 @@ func TestUnsafe(t *testing.T) {
 		{"root in which others can rename", "mode=0700", func(t *testing.T) {
 			t.Helper()
 			testns.Must(t, os.Chmod(defaultRoot, 0o777))
-		}, 101, []string{defaultRoot, "chmod 0700"}},
+		}, 101, []string{defaultRoot, "chmod go-w"}},
 		{"root of another user", "mode=0700", func(t *testing.T) {
 			t.Helper()
 			testns.Chown(t, defaultRoot, nobody)

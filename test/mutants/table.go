@@ -304,11 +304,13 @@ func tokenMutants() []mutant {
 func agentMutants() []mutant {
 	return []mutant{
 		inLibrary("the whole record", "an agent is told of an endpoint without maps",
-			by(unit("TestWatchHalfWritten")), instead("Endpoints.sighting", "isWhole", "true, "+no)),
+			by(unit("TestWatchHalfWritten")), instead("Endpoints.readWhole", "isWhole", "true, "+no)),
 		inLibrary("the record in its place", "an agent is told of an endpoint that is gone, or with another's maps",
 			by(unit("TestLookAtWhatIsReleased")), instead("watcher.found", "IsAt", "func() (bool, error) { _, _ = $0; return true, nil }()")),
 		inLibrary("one ID at a time", "an agent is told that the endpoint is gone that has just come",
 			by(unit("TestLookAtAnAttachment")), instead("watcher.found", "w.remove", "func() {}()").theLast()),
+		inLibrary("the ID in other hands", "an agent keeps an endpoint whose ID a killed ADD has",
+			by(unit("TestLookAtAnID")), instead("watcher.read", "w.remove", "func() {}()").theLast()),
 		inLibrary("lost events", "an agent is not told what came while it was busy",
 			by(unit("TestWatchOverflow")), never("watcher.changed", "Lost")),
 		inLibrary("what hides the index", "an agent takes an endpoint that it cannot see for none",

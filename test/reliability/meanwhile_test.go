@@ -23,7 +23,7 @@ func TestMountedMeanwhile(t *testing.T) {
 	}{
 		{"a bpffs just before", func(root string) error { return syscall.Mount("bpf", root, "bpf", 0, "") }, 1, "stacked"},
 		{"a tmpfs just after", func(root string) error { return syscall.Mount("tmpfs", root, "tmpfs", 0, "") }, 2, "stacked"},
-		{"unmounted just after", func(root string) error { return syscall.Unmount(root, syscall.MNT_DETACH) }, 2, "unmounted again"},
+		{"unmounted just after", func(root string) error { return syscall.Unmount(root, syscall.MNT_DETACH) }, 2, "unmounted just after"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			add := call{verb: "ADD", who: attachment{"net", "c", "eth0"}, root: newRoot(t), maps: created}

@@ -33,6 +33,7 @@ func TestChartValues(t *testing.T) {
 		{"mode: drop-in", arg("--mode=drop-in")},
 		{"metrics: 127.0.0.1:9440", arg("--metrics=127.0.0.1:9440")},
 		{"metrics: '[::1]:9440'", arg("--metrics=[::1]:9440")},
+		{"metrics: ':9440'", arg("--metrics=:9440")},
 		{"gc: false", func(d *apps.DaemonSet) {
 			c := container(d)
 			c.Args = slices.DeleteFunc(c.Args, func(arg string) bool { return arg == "--gc" || arg == "--node-root=/host" })

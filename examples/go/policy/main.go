@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/containernetworking/cni/pkg/skel"
@@ -46,19 +47,16 @@ func cmdAdd(args *skel.CmdArgs) error {
 	return types.NewError(types.ErrInvalidNetworkConfig, "no map policy_ in prevResult", "declare it in maps of bpffs")
 }
 
-// enter enters the IPv4 addresses into the map that is pinned at path.
+// enter enters the first IPv4 address into the map that is pinned at path.
 func enter(path string, addresses []*types100.IPConfig) error {
+	i := slices.IndexFunc(addresses, func(a *types100.IPConfig) bool { return a.Address.IP.To4() != nil })
+	if i < 0 {
+		return types.NewError(types.ErrInvalidNetworkConfig, "no IPv4 address in prevResult", "the plugin before bpffs must set one")
+	}
 	policy, err := ebpf.LoadPinnedMap(path, nil)
 	if err != nil {
 		return err
 	}
 	defer policy.Close()
-	for _, a := range addresses {
-		if key := a.Address.IP.To4(); key != nil {
-			if err := policy.Put([]byte(key), uint64(1)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return policy.Put([]byte(addresses[i].Address.IP.To4()), uint64(1))
 }

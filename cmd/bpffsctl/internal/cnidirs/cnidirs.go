@@ -121,6 +121,12 @@ func (d Dirs) Target() string {
 	return d.Bin[0]
 }
 
+// Silent reports whether there is a runtime that does not answer, so that it may look
+// for plugins elsewhere than assumed.
+func (d Dirs) Silent() bool {
+	return d.BinFrom == Assumed && d.Runtime.Socket != "" && d.Runtime.Err != nil
+}
+
 // Assumption says which directories are assumed, and why; empty if none is.
 func (d Dirs) Assumption() string {
 	var what []string

@@ -85,6 +85,9 @@ func (l List) remove(data []byte, from int) []byte {
 
 // CheckPlugin reports whether the object is a configuration of our plugin.
 func CheckPlugin(plugin []byte) error {
+	if list, err := Parse(plugin); err == nil && len(list.Plugins) > 0 {
+		return errors.New("the plugin's configuration is a whole network: give only the object with \"type\": \"bpffs\"")
+	}
 	conf, err := libcni.InjectConf(&libcni.PluginConfig{Bytes: plugin}, nil) // which every element of a list goes through
 	if err != nil {
 		return fmt.Errorf("the plugin's configuration: %w", err)

@@ -190,3 +190,18 @@ func TestNothingMakesAnInterface(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckPlugin: a person gives a whole network where one plugin belongs.
+func TestCheckPlugin(t *testing.T) {
+	for conf, says := range map[string]string{
+		`{"type": "bpffs"}`: "",
+		`{"type": "ptp"}`:   `the type "ptp"`,
+		`{`:                 "the plugin's configuration",
+		`{"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "ptp"}, {"type": "bpffs"}]}`: "a whole network",
+	} {
+		err := conflist.CheckPlugin([]byte(conf))
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: got %v, want %q", conf, err, says)
+		}
+	}
+}

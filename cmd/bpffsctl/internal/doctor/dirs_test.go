@@ -160,6 +160,9 @@ func TestDirectoriesAreAssumed(t *testing.T) {
 		}
 		r.stopRuntime()
 	}
+	if its := of(Run(t.Context(), r.Options), "plugin"); len(its) != 1 || its[0].Because != "runtime" {
+		t.Errorf("the plugin where the runtime may not look: got %+v, want it skipped because of the runtime", its)
+	}
 }
 
 // Of networks that the runtime does not read it is not said that it uses them, nor that

@@ -57,7 +57,7 @@ func checks() []check {
 		{"pods-without-endpoint", checkPods},
 		{"endpoint-ids", eachSeen(decideFree)},
 		{"runtime-directories", func(_ context.Context, n *node) []Finding { return decideDirs(n.dirs(), n.install()) }},
-		{"plugin", func(_ context.Context, n *node) []Finding { return decidePlugin(n.plugin(), n.Version, n.install()) }},
+		{"plugin", checkPlugin},
 		{"networks", whereRead(func(_ context.Context, n *node) []Finding {
 			return decideNetworks(n.networks(), n.runtime().Version, n.install)
 		})},

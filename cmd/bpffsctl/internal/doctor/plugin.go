@@ -54,6 +54,15 @@ func runnable(mode fs.FileMode) bool {
 	return mode.IsRegular() && mode.Perm()&0o133 == 0o111 && mode&(fs.ModeSetuid|fs.ModeSetgid) == 0
 }
 
+// checkPlugin does not call the plugin missing where the runtime may look elsewhere.
+func checkPlugin(_ context.Context, n *node) []Finding {
+	b := n.plugin()
+	if errors.Is(b.statErr, fs.ErrNotExist) && n.dirs().Silent() {
+		return notLooked(b.path, "runtime")
+	}
+	return decidePlugin(b, n.Version, n.install())
+}
+
 func decidePlugin(b binary, version, reinstall string) []Finding {
 	switch {
 	case errors.Is(b.statErr, fs.ErrNotExist):
@@ -62,6 +71,8 @@ func decidePlugin(b binary, version, reinstall string) []Finding {
 		return fail(b.path, b.statErr.Error(), output.Command("ls", "-la", filepath.Dir(b.path)))
 	case !b.mode.IsRegular():
 		return fail(b.path, fmt.Sprintf("not a regular file (%v)", b.mode), output.Command("mv", b.path, b.path+".bad")+" && "+reinstall)
+	case b.mode.Perm()&0o022 != 0:
+		return fail(b.path, fmt.Sprintf("mode %v: other users can change what runtimes run as root", b.mode), output.Command("chmod", "755", b.path))
 	case !runnable(b.mode):
 		return fail(b.path, fmt.Sprintf("mode %v: runtimes cannot, or should not, execute it", b.mode), output.Command("chmod", "755", b.path))
 	case b.runErr != nil:

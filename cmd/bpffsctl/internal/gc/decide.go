@@ -48,12 +48,12 @@ type Decision struct {
 // whether a network namespace is at a path, as [inventory.NetNSState].
 func Decide(records []inventory.Record, live *Live, netns func(string) int, now time.Time, o Options) ([]Decision, error) {
 	if live.Len() == 0 && len(records) > 0 && !o.AllowEmpty {
-		return nil, fmt.Errorf("%w: if really none is alive, say --allow-empty", ErrNoLive)
+		return nil, fmt.Errorf("%w: if no container is alive, add --allow-empty and --network", ErrNoLive)
 	}
-	whyOther := "its network is another than that of --network"
+	whyOther := "it is on another network than --network"
 	if len(o.Networks) == 0 {
 		o.Networks = networksOf(records, live)
-		whyOther = "no live container is on its network, which may be another runtime's; --network if not"
+		whyOther = "no live container is on its network, which may belong to another runtime; if not, name it with --network"
 	}
 	var all []Decision
 	for _, r := range records {
@@ -93,7 +93,7 @@ func (o *Options) spare(r inventory.Record, netns func(string) int, now time.Tim
 	case r.Err != nil:
 		return "its record cannot be read; see bpffsctl doctor"
 	case age < o.OlderThan:
-		return fmt.Sprintf("it is %s old, its container may still be starting; --older-than", output.Age(age))
+		return fmt.Sprintf("it is %s old, and its container may still be starting; see --older-than", output.Age(age))
 	case o.Force:
 		return ""
 	}
@@ -117,7 +117,7 @@ func namespaceStays(state int) error {
 	case inventory.NetNSExists:
 		return errors.New("its network namespace is still there")
 	case inventory.NetNSUnknown:
-		return errors.New("whether its network namespace is still there is not known")
+		return errors.New("cannot tell whether its network namespace still exists")
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func TestDecide(t *testing.T) {
 			"netns unknown",
 			[]inventory.Record{live, record(now, "pods", "lost", "", time.Hour)},
 			"live-1", usual,
-			[]string{"spare not known"},
+			[]string{"spare cannot tell"},
 		},
 		{
 			"netns there with force",
@@ -86,14 +86,14 @@ func TestDecide(t *testing.T) {
 			[]inventory.Record{live, record(now, "podman", "p", "exists", time.Minute)},
 			"live-1",
 			usual,
-			[]string{"spare another runtime's"},
+			[]string{"spare another runtime; if not"},
 		},
 		{
 			"another runtime's network",
 			[]inventory.Record{live, record(now, "podman", "p", "gone", time.Hour)},
 			"live-1",
 			Options{Force: true},
-			[]string{"spare another runtime's"},
+			[]string{"spare another runtime; if not"},
 		},
 		{
 			"network named",

@@ -49,7 +49,7 @@ func (l *Live) ReadList(r io.Reader) error {
 			continue
 		}
 		if utils.ValidateContainerID(id) != nil {
-			return fmt.Errorf("line %d of the list of live containers is %q: wanted one container ID and nothing else", n, id)
+			return fmt.Errorf("line %d of the list of live containers is %q: each line must be one container ID", n, id)
 		}
 		l.Add(id)
 	}

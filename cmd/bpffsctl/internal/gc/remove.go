@@ -9,8 +9,8 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/pkg/bpffs"
 )
 
-// errOther says that a record is not the one that was decided about.
-var errOther = errors.New("the endpoint is in use again in the meantime")
+// errOther says that a record may not be the one that was decided about.
+var errOther = errors.New("the endpoint may be in use again")
 
 // Do removes what was decided to be removed, and says in the decisions what came
 // of it. It lets others have the records in between, so that no ADD waits for all
@@ -57,7 +57,7 @@ func (d *Decision) remove(ctx context.Context, o *inventory.Opened, stays func(i
 	}
 	id, err := e.ID(d.Attachment)
 	if errors.Is(err, bpffs.ErrNoEndpoint) || err == nil && id != d.ID {
-		return fmt.Errorf("the index of the records does not lead to endpoint %d; see bpffsctl doctor", d.ID)
+		return fmt.Errorf("the index of the records lacks endpoint %d; see bpffsctl doctor", d.ID)
 	}
 	if err != nil {
 		return err

@@ -74,11 +74,11 @@ func TestDo(t *testing.T) {
 			change(t, root, func(e *bpffs.Endpoints) error { return e.Release(a) })
 			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks more slowly
 			allocate(t, root, a, gone)
-		}, Spare, "in use again in the meantime, by attachment eth0", 1},
+		}, Spare, "in use again, by attachment eth0", 1},
 		{"added again, with force", true, func(t *testing.T, root string) {
 			t.Helper()
 			allocate(t, root, a, gone)
-		}, Spare, "in use again in the meantime, by attachment eth0", 1},
+		}, Spare, "in use again, by attachment eth0", 1},
 		{"netns there again", false, func(t *testing.T, _ string) {
 			t.Helper()
 			comesAgain(t, gone)

@@ -160,6 +160,9 @@ func (d *dir) writeFile(path string, content []byte, mode fs.FileMode, like fs.F
 
 // unwritable says what to do about a directory in which nothing can be made.
 func (d *dir) unwritable(err error) error {
+	if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: run it as root", err)
+	}
 	return fmt.Errorf("%s must be writable for bpffsctl, in a container also its mount: %w", d.path, err)
 }
 

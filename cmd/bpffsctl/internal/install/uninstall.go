@@ -144,7 +144,7 @@ func (un Uninstaller) keeps(found recorded, named []string) error {
 		return fmt.Errorf("it is still named in %s; take it out there, or if nobody uses it: %s", strings.Join(named, ", "), un.Forced)
 	}
 	if !found.mounted {
-		return fmt.Errorf("there is no bpffs, neither at %s nor elsewhere, so bpffsctl cannot tell whether pods need the binary; "+
+		return fmt.Errorf("found no bpffs, neither at %s nor elsewhere, so bpffsctl cannot tell whether pods need the binary; "+
 			"in a container mount the node's; if there are no such pods: %s", bpffs.DefaultRoot, un.Forced)
 	}
 	if found.endpoints == 0 {

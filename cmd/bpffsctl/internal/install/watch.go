@@ -94,7 +94,7 @@ func (h *history) change(format string, args ...any) {
 	h.changes = append(h.changes, time.Now())
 	if len(h.changes) == fightMany {
 		h.log("%d changes within %v: something else keeps undoing them; if it is the main plugin, "+
-			"allow it others beside itself (Cilium: cni.exclusive=false)", fightMany, fightTime)
+			"configure it to allow other plugins (Cilium: cni.exclusive=false)", fightMany, fightTime)
 	}
 }
 

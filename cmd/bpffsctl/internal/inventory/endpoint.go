@@ -21,7 +21,7 @@ const (
 	NoEndpoint  State = "no-endpoint"  // a pod of the runtime that has none
 	Unreadable  State = "unreadable"   // the record, or what is at one of its paths, cannot be read
 
-	VolumeMissing State = "volume-missing" // what the pod saw in its volume is not mounted any more
+	VolumeMissing State = "volume-missing" // what the pod saw in its volume is no longer mounted
 )
 
 // States returns all states, for completion.

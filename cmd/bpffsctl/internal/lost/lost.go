@@ -111,11 +111,11 @@ func (c *Collector) release(ctx context.Context, lost []inventory.Record) {
 	failed := make(map[record]string)
 	for _, d := range all {
 		mark := markOf(d.Record)
-		switch d.Action {
-		case gc.Removed:
+		switch {
+		case d.Action == gc.Removed:
 			c.released.Add(1)
 			c.Log("released %s: no DEL came, and %s has been gone for %v", describe(d.Identity()), d.Details.NetNS, c.After)
-		case gc.Failed:
+		case d.Action == gc.Failed && ctx.Err() == nil: // else it is the end that stopped it
 			failed[mark] = d.Reason
 			if c.failed[mark] != d.Reason {
 				c.Log("%s stays, though %s has been gone for %v: %s", describe(d.Identity()), d.Details.NetNS, c.After, d.Reason)

@@ -200,6 +200,21 @@ func TestBeforeTheRelease(t *testing.T) {
 	}
 }
 
+// The end of the collector is no reason to tell of endpoints.
+func TestEnded(t *testing.T) {
+	r := newRig(t)
+	r.add(t, "lost", "/run/netns/gone")
+	all, err := r.collector.records(t.Context())
+	testns.Must(t, err)
+	e, err := bpffs.OpenEndpoints(t.Context(), r.node+r.root)
+	testns.Must(t, err)
+	defer e.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.collector.release(ctx, all)
+	r.said(t, 0, "")
+}
+
 // What cannot be released is said once, and tried again.
 func TestStuck(t *testing.T) {
 	r := newRig(t)
@@ -244,7 +259,7 @@ func TestVolumeElsewhere(t *testing.T) {
 	r.at(t, 0, "lost")
 	r.at(t, after, "lost")
 	r.at(t, after+1, "lost")
-	r.said(t, 1, "do it there, with nsenter --target ")
+	r.said(t, 1, "type nsenter --target ")
 }
 
 // showApart does what ADD does for a pod with a volume, in a mount namespace of its own.

@@ -10,8 +10,8 @@ import (
 	"github.com/cni-bpffs/cni-bpffs/internal/owned"
 )
 
-// A sighting is an endpoint, and what tells its record from a later one.
-type sighting struct {
+// A knownEndpoint is an endpoint, and what tells its record from a later one.
+type knownEndpoint struct {
 	Endpoint
 
 	made owned.Stat
@@ -40,23 +40,26 @@ func (w *watcher) read(e *Endpoints, name string) error {
 		return nil
 	}
 	r := record{dir, id, "."}
-	if made, err := r.made(); err == nil && made == w.known[id].made {
-		return nil
+	if made, err := r.made(); err == nil {
+		if made == w.known[id].made {
+			return nil
+		}
+		w.remove(id) // whose record this is not; the one that has come may never be whole
 	}
-	return w.sight(e, r, name)
+	return w.report(e, r, name)
 }
 
-// sight tells of the record if it is whole, and of an error. Else, and after an error,
+// report tells of the record if it is whole, and of an error. Else, and after an error,
 // it is watched until something in it changes.
-func (w *watcher) sight(e *Endpoints, r record, name string) error {
-	s, err := e.sighting(r)
+func (w *watcher) report(e *Endpoints, r record, name string) error {
+	s, err := e.readWhole(r)
 	if err != nil {
 		d, werr := w.add(r.cni)
 		if werr != nil {
 			return werr
 		}
 		w.pending[d] = name
-		if s, err = e.sighting(r); err == nil { // what has changed before
+		if s, err = e.readWhole(r); err == nil { // what has changed before
 			w.notifier.Drop(d)
 			delete(w.pending, d)
 		}
@@ -68,7 +71,7 @@ func (w *watcher) sight(e *Endpoints, r record, name string) error {
 // found tells of what was read of a record. What is released is moved away before it is
 // taken apart: if it is still in its place it was read as it is. If it is not, the next
 // change tells.
-func (w *watcher) found(e *Endpoints, r record, s sighting, err error) {
+func (w *watcher) found(e *Endpoints, r record, s knownEndpoint, err error) {
 	inPlace, perr := flock.IsAt(r.cni.File(), r.cni.Path("."))
 	switch {
 	case perr != nil || !inPlace || errors.Is(err, errNotWhole):
@@ -85,8 +88,8 @@ func (w *watcher) found(e *Endpoints, r record, s sighting, err error) {
 // errNotWhole says that an ADD has not finished with the record.
 var errNotWhole = errors.New("the record is not whole")
 
-// sighting returns the endpoint of a record that is whole.
-func (e *Endpoints) sighting(r record) (s sighting, err error) {
+// readWhole returns the endpoint of a record that is whole.
+func (e *Endpoints) readWhole(r record) (s knownEndpoint, err error) {
 	whole, err := r.isWhole()
 	if err == nil && !whole {
 		err = errNotWhole
