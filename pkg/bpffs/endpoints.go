@@ -320,7 +320,7 @@ func (e *Endpoints) checkLayout(create bool) error {
 		return err
 	}
 	names, err := e.cni.List(".")
-	if err != nil {
+	if err != nil || slices.Contains(names, layoutDir) { // an ADD has just made it, and this is a look without the lock
 		return err
 	}
 	if len(names) > 0 {

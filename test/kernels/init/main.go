@@ -53,7 +53,7 @@ func run() error {
 	return port.Close()
 }
 
-// mount mounts what an init system would, but no bpffs.
+// mount mounts what an init system would, but no bpffs, and makes /var/run.
 func mount() error {
 	for _, m := range []struct{ fsType, target, options string }{
 		{"proc", "/proc", ""},
@@ -71,7 +71,7 @@ func mount() error {
 			return &os.PathError{Op: "mount", Path: m.target, Err: err}
 		}
 	}
-	return nil
+	return os.Symlink("/run", "/var/run")
 }
 
 func load(name string) error {
