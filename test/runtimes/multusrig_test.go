@@ -80,7 +80,13 @@ func (m *multus) pod(t *testing.T, name string) *libcni.RuntimeConf {
 // add attaches the pod.
 func (m *multus) add(t *testing.T, rt *libcni.RuntimeConf) {
 	t.Helper()
-	_, err := m.cni.AddNetworkList(t.Context(), m.list, rt)
+	var err error
+	for range 10 { // it gives the API server a second and a half, before it calls any plugin
+		_, err = m.cni.AddNetworkList(t.Context(), m.list, rt)
+		if err == nil || !strings.Contains(err.Error(), "waiting for pod") {
+			break
+		}
+	}
 	testns.Must(t, err)
 }
 
