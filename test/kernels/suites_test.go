@@ -55,6 +55,10 @@ func leftOut() []leaving {
 			why: "they repeat or trace calls by the hundred; a kernel with statmount(2) and one without run them",
 		},
 		{
+			tests: []string{"^TestNomad$", "^TestMapTypes$", "^TestDelInAnyVersion$", "^TestFallback$"}, on: others,
+			why: "they call the plugin in many versions, at many places and for many maps; two kernels run them, and TestMachineMapTypes has the maps",
+		},
+		{
 			tests: []string{"^TestAllocateOnAFullNode$", "^TestCheckEndpointsOfAFullNode$", "^TestWhatIsAcceptedComesBack$"}, on: others,
 			why: "they make 65,535 endpoints, and maps of thousands of shapes; two kernels run them",
 		},
