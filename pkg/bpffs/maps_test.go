@@ -229,7 +229,7 @@ func TestMapIDs(t *testing.T) {
 	few := []MapDecl{array("a_"), array("b_")}
 	many := make([]MapDecl, 150)
 	for i := range many {
-		many[i] = array(strings.Repeat("x", 20) + string(rune('a'+i%26)) + string(rune('a'+i/26)))
+		many[i] = array(strings.Repeat("x", 24) + string(rune('a'+i%26)) + string(rune('a'+i/26)))
 	}
 	for _, row := range []struct {
 		name  string
