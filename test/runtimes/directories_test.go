@@ -41,7 +41,7 @@ func asked(t *testing.T, rt *containerd, bin string, others ...string) {
 	testns.Must(t, os.Remove(cniBin+"/bpffs")) // a link
 	rt.network(t, bridgeOnly)
 	refused := ctl(t, 2, "install", "--bin-dir", "/run/node/other", "--conf-dir", "/run/node/other", "--cri-socket", socket)
-	for _, want := range []string{"reads " + filepath.Dir(bin), "say --bin-dir ", "reads " + confDir, "say --conf-dir " + confDir} {
+	for _, want := range []string{"reads " + filepath.Dir(bin), "type --bin-dir ", "reads " + confDir, "type --conf-dir " + confDir} {
 		if !strings.Contains(refused, want) {
 			t.Errorf("install elsewhere: got %q, want %q in it", refused, want)
 		}
