@@ -1,11 +1,9 @@
 package kernels
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -19,7 +17,7 @@ type kernel struct {
 // dir returns where its files are, and what its machine said.
 func (k kernel) dir() string { return filepath.Join(repo, "bin/kernels", k.name) }
 
-// kernelsOf returns the kernels of these names, those that take longest first.
+// kernelsOf returns the kernels of these names, in this order.
 func kernelsOf(names []string) ([]kernel, error) {
 	var kernels []kernel
 	for _, name := range names {
@@ -31,6 +29,5 @@ func kernelsOf(names []string) ([]kernel, error) {
 		k.release = strings.TrimSpace(string(release))
 		kernels = append(kernels, k)
 	}
-	slices.SortStableFunc(kernels, func(a, b kernel) int { return cmp.Compare(b.arch, a.arch) })
 	return kernels, nil
 }

@@ -52,15 +52,15 @@ func leftOut() []leaving {
 		},
 		{
 			tests: []string{"^TestKill$", "^TestRace$", "^TestSandboxMadeAgain$", "^TestHostilePod$", "^TestNotAsked$", "^TestWatchRace$"}, on: others,
-			why: "they repeat or trace calls by the hundred; a kernel with statmount(2) and one without run them",
+			why: "they repeat or trace calls by the hundred; 6.1, without statmount(2), and the host, which has it, run them",
 		},
 		{
 			tests: []string{"^TestNomad$", "^TestMapTypes$", "^TestDelInAnyVersion$", "^TestFallback$"}, on: others,
-			why: "they call the plugin in many versions, at many places and for many maps; two kernels run them, and TestMachineMapTypes has the maps",
+			why: "they call the plugin in many versions, at many places and for many maps; 6.1 and the host run them, and TestMachineMapTypes has the maps",
 		},
 		{
 			tests: []string{"^TestAllocateOnAFullNode$", "^TestCheckEndpointsOfAFullNode$", "^TestWhatIsAcceptedComesBack$"}, on: others,
-			why: "they make 65,535 endpoints, and maps of thousands of shapes; two kernels run them",
+			why: "they make 65,535 endpoints, and maps of thousands of shapes; 6.1 and the host run them",
 		},
 		// Of patterns with rows only the first that fits a test counts: they are last.
 		{
