@@ -37,8 +37,9 @@ type Event struct {
 // after its pins were removed; or when the bpffs was unmounted. Where one ID goes from
 // one attachment to another, both are told, in this order. Another ADD of an attachment
 // that has an endpoint tells nothing, though its details may be others now: [LookUp] has
-// them. What came and went between two looks is not told. If the caller takes long, events wait; should the kernel drop
-// some, all records are read again, and what is told is true again.
+// them. What came and went between two looks is not told. If the caller takes long,
+// events wait; should the kernel drop some, all records are read again, and what is told
+// is true again.
 //
 // Where no bpffs is mounted, or it has no records, no endpoint is there yet. A mount is
 // seen if it happens in, or propagates to, the mount namespace of the caller.

@@ -86,16 +86,22 @@ func TestLookAtWhatIsReleased(t *testing.T) {
 	}
 }
 
+// releasedUnseen returns a watcher that told of an endpoint, which was released since.
+func releasedUnseen(t *testing.T) (e *Endpoints, w *watcher, a Attachment, id uint16) {
+	t.Helper()
+	e, a = newEndpoints(t), attachmentOf("a")
+	id = allocate(t, e, a, "policy_")
+	testns.Must(t, e.SetDetails(id, Details{NetNS: "/run/netns/a"}))
+	w = looking(t, e.Root())
+	lookOnce(t, w)
+	testns.Must(t, e.Release(a))
+	return e, w, a, id
+}
+
 // TestLookAtAnAttachmentThatHasAnotherID: that of the new ID can be seen before the
 // notice that the old one is gone.
 func TestLookAtAnAttachmentThatHasAnotherID(t *testing.T) {
-	e := newEndpoints(t)
-	a := attachmentOf("a")
-	old := allocate(t, e, a, "policy_")
-	testns.Must(t, e.SetDetails(old, Details{NetNS: "/run/netns/a"}))
-	w := looking(t, e.Root())
-	lookOnce(t, w)
-	testns.Must(t, e.Release(a))
+	e, w, a, old := releasedUnseen(t)
 	mkdir(t, mapsOf(e).LocalMapPath("policy_", old)) // so that it gets another one
 	id := allocate(t, e, a, "policy_")
 	testns.Must(t, e.SetDetails(id, Details{NetNS: "/run/netns/a"}))
@@ -110,13 +116,7 @@ func TestLookAtAnAttachmentThatHasAnotherID(t *testing.T) {
 // TestLookAtAnIDThatAKilledADDHas: the endpoint that had the ID is gone, whether that
 // record is ever whole or not.
 func TestLookAtAnIDThatAKilledADDHas(t *testing.T) {
-	e := newEndpoints(t)
-	a := attachmentOf("a")
-	id := allocate(t, e, a, "policy_")
-	testns.Must(t, e.SetDetails(id, Details{NetNS: "/run/netns/a"}))
-	w := looking(t, e.Root())
-	lookOnce(t, w)
-	testns.Must(t, e.Release(a))
+	e, w, a, id := releasedUnseen(t)
 	if again := allocate(t, e, a, "policy_"); again != id {
 		t.Fatalf("ADD again: got the ID %d, want %d", again, id)
 	}

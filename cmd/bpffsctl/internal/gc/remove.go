@@ -30,10 +30,10 @@ func Do(ctx context.Context, all []Decision, stays func(inventory.Record) error)
 		if err == nil {
 			err = d.remove(ctx, &o, stays)
 		}
-		switch {
-		case errors.Is(err, bpffs.ErrLocked):
+		if errors.Is(err, bpffs.ErrLocked) {
 			locked[d.Root] = err
-			d.Action, d.Reason = Failed, err.Error()
+		}
+		switch {
 		case err == nil:
 			d.Action = Removed
 		case errors.Is(err, errOther), errors.Is(err, bpffs.ErrNoEndpoint):
